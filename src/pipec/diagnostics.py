@@ -1,0 +1,151 @@
+"""What pipec says about a user's text, as values.
+
+The lowest room of the house: every stage returns findings of this form and none prints. It must not know YAML, rules or
+terminals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Severity(StrEnum):
+    """How much a finding weighs: an error stops the stages that follow, a warning does not."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+class Span(NamedTuple):
+    """A stretch of text: 1-based lines and columns in code points; the end is exclusive."""
+
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+
+
+START = Span(1, 1, 1, 1)
+
+
+class Loc(NamedTuple):
+    """A span of a file, by the path under which the user knows that file."""
+
+    path: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A text as it was read, once; everything later speaks of this snapshot.
+
+    path: as the user wrote it, with `/` between its parts; `<stdin>` for standard input.
+    """
+
+    path: str
+    text: str
+
+    def line(self, number: int) -> str:
+        """Return line `number` (1-based) without its end, or an empty text past the last line."""
+        lines = self.text.split("\n")
+        return lines[number - 1].rstrip("\r") if 0 < number <= len(lines) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One kind of finding.
+
+    code: `PIPE` and three digits, never reused. name: the same in words.
+    doc: what `pipec explain` prints: one sentence, then the sections `Why:`, `Bad:` and `Fix:`.
+    """
+
+    code: str
+    name: str
+    doc: str
+    severity: Severity = Severity.ERROR
+
+    def at(self, loc: Loc, message: str, *, help: str = "", notes: Iterable[Note] = ()) -> Finding:  # noqa: A002
+        """Return a finding of this kind at `loc`."""
+        return Finding(self, loc, message, help, tuple(notes))
+
+    @property
+    def summary(self) -> str:
+        """The first sentence of the page."""
+        return self.doc.strip().split("\n", 1)[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A related place, or a remark without one, under a finding."""
+
+    message: str
+    loc: Loc | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong at one place.
+
+    message: lower case, no full stop, the user's words. help: what to write instead, fit to be pasted; empty if none.
+    """
+
+    rule: Rule
+    loc: Loc
+    message: str
+    help: str = ""
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def is_error(self) -> bool:
+        return self.rule.severity is Severity.ERROR
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """A finding as it is reported: judged by the caller's policy, and beside the line it speaks of."""
+
+    finding: Finding
+    severity: Severity
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The findings of one call, sorted by place, and the texts they speak of."""
+
+    findings: tuple[Finding, ...] = ()
+    sources: tuple[Source, ...] = field(default=(), repr=False)
+
+    def diagnostics(self, *, strict: bool = False) -> tuple[Diagnostic, ...]:
+        """Return the findings beside their source lines; `strict` makes every warning an error."""
+        texts = {source.path: source.text.split("\n") for source in self.sources}
+
+        def line(loc: Loc) -> str:
+            lines = texts.get(loc.path, [])
+            return lines[loc.span.line - 1].rstrip("\r") if 0 < loc.span.line <= len(lines) else ""
+
+        return tuple(
+            Diagnostic(finding, Severity.ERROR if strict else finding.rule.severity, line(finding.loc))
+            for finding in self.findings
+        )
+
+
+def has_error(findings: Iterable[Finding]) -> bool:
+    """Say whether a stage after these findings must not run."""
+    return any(finding.is_error for finding in findings)
+
+
+def ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Return the findings by place, then code; the same set always in the same order, each once."""
+    unique = {(f.loc, f.rule.code, f.message): f for f in findings}
+    return tuple(unique[key] for key in sorted(unique))
+
+
+def guess(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word that `word` most likely meant, or None if none is close."""
+    from difflib import get_close_matches  # lazily: only a document with a mistake pays for it
+
+    return next(iter(get_close_matches(word, sorted(known), n=1, cutoff=0.6)), None)

@@ -1,0 +1,179 @@
+"""How a step is called: the values that carry a call, and their one text form.
+
+The compiler's half of a call is an `Order` (static, byte-stable JSON); the run's half comes from whoever runs it, and
+`steps/decode.py` joins the two to a `Call`. What a step computes must not depend on who called it. Knows no plan and
+no target.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import assert_never
+
+from pipec.steps.declare import CallerError
+from pipec.values import Json, OutputRef, ParameterRef, Reference, RunRef, SecretRef, Value, decode, encode
+
+FORMAT = "1"
+# A task's result file: {"format", "outcome", "message", "values": {name: small output}, "artifacts": {name: {"type",
+# "digest"}}, "inputs": {name: [digest, ...]}}. No time, host or path may enter it: traces of engines are compared.
+RESULT = "result.json"  # beside a task's outputs: small outputs and digests, read by the tasks that follow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What is known of a task's call at compile time.
+
+    step: `name@version`. interface: the digest of the interface compiled against. inputs: artifacts, each a reference
+    to an output or a location. environment: its name, or empty. wait_s: how long the step may wait for the world.
+    """
+
+    pipeline: str
+    task: str
+    step: str
+    interface: str
+    parameters: tuple[tuple[str, Value], ...] = ()
+    inputs: tuple[tuple[str, tuple[Value, ...]], ...] = ()
+    environment: str = ""
+    threads: int = 1
+    wait_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where an artifact lies (a path or URL), and the digest it must have, if known. digest: `sha256:...` or None."""
+
+    uri: str
+    digest: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """Everything one attempt of a step needs.
+
+    outputs: where each artifact goes, by name; under `*`, a folder for all of them. result: where the result file goes.
+
+    small_outputs: extra files that want one small output each as text (Kubeflow), by name.
+    kubeflow_output: where Kubeflow wants its executor output, or None. decision: a location, or `json:` and the text.
+    """
+
+    pipeline: str
+    task: str
+    step: str
+    interface: str
+    run_id: str
+    parameters: Mapping[str, Json] = field(default_factory=dict)
+    inputs: Mapping[str, tuple[Location, ...]] = field(default_factory=dict)
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    result: str | None = None
+    small_outputs: Mapping[str, str] = field(default_factory=dict)
+    kubeflow_output: str | None = None
+    environment: str = ""
+    scheduled_at: str = ""
+    outcome: str = ""
+    threads: int = 1
+    decision: str | None = None
+    wait_s: float = 0.0
+    releases: str | None = None
+    base: str | None = None
+
+    def as_json(self) -> str:
+        """Return the call as the text of a call file."""
+        return json.dumps({"format": FORMAT, **asdict(self)}, sort_keys=True)
+
+
+def order_text(order: Order) -> str:
+    """Return the order as one JSON text in which no `{{`, `{%` or `{#` can stand, whatever a user wrote.
+
+    Two template engines lie on the way (KFP's placeholders, Airflow's Jinja). `{` inside strings is written `\\u007b`,
+    and JSON itself never puts two braces side by side at the opening of an object, so neither engine sees a template.
+    """
+    body = {
+        "format": FORMAT,
+        "pipeline": order.pipeline,
+        "task": order.task,
+        "step": order.step,
+        "interface": order.interface,
+        "parameters": {name: encode(value) for name, value in order.parameters},
+        "inputs": {name: [encode(value) for value in values] for name, values in order.inputs},
+        "environment": order.environment,
+        "threads": order.threads,
+        "wait_s": order.wait_s,
+    }
+    return _guarded(json.dumps(body, ensure_ascii=True, allow_nan=False))
+
+
+def _guarded(text: str) -> str:
+    """Write every `{` that stands inside a JSON string of `text` as its escape."""
+    parts, inside, escaped = [], False, False
+    for char in text:
+        parts.append("\\u007b" if inside and char == "{" else char)
+        if escaped:
+            escaped = False
+        elif inside and char == "\\":
+            escaped = True
+        elif char == '"':
+            inside = not inside
+    return "".join(parts)
+
+
+def parse_order(text: str) -> Order:
+    """Return the order that `order_text` wrote. Raises CallerError at any other text."""
+    try:
+        body = json.loads(text)
+        if body["format"] != FORMAT:
+            raise CallerError(f"the order has format {body['format']}, this image reads {FORMAT}: compile again")
+        return Order(
+            pipeline=body["pipeline"],
+            task=body["task"],
+            step=body["step"],
+            interface=body["interface"],
+            parameters=tuple((name, decode(value)) for name, value in body["parameters"].items()),
+            inputs=tuple((name, tuple(decode(v) for v in values)) for name, values in body["inputs"].items()),
+            environment=body["environment"],
+            threads=body["threads"],
+            wait_s=body["wait_s"],
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as fault:
+        raise CallerError(f"--order is not an order that pipec wrote ({fault}): compile the pipeline again") from fault
+
+
+def parse_call(text: str) -> Call:
+    """Return the call of a call file. Raises CallerError at any other text."""
+    try:
+        body = json.loads(text)
+        if body.pop("format") != FORMAT:
+            raise CallerError(f"the call has another format than {FORMAT}: engine and step library differ in version")
+        body["inputs"] = {name: tuple(Location(**at) for at in places) for name, places in body["inputs"].items()}
+        return Call(**body)
+    except (ValueError, KeyError, TypeError, AttributeError) as fault:
+        raise CallerError(f"the call file is not one that pipec wrote ({fault})") from fault
+
+
+def input_name(reference: Reference) -> str:
+    """Return the name under which Kubeflow carries the value of `reference` into a task."""
+    match reference:
+        case ParameterRef(name):
+            return f"parameter-{name}"
+        case OutputRef(task, output):
+            return f"output-{task}-{output}"
+        case RunRef("date"):
+            return input_name(RunRef("scheduled_at"))  # the date is cut from it
+        case RunRef(name):
+            return f"run-{name}"
+        case SecretRef(name):
+            raise AssertionError(f"secret {name} must not travel as an input")
+        case _:
+            assert_never(reference)
+
+
+def run_folder(root: str, pipeline: str, run_id: str) -> str:
+    """Return where a run keeps its artifacts below `root`; run ids may hold `:` and `+`, locations better not."""
+    safe = "".join(char if char.isalnum() or char in "-_." else "_" for char in run_id)
+    return f"{root.rstrip('/')}/runs/{pipeline}/{safe}"
+
+
+def secret_variable(name: str) -> str:
+    """Return the environment variable in which secret `name` reaches a step."""
+    return "PIPEC_SECRET_" + name.upper().replace("-", "_")

@@ -1,0 +1,222 @@
+"""Three ways into a step's process, one `Call`: the engine's call file, Airflow's arguments, Kubeflow's executor input.
+
+Apart from `command.py` because only the process of a step needs it; targets and engine write, they do not decode.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, assert_never
+
+from pipec.steps.command import (
+    RESULT,
+    Call,
+    Location,
+    Order,
+    input_name,
+    parse_call,
+    parse_order,
+    run_folder,
+    secret_variable,
+)
+from pipec.steps.declare import CallerError
+from pipec.values import Absent, Json, OutputRef, ParameterRef, Reference, RunRef, SecretRef, Value, resolve
+
+
+def decode_arguments(argv: Sequence[str], environ: Mapping[str, str], read: Callable[[str], str | None]) -> Call:
+    """Return the call that a step's arguments mean.
+
+    environ: secrets arrive as `PIPEC_SECRET_<NAME>`. read: returns the text at a location, or None if nothing is
+    there; used for the result files of earlier tasks. Raises CallerError.
+    """
+    options = _parser().parse_args(argv)
+    if options.call:
+        return parse_call(Path(options.call).read_text(encoding="utf-8"))
+    if not options.order:
+        raise CallerError("a step needs `--call FILE`, or `--order JSON` with `--executor-input JSON` or `--run ID`")
+    order = parse_order(options.order)
+    if options.executor_input is not None:
+        return _from_kubeflow(order, options, environ)
+    return _from_arguments(order, options, environ, read)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="pipec-step", add_help=False)
+    parser.add_argument("--call", help="a file holding the whole call, as the engine writes it")
+    parser.add_argument("--order", help="the compiler's half of the call, as JSON")
+    parser.add_argument("--executor-input", help="Kubeflow's half of the call, as JSON")
+    parser.add_argument("--root", help="the artifact root of the environment: a path or URL")
+    parser.add_argument("--run", help="the run's id")
+    parser.add_argument("--parameters", default="{}", help="the run's parameters, as a JSON object")
+    parser.add_argument("--scheduled-at", default="", help="the moment of the trigger, ISO 8601")
+    parser.add_argument("--outcome", default="", help="the outcome of the run so far")
+    parser.add_argument("--decision", help="a person's decision, as JSON, where the orchestrator asked for it")
+    return parser
+
+
+def _from_arguments(
+    order: Order, options: argparse.Namespace, environ: Mapping[str, str], read: Callable[[str], str | None]
+) -> Call:
+    """Airflow, or any caller that knows only the run: earlier tasks are found by name below the artifact root."""
+    if not (options.root and options.run):
+        raise CallerError("`--order` needs `--root` and `--run`, which say where this run keeps its artifacts")
+    parameters = _json_object(options.parameters, "--parameters")
+    folder = run_folder(options.root, order.pipeline, options.run)
+    results: dict[str, Any] = {}
+
+    def result_of(task: str) -> Any:
+        if task not in results:
+            text = read(f"{folder}/{task}/{RESULT}")
+            if text is None:
+                raise Absent(task)
+            results[task] = json.loads(text)
+        return results[task]
+
+    def lookup(reference: Reference) -> Json:
+        match reference:
+            case ParameterRef(name):
+                return _known(parameters, name, "parameter")
+            case OutputRef(task, output):
+                values = result_of(task)["values"]
+                return _known(values, output, f"output of `{task}` named")
+            case RunRef(name):
+                return run_fact(name, run_id=options.run, scheduled_at=options.scheduled_at, outcome=options.outcome)
+            case SecretRef(name):
+                return _secret(name, environ)
+            case _:
+                assert_never(reference)
+
+    def place(value: Value) -> Location:
+        if isinstance(value, OutputRef):
+            artifact = result_of(value.task)["artifacts"].get(value.output)
+            if artifact is None:
+                raise Absent(value.output)
+            return Location(f"{folder}/{value.task}/{value.output}", artifact["digest"])
+        return Location(str(resolve(value, lookup)))
+
+    # The decision of a person comes with the arguments on Airflow, else as a file that `pipec approve` writes.
+    decision = _written_decision(options, f"{folder}/{order.task}/decision.json")
+    return Call(
+        **_common(order, options.run),
+        parameters={name: resolve(value, lookup) for name, value in order.parameters},
+        inputs={name: _present(values, place) for name, values in order.inputs},
+        outputs={"*": f"{folder}/{order.task}"},
+        result=f"{folder}/{order.task}/{RESULT}",
+        scheduled_at=options.scheduled_at,
+        outcome=options.outcome,
+        decision=decision,
+        releases=f"{options.root.rstrip('/')}/releases",
+    )
+
+
+def _from_kubeflow(order: Order, options: argparse.Namespace, environ: Mapping[str, str]) -> Call:
+    """Kubeflow: values and artifacts arrive in the executor input (pipeline_spec.proto, ExecutorInput)."""
+    body = _json_object(options.executor_input, "--executor-input")
+    given: Any = body.get("inputs") or {}
+    wanted: Any = body.get("outputs") or {}
+    values: Mapping[str, Json] = given.get("parameterValues") or {}
+    artifacts: Any = given.get("artifacts") or {}
+
+    def lookup(reference: Reference) -> Json:
+        match reference:
+            case SecretRef(name):
+                return _secret(name, environ)
+            case RunRef("date"):
+                return str(_known(values, input_name(reference), "input"))[:10]
+        return _known(values, input_name(reference), "input")
+
+    def place(value: Value) -> Location:
+        if not isinstance(value, OutputRef):
+            return Location(str(resolve(value, lookup)))
+        listed = (artifacts.get(input_name(value)) or {}).get("artifacts") or []
+        if not listed:
+            raise Absent(input_name(value))
+        digest = (listed[0].get("metadata") or {}).get("digest")
+        return Location(local_path(listed[0]["uri"]), digest)
+
+    run_id = str(values.get("run-id", ""))
+    root = options.root.rstrip("/") if options.root else None
+    folder = f"{run_folder(root, order.pipeline, run_id)}/{order.task}" if root and run_id else None
+    return Call(
+        **_common(order, run_id),
+        parameters={name: resolve(value, lookup) for name, value in order.parameters},
+        inputs={name: _present(values, place) for name, values in order.inputs},
+        outputs={n: local_path(a["artifacts"][0]["uri"]) for n, a in (wanted.get("artifacts") or {}).items()},
+        small_outputs={n: p["outputFile"] for n, p in (wanted.get("parameters") or {}).items()},
+        kubeflow_output=wanted.get("outputFile"),
+        scheduled_at=str(values.get("run-scheduled_at", "")),
+        decision=f"{folder}/decision.json" if folder else None,
+        releases=f"{root}/releases" if root else None,
+    )
+
+
+def local_path(uri: str) -> str:
+    """Return where Kubeflow's launcher mounts `uri` in the container (facts: `s3://b/k` is at `/s3/b/k`)."""
+    for scheme in ("s3", "gs", "minio", "oci"):
+        if uri.startswith(f"{scheme}://"):
+            folder = "gcs" if scheme == "gs" else scheme
+            return f"/{folder}/{uri.removeprefix(f'{scheme}://')}"
+    return uri
+
+
+def _common(order: Order, run_id: str) -> dict[str, Any]:
+    return {
+        "pipeline": order.pipeline, "task": order.task, "step": order.step, "interface": order.interface,
+        "run_id": run_id, "environment": order.environment, "threads": order.threads, "wait_s": float(order.wait_s),
+    }  # fmt: skip
+
+
+def _present(values: tuple[Value, ...], place: Callable[[Value], Location]) -> tuple[Location, ...]:
+    """Return where the inputs lie, without those whose producer left nothing (soft edges)."""
+    places = []
+    for value in values:
+        try:
+            places.append(place(value))
+        except Absent:
+            continue
+    return tuple(places)
+
+
+def _known(values: Mapping[str, Json], name: str, what: str) -> Json:
+    if name not in values:
+        raise CallerError(f"the caller gave no {what} `{name}`: compile and deploy the pipeline again")
+    return values[name]
+
+
+def _secret(name: str, environ: Mapping[str, str]) -> Json:
+    variable = secret_variable(name)
+    if variable not in environ:
+        raise CallerError(f"secret `{name}` did not arrive in {variable}: check the environment's `secrets`")
+    return environ[variable]
+
+
+def run_fact(name: str, *, run_id: str, scheduled_at: str, outcome: str) -> Json:
+    """Return `run.<name>`; the date is that of the trigger, so that a resumed run keeps it."""
+    match name:
+        case "id":
+            return run_id
+        case "scheduled_at":
+            return scheduled_at
+        case "date":
+            return scheduled_at[:10]
+        case "outcome":
+            return outcome
+    raise CallerError(f"`run.{name}` is not known here")
+
+
+def _written_decision(options: argparse.Namespace, otherwise: str) -> str:
+    """Return where the decision is: `json:` and the text itself where the caller handed it over."""
+    return f"json:{options.decision}" if options.decision else otherwise
+
+
+def _json_object(text: str, name: str) -> Mapping[str, Json]:
+    try:
+        body = json.loads(text)
+    except ValueError as fault:
+        raise CallerError(f"`{name}` is not JSON ({fault})") from fault
+    if not isinstance(body, dict):
+        raise CallerError(f"`{name}` must be a JSON object")
+    return body

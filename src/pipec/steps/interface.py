@@ -1,0 +1,217 @@
+"""What is known of a step before it runs: the values that every stage reads.
+
+`with`'s JSON Schema, editor completion, wiring checks, safety rules, defaults, the container's decoding and the
+documentation table all come from an `Interface`. Library steps declare theirs with `steps/declare.py`; a step in
+another language is a manifest that loads into the same value.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pipec import digest
+from pipec.values import Json
+
+
+class Artifact(enum.StrEnum):
+    """The closed set of artifact types."""
+
+    DATASET = "Dataset"
+    MODEL = "Model"
+    METRICS = "Metrics"
+    REPORT = "Report"
+    PROFILE = "Profile"
+    APPROVAL = "Approval"
+    ENDPOINT = "Endpoint"
+    DIRECTORY = "Directory"
+    FILE = "File"
+
+
+Dataset, Model, Metrics = Artifact.DATASET, Artifact.MODEL, Artifact.METRICS
+Report, Profile, Approval = Artifact.REPORT, Artifact.PROFILE, Artifact.APPROVAL
+Endpoint, Directory, File = Artifact.ENDPOINT, Artifact.DIRECTORY, Artifact.FILE
+
+
+class Kind(enum.StrEnum):
+    """The types of parameters and of small outputs, named as JSON Schema names them (`list` is its `array`)."""
+
+    STRING = "string"
+    INTEGER = "integer"
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+    LIST = "list"
+    OBJECT = "object"
+
+    @property
+    def json_type(self) -> str:
+        """The name of this kind in JSON Schema."""
+        return "array" if self is Kind.LIST else self.value
+
+    def admits(self, other: Kind) -> bool:
+        """Say whether every value of kind `other` may stand where this kind is wanted."""
+        return self is other or (self is Kind.NUMBER and other is Kind.INTEGER)
+
+
+class Role(enum.StrEnum):
+    """What a step does for the safety of a release; declared, never guessed from its name."""
+
+    VALIDATE = "validate"
+    EVALUATE = "evaluate"
+    APPROVE = "approve"
+    DEPLOY = "deploy"
+    ANONYMIZE = "anonymize"
+
+
+class Missing(enum.Enum):
+    """The default of a parameter that has none."""
+
+    MISSING = enum.auto()
+
+
+MISSING = Missing.MISSING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accelerator:
+    """Devices on one machine. memory_mib: the least each device must have; None: any."""
+
+    kind: str = "gpu"
+    count: int = 1
+    vendor: str | None = None
+    model: str | None = None
+    memory_mib: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """What one attempt of a task may use; requests equal limits. cpu: cores. pool: a name of the project's."""
+
+    cpu: float = 1.0
+    memory_mib: int = 2048  # a scikit-learn or great-expectations process with a small table stays below 1 GiB
+    accelerator: Accelerator | None = None
+    machines: int = 1
+    pool: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """attempts counts the first; the wait doubles from backoff_s up to an hour."""
+
+    attempts: int = 1
+    backoff_s: int = 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Input:
+    """An artifact that a step reads. fits: its rows shape what is learned. many: a list of artifacts."""
+
+    name: str
+    type: Artifact
+    optional: bool = False
+    many: bool = False
+    fits: bool = False
+    help: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """What a step writes: an artifact, or a small value of some kind.
+
+    split: which part of a split data set this is. same_as: the input that passes through unchanged.
+    """
+
+    name: str
+    type: Artifact | Kind
+    split: str | None = None
+    same_as: str | None = None
+    help: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter:
+    """A value that a step takes.
+
+    schema: its JSON Schema, constraints included. unit: of a number. secret: only a secret may be given.
+    path: names a file beside the pipeline, which travels by content. location: a path or URL of data, read at run time.
+    people: lists users and roles of the project; the compiler puts the members in a role's place.
+    """
+
+    name: str
+    kind: Kind
+    schema: Mapping[str, Json] = field(default_factory=dict)
+    default: Json | Missing = MISSING
+    unit: str = ""
+    secret: bool = False
+    path: bool = False
+    location: bool = False
+    people: bool = False
+    help: str = ""
+
+    @property
+    def is_required(self) -> bool:
+        return self.default is MISSING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Container:
+    """How a foreign image is called: `kind: Step` manifests only. args: text, or a group dropped whole."""
+
+    image: str
+    command: tuple[str, ...]
+    args: tuple[str | tuple[str, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interface:
+    """A step as the compiler knows it. version: its major version, as text. accelerators: kinds it can use."""
+
+    name: str
+    version: str
+    summary: str
+    role: Role | None = None
+    inputs: tuple[Input, ...] = ()
+    outputs: tuple[Output, ...] = ()
+    parameters: tuple[Parameter, ...] = ()
+    resources: Resources = Resources()
+    accelerators: tuple[str, ...] = ()
+    container: Container | None = None
+
+    def input(self, name: str) -> Input | None:
+        return next((i for i in self.inputs if i.name == name), None)
+
+    def output(self, name: str) -> Output | None:
+        return next((o for o in self.outputs if o.name == name), None)
+
+    def parameter(self, name: str) -> Parameter | None:
+        return next((p for p in self.parameters if p.name == name), None)
+
+    @property
+    def artifacts(self) -> tuple[Output, ...]:
+        """The outputs that are artifacts."""
+        return tuple(o for o in self.outputs if isinstance(o.type, Artifact))
+
+    @property
+    def small_outputs(self) -> tuple[Output, ...]:
+        """The outputs that are small values."""
+        return tuple(o for o in self.outputs if isinstance(o.type, Kind))
+
+    def describe(self) -> dict[str, Json]:
+        """Return the contract as JSON: what callers and callee must agree on, without help texts and resources."""
+        return {
+            "name": self.name,
+            "version": self.version,
+            "role": self.role,
+            "inputs": [[i.name, i.type, i.optional, i.many, i.fits] for i in self.inputs],
+            "outputs": [[o.name, o.type, o.split, o.same_as] for o in self.outputs],
+            "parameters": [
+                [p.name, p.kind, dict(p.schema), None if p.default is MISSING else [p.default], p.secret, p.path]
+                for p in self.parameters
+            ],
+        }
+
+    @property
+    def digest(self) -> str:
+        """The digest of the contract; a step that has another refuses to start."""
+        return digest.of_value(self.describe())

@@ -1,0 +1,194 @@
+"""What a target is: a pure function from a plan to files, and an honest table of what it can say.
+
+Every feature of the language is, on every target, emitted, emulated or refused at its place; nothing is dropped in
+silence. Adding a target is one module that builds a `Target`, and one line in `api.TARGETS`.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from pipec.compiler.plan import Plan, Task, operands
+from pipec.steps.interface import Container
+from pipec.values import Json, OutputRef, ParameterRef, RunRef, SecretRef, references
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file to write. path: relative to the output folder, with `/`."""
+
+    path: str
+    text: str
+
+
+class Feature(enum.StrEnum):
+    """What a plan may ask of a target, by the words of the language."""
+
+    PARAMETERS = "parameters"
+    NEEDS = "needs"
+    WHEN = "when"
+    STATUS = "status functions"
+    OPTIONAL_INPUT = "optional inputs"
+    MANY_INPUT = "inputs of many"
+    LOCATION_INPUT = "locations as inputs"
+    ENV = "env"
+    SECRETS = "secrets"
+    RUN = "run.*"
+    RETRY = "retry"
+    TIMEOUT = "timeout"
+    CACHE = "cache: false"
+    CONTINUE_ON_ERROR = "continue_on_error"
+    FINALLY = "finally"
+    ACCELERATOR = "resources.accelerator"
+    MACHINES = "resources.machines"
+    POOL = "resources.pool"
+    FOREIGN_IMAGE = "steps of your own image"
+    OUTPUTS = "outputs"
+    SCHEDULE = "triggers.schedule"
+    CONCURRENCY = "concurrency"
+    APPROVAL = "approve"
+
+
+class Support(enum.StrEnum):
+    """How a target meets a feature."""
+
+    EMITTED = "emitted"
+    EMULATED = "emulated"
+    REFUSED = "no"
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A plan's use of a feature. step: the user's step, or None for the pipeline. field: where, within either."""
+
+    feature: Feature
+    step: str | None
+    field: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Something in a plan that a target cannot say. message, help: as in a finding."""
+
+    use: Use
+    message: str
+    help: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What emission depends on beside the plan.
+
+    artifacts: the environment's artifact root, or None. settings: the environment's words for this target. values: the
+    user's `-O name=value`. secrets: where each secret lies in the environment, as the project says it. source: the text
+    of the pipeline's file, for targets that show it. version: pipec's own.
+    """
+
+    artifacts: str | None = None
+    settings: Mapping[str, Json] = field(default_factory=dict)
+    values: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
+    source: str = ""
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """An engine that pipec compiles for.
+
+    options: the names `-O` knows, each with its allowed values (empty: any text). settings: JSON Schema of what an
+    environment may say under the target's name. refuse: what of a plan it cannot say beyond `features`. emit: files.
+    """
+
+    name: str
+    features: Mapping[Feature, Support]
+    settings: Mapping[str, Json]
+    emit: Callable[[Plan, Options], tuple[File, ...]]
+    options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    refuse: Callable[[Plan, Options], Iterator[Refusal]] = lambda plan, options: iter(())
+
+
+def refusals(target: Target, plan: Plan, options: Options) -> Iterator[Refusal]:
+    """Yield everything in `plan` that `target` cannot say, in the order of the tasks."""
+    for use in uses(plan):
+        if target.features.get(use.feature, Support.REFUSED) is Support.REFUSED:
+            able = ", ".join(f"`{f}`" for f in sorted(target.features) if target.features[f] is not Support.REFUSED)
+            yield Refusal(use, f"{target.name} cannot say `{use.feature}` yet", f"{target.name} can say {able}")
+    yield from target.refuse(plan, options)
+
+
+def uses(plan: Plan) -> Iterator[Use]:
+    """Yield every feature that `plan` uses, with its place."""
+    if plan.parameters:
+        yield Use(Feature.PARAMETERS, None, ("parameters",))
+    if plan.outputs:
+        yield Use(Feature.OUTPUTS, None, ("outputs",))
+    if plan.schedules:
+        yield Use(Feature.SCHEDULE, None, ("triggers",))
+    if plan.concurrency:
+        yield Use(Feature.CONCURRENCY, None, ("concurrency",))
+    for task in plan.tasks:
+        for feature, *place in _task_uses(task):
+            yield Use(feature, task.step, tuple(str(part) for part in place))
+
+
+def _task_uses(task: Task) -> Iterator[tuple[Feature, *tuple[str, ...]]]:
+    if any(need.order_only for need in task.needs):
+        yield Feature.NEEDS, "needs"
+    if task.when:
+        yield Feature.WHEN, "when"
+    if task.env:
+        yield Feature.ENV, "env"
+    if task.retry.attempts > 1:
+        yield Feature.RETRY, "retry"
+    if task.timeout_s is not None:
+        yield Feature.TIMEOUT, "timeout"
+    if not task.cache:
+        yield Feature.CACHE, "cache"
+    if task.continue_on_error:
+        yield Feature.CONTINUE_ON_ERROR, "continue_on_error"
+    if task.is_final:
+        yield Feature.FINALLY, "uses"
+    if task.resources.accelerator:
+        yield Feature.ACCELERATOR, "resources", "accelerator"
+    if task.resources.machines > 1:
+        yield Feature.MACHINES, "resources", "machines"
+    if task.resources.pool:
+        yield Feature.POOL, "resources", "pool"
+    if isinstance(task.interface.container, Container):
+        yield Feature.FOREIGN_IMAGE, "uses"
+    if task.interface.role == "approve":
+        yield Feature.APPROVAL, "uses"
+    yield from _input_uses(task)
+    yield from _reference_uses(task)
+
+
+def _input_uses(task: Task) -> Iterator[tuple[Feature, *tuple[str, ...]]]:
+    for name, values in task.inputs:
+        declared = task.interface.input(name)
+        if declared and declared.optional:
+            yield Feature.OPTIONAL_INPUT, "with", name
+        if len(values) > 1 or (declared and declared.many):
+            yield Feature.MANY_INPUT, "with", name
+        if not all(isinstance(value, OutputRef) for value in values):
+            yield Feature.LOCATION_INPUT, "with", name
+
+
+def _reference_uses(task: Task) -> Iterator[tuple[Feature, *tuple[str, ...]]]:
+    named = [(("with", name), value) for name, value in task.parameters]
+    named += [(("env", name), value) for name, value in task.env]
+    for place, value in named:
+        for reference in references(value):
+            if isinstance(reference, SecretRef):
+                yield Feature.SECRETS, *place
+            if isinstance(reference, RunRef):
+                yield Feature.RUN, *place
+
+
+def parameters_used(task: Task) -> tuple[str, ...]:
+    """Return the names of the pipeline's parameters that a task reads, in order of first use."""
+    values = [*task.values, *(operands(task.when) if task.when else ())]
+    found = [ref.name for value in values for ref in references(value) if isinstance(ref, ParameterRef)]
+    return tuple(dict.fromkeys(found))

@@ -1,0 +1,200 @@
+"""Values whose content may be known only while a pipeline runs, and what they become then.
+
+The compiler puts them into plans, targets and engine carry them as JSON, the step runtime resolves them: so a value
+means the same wherever a plan runs. They stand below the plan (design.md puts `Value` there) because the step runtime,
+which must not know plans, resolves them too. Knows nothing of YAML, plans or targets.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias, assert_never
+
+Json: TypeAlias = "None | bool | int | float | str | Sequence[Json] | Mapping[str, Json]"
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """A value known at compile time."""
+
+    value: Json
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterRef:
+    """The pipeline's parameter `name`, as this run was given it."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutputRef:
+    """What task `task` wrote as `output`: an artifact or a small value."""
+
+    task: str
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
+class SecretRef:
+    """The secret `name`. Never resolved outside the process that uses it."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunRef:
+    """A fact of the run: `id`, `date`, `scheduled_at` or `outcome`."""
+
+    field: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A small text file that travels by content. name: its last path part, for messages and suffix."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Parts joined into one text: strings raw, numbers and booleans as JSON."""
+
+    parts: tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ListOf:
+    """A list in which some item is not known yet."""
+
+    items: tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectOf:
+    """An object in which some field is not known yet."""
+
+    fields: tuple[tuple[str, Value], ...]
+
+
+Reference: TypeAlias = ParameterRef | OutputRef | SecretRef | RunRef
+Value: TypeAlias = Literal | Reference | Attachment | Text | ListOf | ObjectOf
+
+
+class Absent(LookupError):
+    """Raised by a lookup, and so by `resolve`, when a reference has no value in this run."""
+
+
+def references(value: Value) -> Iterator[Reference]:
+    """Yield every reference in `value`, in the order of the text."""
+    match value:
+        case ParameterRef() | OutputRef() | SecretRef() | RunRef():
+            yield value
+        case Text(parts) | ListOf(parts):
+            for part in parts:
+                yield from references(part)
+        case ObjectOf(fields):
+            for _, part in fields:
+                yield from references(part)
+        case Literal() | Attachment():
+            return
+        case _:
+            assert_never(value)
+
+
+def resolve(value: Value, lookup: Callable[[Reference], Json]) -> Json:
+    """Return what `value` is in a run that `lookup` knows.
+
+    A single reference keeps its type. Raises what `lookup` raises, and TypeError where a list, an object or null stands
+    inside a longer text. An attachment becomes `{"name", "text"}`: the runtime makes it a file.
+    """
+    match value:
+        case Literal(known):
+            return known
+        case ParameterRef() | OutputRef() | SecretRef() | RunRef():
+            return lookup(value)
+        case Attachment(name, text):
+            return {"name": name, "text": text}
+        case Text(parts):
+            return "".join(as_text(resolve(part, lookup)) for part in parts)
+        case ListOf(items):
+            return [resolve(item, lookup) for item in items]
+        case ObjectOf(fields):
+            return {name: resolve(item, lookup) for name, item in fields}
+        case _:
+            assert_never(value)
+
+
+def as_text(value: Json) -> str:
+    """Return a scalar as it stands inside a longer text; TypeError for null, lists and objects."""
+    match value:
+        case str():
+            return value
+        case bool() | int() | float():
+            return json.dumps(value)
+        case _:
+            raise TypeError("only text, numbers and booleans can stand inside a longer text")
+
+
+def encode(value: Value) -> Json:
+    """Return `value` as JSON: itself if it is known, else an object with one key that begins with `$`.
+
+    Known objects that look like such a key are wrapped as `{"$literal": ...}`, so `decode(encode(v))` equals `v`.
+    """
+    match value:
+        case Literal(known):
+            return {"$literal": known} if _looks_encoded(known) else known
+        case ParameterRef(name):
+            return {"$parameter": name}
+        case OutputRef(task, output):
+            return {"$output": [task, output]}
+        case SecretRef(name):
+            return {"$secret": name}
+        case RunRef(field):
+            return {"$run": field}
+        case Attachment(name, text):
+            return {"$file": [name, text]}
+        case Text(parts):
+            return {"$text": [encode(part) for part in parts]}
+        case ListOf(items):
+            return {"$list": [encode(item) for item in items]}
+        case ObjectOf(fields):
+            return {"$object": [[name, encode(item)] for name, item in fields]}
+        case _:
+            assert_never(value)
+
+
+def decode(encoded: Json) -> Value:
+    """Return the value that `encode` wrote. Raises ValueError at a form it never writes."""
+    if not (isinstance(encoded, Mapping) and len(encoded) == 1):
+        return Literal(encoded)
+    ((key, body),) = encoded.items()
+    match key, body:
+        case "$literal", _:
+            return Literal(body)
+        case "$parameter", str():
+            return ParameterRef(body)
+        case "$secret", str():
+            return SecretRef(body)
+        case "$run", str():
+            return RunRef(body)
+        case "$output", [str(task), str(output)]:
+            return OutputRef(task, output)
+        case "$file", [str(name), str(text)]:
+            return Attachment(name, text)
+        case "$text", list():
+            return Text(tuple(decode(part) for part in body))
+        case "$list", list():
+            return ListOf(tuple(decode(part) for part in body))
+        case "$object", list():
+            return ObjectOf(tuple((str(pair[0]), decode(pair[1])) for pair in body))
+    if key.startswith("$"):
+        raise ValueError(f"`{key}` is not a form of value that this version knows")
+    return Literal(encoded)
+
+
+def _looks_encoded(value: Json) -> bool:
+    return isinstance(value, Mapping) and len(value) == 1 and next(iter(value)).startswith("$")
