@@ -1,0 +1,248 @@
+"""The kinds of findings about text and shape (`PIPE0xx`, `PIPE1xx`) and about names inside expressions.
+
+They are declared here and not as functions because one pass over the text or the schema tells many of them apart.
+"""
+
+from __future__ import annotations
+
+from pipec.diagnostics import Rule
+
+RULES: list[Rule] = []
+
+
+def _rule(code: str, name: str, doc: str) -> Rule:
+    rule = Rule(code, name, doc)
+    RULES.append(rule)
+    return rule
+
+
+SYNTAX = _rule("PIPE001", "yaml-syntax", """The text is not YAML.
+
+Why: nothing else can be told about a file that cannot be read.
+
+Bad:
+    metadata: {name: wine
+
+Fix:
+    metadata: {name: wine}
+""")  # fmt: skip
+NOT_TEXT = _rule("PIPE002", "unreadable-file", """The file cannot be read as UTF-8 text.
+
+Why: pipec reads regular files in UTF-8, below the project's folder, and follows no link.
+
+Bad:
+    a file saved in Latin-1 or UTF-16, or a link to a file elsewhere
+
+Fix:
+    save the file as UTF-8, inside the project
+""")  # fmt: skip
+TOO_LARGE = _rule("PIPE003", "too-large", """The text exceeds a limit of the reader.
+
+Why: a pull request must not be able to stall CI. The limits: 8 MiB, 1,000,000 values, 64 levels, 64 documents.
+
+Bad:
+    [[[[... 65 levels ...]]]]
+
+Fix:
+    split the file, or nest less
+""")  # fmt: skip
+HIDDEN_CHARACTER = _rule("PIPE004", "hidden-character", """A character that cannot be seen stands in the text.
+
+Why: control, direction and zero-width characters make a reviewer see another text than the machine.
+
+Bad:
+    name: wi<U+200B>ne
+
+Fix:
+    name: wine
+""")  # fmt: skip
+ALIAS = _rule("PIPE005", "alias", """Anchors, aliases and merge keys are not read.
+
+Why: they hide what a step gets, and a few bytes of them can stand for gigabytes. Use parameters and defaults.
+
+Bad:
+    train: &t {uses: train}
+    again: *t
+
+Fix:
+    train: {uses: train}
+    again: {uses: train}
+""")  # fmt: skip
+TAG = _rule("PIPE006", "tag", """Tags and directives are not read.
+
+Why: they make a reader build other things than text, numbers, lists and mappings.
+
+Bad:
+    epochs: !!int "3"
+
+Fix:
+    epochs: 3
+""")  # fmt: skip
+REPEATED_KEY = _rule("PIPE007", "repeated-key", """A key stands twice in one mapping.
+
+Why: most readers keep the last one in silence, so a reviewer may read the other.
+
+Bad:
+    with: {epochs: 3, epochs: 30}
+
+Fix:
+    with: {epochs: 30}
+""")  # fmt: skip
+NUMBER = _rule("PIPE008", "number-out-of-range", """A number is not finite, or too large to be carried exactly.
+
+Why: JSON, Kubeflow and Airflow carry numbers as doubles: above 2^53 - 1 an integer changes in silence.
+
+Bad:
+    seed: 9007199254740993
+
+Fix:
+    seed: 9007199254740991
+""")  # fmt: skip
+KEY = _rule("PIPE009", "key-not-text", """A key is not text.
+
+Why: every mapping here is read by name.
+
+Bad:
+    ? [a, b]
+    : c
+
+Fix:
+    ab: c
+""")  # fmt: skip
+EMPTY = _rule("PIPE010", "empty-file", """The file holds no document.
+
+Why: there is nothing to check, which is rarely what was meant.
+
+Bad:
+    # only a comment
+
+Fix:
+    apiVersion: pipec/v1alpha1
+    kind: Pipeline
+""")  # fmt: skip
+WRONG_KIND = _rule("PIPE100", "wrong-kind", """The document does not say that it is a pipeline of a version pipec reads.
+
+Why: `apiVersion` and `kind` decide how everything else is read.
+
+Bad:
+    apiVersion: v1
+
+Fix:
+    apiVersion: pipec/v1alpha1
+    kind: Pipeline
+""")  # fmt: skip
+UNKNOWN_KEY = _rule("PIPE101", "unknown-key", """A key that the language does not have.
+
+Why: a misspelt key would otherwise be ignored, and its value with it.
+
+Bad:
+    steps:
+      train: {use: train}
+
+Fix:
+    steps:
+      train: {uses: train}
+""")  # fmt: skip
+MISSING_KEY = _rule("PIPE102", "missing-key", """A key that must be there is not.
+
+Why: without it the rest has no meaning.
+
+Bad:
+    metadata: {description: Wine}
+
+Fix:
+    metadata: {name: wine, description: Wine}
+""")  # fmt: skip
+WRONG_SHAPE = _rule("PIPE103", "wrong-shape", """A value of another type than the language wants here.
+
+Why: a list where a mapping is wanted, or a number where text is, would mean something else on every engine.
+
+Bad:
+    needs: ingest
+
+Fix:
+    needs: [ingest]
+""")  # fmt: skip
+NOT_ALLOWED = _rule("PIPE104", "value-not-allowed", """A value outside of what is allowed here.
+
+Why: the allowed set is small and known, so the mistake can be told now rather than by a failed run.
+
+Bad:
+    concurrency: {max: 1, on_conflict: wait}
+
+Fix:
+    concurrency: {max: 1, on_conflict: queue}
+""")  # fmt: skip
+BAD_NAME = _rule("PIPE105", "bad-name", """A name that not every engine can carry.
+
+Why: names become pod names, task ids and file names. They are refused, never changed: two names must not become one.
+
+Bad:
+    steps:
+      Train_Model: {uses: train}
+
+Fix:
+    steps:
+      train-model: {uses: train}
+""")  # fmt: skip
+UNKNOWN_PARAMETER = _rule("PIPE110", "unknown-parameter", """A step is given something that it does not take.
+
+Why: a misspelt parameter would leave the default in force.
+
+Bad:
+    train: {uses: train, with: {epoch: 10}}
+
+Fix:
+    train: {uses: train, with: {epochs: 10}}
+""")  # fmt: skip
+WRONG_VALUE = _rule("PIPE111", "wrong-parameter-value", """A parameter is given a value that it does not allow.
+
+Why: the step would refuse it, but only after everything before it has run.
+
+Bad:
+    split: {uses: split, with: {test_size: 2}}
+
+Fix:
+    split: {uses: split, with: {test_size: 0.2}}
+""")  # fmt: skip
+TEXT_FOR_NUMBER = _rule("PIPE112", "text-for-number", """A text stands where a number or a boolean is wanted.
+
+Why: `no`, `on` and `1_000` are text in YAML 1.2, and quotes make text of anything.
+
+Bad:
+    train: {uses: train, with: {epochs: "10"}}
+
+Fix:
+    train: {uses: train, with: {epochs: 10}}
+""")  # fmt: skip
+EXPRESSION = _rule("PIPE120", "expression-syntax", """An expression cannot be read.
+
+Why: inside `${{ }}` stand dotted names such as `steps.train.model`; in `when` also comparisons, `and`, `or`, `not`.
+
+Bad:
+    data: ${{ steps.ingest data }}
+
+Fix:
+    data: ${{ steps.ingest.data }}
+""")  # fmt: skip
+MISPLACED_EXPRESSION = _rule("PIPE121", "misplaced-expression", """An expression stands where none is read.
+
+Why: expressions stand in values of `with` and `env`, in `when` and in `outputs`. Elsewhere `${{` would be plain text.
+
+Bad:
+    timeout: ${{ parameters.limit }}
+
+Fix:
+    timeout: 1h
+""")  # fmt: skip
+NOT_YET = _rule("PIPE190", "not-yet", """A part of the language that this version of pipec does not read yet.
+
+Why: it is refused rather than ignored, so that a run never does less than the file says.
+
+Bad:
+    train: {uses: train, matrix: {axes: {seed: [1, 2]}}}
+
+Fix:
+    train-1: {uses: train, with: {seed: 1}}
+    train-2: {uses: train, with: {seed: 2}}
+""")  # fmt: skip

@@ -1,0 +1,298 @@
+"""Text to tree: YAML as values that know where they stand. The only door to yaml.
+
+Built straight from libyaml's events, so that one pass checks every limit before anything is composed: the composing
+loaders crash, hang or explode on hostile input that events survive. Scalars are those of YAML 1.2's core schema, as
+editors read them; anything that two readers could see differently is refused.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import yaml
+
+from pipec.diagnostics import START, Finding, Loc, Note, Rule, Source, Span
+from pipec.schema import findings as kinds
+from pipec.values import Json
+
+MAX_BYTES = 8 << 20
+MAX_NODES = 1_000_000
+MAX_DEPTH = 64
+MAX_DOCUMENTS = 64
+MAX_INTEGER = 2**53 - 1  # beyond it, JSON readers and both engines round in silence
+
+# What a reader of the text cannot see, or would see as something else (Trojan Source, CVE-2021-42574).
+_HIDDEN = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufdd0-\ufdef"
+    "\ufeff\ufff9-\ufffb\ufffe\uffff]"
+)
+_INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
+_CONSTANTS: dict[str, None | bool] = {
+    "": None, "~": None, "null": None, "Null": None, "NULL": None,
+    "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """A leaf. is_quoted: written with quotes or as a block."""
+
+    value: None | bool | int | float | str
+    loc: Loc
+    is_quoted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """A list."""
+
+    items: tuple[Tree, ...]
+    loc: Loc
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One key of a mapping and what stands under it."""
+
+    key: str
+    key_loc: Loc
+    value: Tree
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """Keys and values in the file's order, each key once."""
+
+    entries: tuple[Entry, ...]
+    loc: Loc
+
+    def entry(self, key: str) -> Entry | None:
+        return next((entry for entry in self.entries if entry.key == key), None)
+
+    def get(self, key: str) -> Tree | None:
+        entry = self.entry(key)
+        return entry.value if entry else None
+
+
+Tree: TypeAlias = Scalar | Sequence | Mapping
+
+
+def as_json(tree: Tree) -> Json:
+    """Return the tree as plain data."""
+    match tree:
+        case Scalar(value):
+            return value
+        case Sequence(items):
+            return [as_json(item) for item in items]
+        case Mapping(entries):
+            return {entry.key: as_json(entry.value) for entry in entries}
+
+
+def read(source: Source) -> tuple[tuple[Tree, ...], tuple[Finding, ...]]:
+    """Return the documents of a text, or what keeps it from being read. Never raises for any text."""
+    if found := _unreadable(source):
+        return (), (found,)
+    return _Reader(source).documents()
+
+
+def _unreadable(source: Source) -> Finding | None:
+    """Say what makes a text unfit to be parsed at all."""
+    if len(source.text.encode("utf-8", "replace")) > MAX_BYTES:
+        return kinds.TOO_LARGE.at(Loc(source.path, START), f"the file is larger than {MAX_BYTES >> 20} MiB")
+    body = source.text.removeprefix("\ufeff")
+    if hidden := _HIDDEN.search(body):
+        return _hidden(source, body, hidden)
+    return None
+
+
+def _hidden(source: Source, body: str, hidden: re.Match[str]) -> Finding:
+    before = body[: hidden.start()]
+    line, column = before.count("\n") + 1, hidden.start() - before.rfind("\n")
+    loc = Loc(source.path, Span(line, column, line, column + 1))
+    return kinds.HIDDEN_CHARACTER.at(
+        loc, _hidden_message(hidden[0]), help="remove it, or write it as an escape in data"
+    )
+
+
+def _hidden_message(char: str) -> str:
+    name = unicodedata.name(char, "a control character").lower()
+    return f"a character that cannot be seen stands here: U+{ord(char):04X}, {name}"
+
+
+@dataclass(slots=True)
+class _Open:
+    """A collection that is being read. key: the key whose value comes next, in a mapping."""
+
+    is_mapping: bool
+    start: Span
+    items: list[Tree]
+    entries: list[Entry]
+    seen: dict[str, Loc]
+    key: tuple[str, Loc] | None = None
+
+
+class _Stop(Exception):
+    """Reading cannot go on: the finding says why."""
+
+    def __init__(self, finding: Finding) -> None:
+        self.finding = finding
+
+
+class _Reader:
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.found: list[Finding] = []
+        self.roots: list[Tree] = []
+        self.stack: list[_Open] = []
+        self.nodes = 0
+
+    def documents(self) -> tuple[tuple[Tree, ...], tuple[Finding, ...]]:
+        try:
+            for event in self._events():
+                self._take(event)
+        except _Stop as stop:
+            self.found.append(stop.finding)
+        if not self.roots and not self.found:
+            self.found.append(kinds.EMPTY.at(Loc(self.source.path, START), "the file holds no document"))
+        return (() if self.found else tuple(self.roots)), tuple(self.found)
+
+    def _events(self) -> Iterator[yaml.Event]:
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        try:
+            yield from yaml.parse(self.source.text.removeprefix("\ufeff"), Loader=loader)
+        except yaml.MarkedYAMLError as fault:
+            mark = fault.problem_mark or fault.context_mark
+            at = Span(mark.line + 1, mark.column + 1, mark.line + 1, mark.column + 2) if mark else START
+            problem = " ".join(part for part in (fault.problem, fault.context) if part)
+            raise _Stop(self._at(kinds.SYNTAX, at, f"this is not YAML: {problem}")) from None
+        except (yaml.YAMLError, RecursionError, UnicodeError) as fault:
+            raise _Stop(self._at(kinds.SYNTAX, START, f"this is not YAML: {fault}")) from None
+
+    def _at(self, rule: Rule, span: Span, message: str, help: str = "") -> Finding:  # noqa: A002
+        return rule.at(Loc(self.source.path, span), message, help=help)
+
+    def _take(self, event: yaml.Event) -> None:
+        match event:
+            case yaml.ScalarEvent():
+                self._refuse_extras(event)
+                self._scalar(event)
+            case yaml.MappingStartEvent() | yaml.SequenceStartEvent():
+                self._refuse_extras(event)
+                self._open(event)
+            case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
+                self._close(event)
+            case yaml.AliasEvent():
+                raise _Stop(self._at(kinds.ALIAS, _span(event), "aliases are not read", "write the value out"))
+            case yaml.DocumentStartEvent():
+                self._document(event)
+
+    def _document(self, event: yaml.DocumentStartEvent) -> None:
+        if event.version or event.tags:
+            self.found.append(self._at(kinds.TAG, _span(event), "directives are not read", "remove the line"))
+        if len(self.roots) >= MAX_DOCUMENTS:
+            raise _Stop(self._at(kinds.TOO_LARGE, _span(event), f"the file holds more than {MAX_DOCUMENTS} documents"))
+
+    def _refuse_extras(self, event: yaml.NodeEvent) -> None:
+        self.nodes += 1
+        if self.nodes > MAX_NODES:
+            raise _Stop(self._at(kinds.TOO_LARGE, _span(event), f"the file holds more than {MAX_NODES:,} values"))
+        if event.anchor is not None:
+            found = self._at(kinds.ALIAS, _span(event), f"the anchor `&{event.anchor}` is not read", "remove it")
+            self.found.append(found)
+        if getattr(event, "tag", None) is not None:
+            tag = getattr(event, "tag", "")
+            self.found.append(self._at(kinds.TAG, _span(event), f"the tag `{tag}` is not read", "remove it"))
+
+    def _scalar(self, event: yaml.ScalarEvent) -> None:
+        span, text = _span(event), event.value
+        if event.style == '"' and (hidden := _HIDDEN.search(text)):
+            self.found.append(self._at(kinds.HIDDEN_CHARACTER, span, _hidden_message(hidden[0])))
+        if self.stack and self.stack[-1].is_mapping and self.stack[-1].key is None:
+            self._key(text, span, is_plain=not event.style)
+            return
+        quoted = bool(event.style)  # None, or empty text, is plain: the two parsers differ
+        value = text if quoted else self._resolve(text, span)
+        self._put(Scalar(value, Loc(self.source.path, span), quoted))
+
+    def _key(self, text: str, span: Span, *, is_plain: bool) -> None:
+        top, loc = self.stack[-1], Loc(self.source.path, span)
+        if is_plain and text == "<<":
+            self.found.append(kinds.ALIAS.at(loc, "merge keys are not read", help="write the keys out"))
+        if is_plain and text in ("", "~", "null"):
+            self.found.append(kinds.KEY.at(loc, "a key must be text", help='put it in quotes: `"null":`'))
+        name = unicodedata.normalize("NFC", text)
+        if name in top.seen:
+            first = Note(f"`{name}` stands here first", top.seen[name])
+            self.found.append(
+                kinds.REPEATED_KEY.at(loc, f"the key `{name}` stands twice", help="keep one", notes=[first])
+            )
+        top.seen.setdefault(name, loc)
+        top.key = (name, loc)
+
+    def _resolve(self, text: str, span: Span) -> None | bool | int | float | str:
+        """Return what a plain scalar means in YAML 1.2's core schema (section 10.3.2)."""
+        if text in _CONSTANTS:
+            return _CONSTANTS[text]
+        if _INTEGER.fullmatch(text):
+            return self._integer(text, span)
+        if _FLOAT.fullmatch(text) and math.isfinite(number := float(text)):
+            return number
+        if _FLOAT.fullmatch(text) or _NOT_FINITE.fullmatch(text):
+            self.found.append(self._at(kinds.NUMBER, span, f"`{_short(text)}` is not a finite number"))
+        return text
+
+    def _integer(self, text: str, span: Span) -> int:
+        base = {"0o": 8, "0x": 16}.get(text[:2], 10)
+        number = int(text, base) if len(text) <= 20 else MAX_INTEGER + 1
+        if abs(number) <= MAX_INTEGER:
+            return number
+        message = f"the integer `{_short(text)}` cannot be carried exactly: its size is above {MAX_INTEGER}"
+        self.found.append(self._at(kinds.NUMBER, span, message, f'write it as text: `"{_short(text)}"`'))
+        return 0
+
+    def _open(self, event: yaml.CollectionStartEvent) -> None:
+        span, is_mapping = _span(event), isinstance(event, yaml.MappingStartEvent)
+        if self.stack and self.stack[-1].is_mapping and self.stack[-1].key is None:
+            raise _Stop(self._at(kinds.KEY, span, "a key must be text, not a list or a mapping"))
+        if len(self.stack) >= MAX_DEPTH:
+            raise _Stop(self._at(kinds.TOO_LARGE, span, f"values are nested more than {MAX_DEPTH} deep"))
+        self.stack.append(_Open(is_mapping, span, [], [], {}))
+
+    def _close(self, event: yaml.Event) -> None:
+        top = self.stack.pop()
+        last = top.entries[-1].value.loc.span if top.entries else top.items[-1].loc.span if top.items else None
+        # A block collection's end has no width and lies before the next token, lines below; a flow's is its bracket.
+        end = _span(event)
+        is_block = end[:2] == end[2:]
+        stop = (last.end_line, last.end_column) if is_block and last else (end.end_line, end.end_column)
+        loc = Loc(self.source.path, Span(top.start.line, top.start.column, *stop))
+        self._put(Mapping(tuple(top.entries), loc) if top.is_mapping else Sequence(tuple(top.items), loc))
+
+    def _put(self, node: Tree) -> None:
+        if not self.stack:
+            self.roots.append(node)
+            return
+        top = self.stack[-1]
+        if not top.is_mapping:
+            top.items.append(node)
+            return
+        assert top.key is not None, "tree._put got a value without its key (_scalar and _open should have taken it)"
+        top.entries.append(Entry(*top.key, node))
+        top.key = None
+
+
+def _span(event: yaml.Event) -> Span:
+    start, end = event.start_mark, event.end_mark
+    assert start and end, "tree._span got an event without marks (the parser should set both)"
+    return Span(start.line + 1, start.column + 1, end.line + 1, end.column + 1)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 24 else text[:20] + "..."
