@@ -1,0 +1,270 @@
+"""Tree against JSON Schema, told in the user's words. The only door to jsonschema.
+
+The schemas describe the shape of documents (draft 2020-12); what a step takes is judged by its own interface's schema,
+one argument at a time, so that cost stays linear. A schema may say how to name its wish (`x-expects`) and under which
+code (`x-rule`); the validator's own words never reach a user.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError, ValidationError
+
+from pipec.diagnostics import Finding, Loc, Rule, guess
+from pipec.schema import findings as kinds
+from pipec.schema import tree as yaml
+from pipec.schema.expressions import has_expression
+from pipec.values import Json
+
+API_VERSION = "pipec/v1alpha1"
+NOT_YET = {
+    "finally": "steps that run whatever happened",
+    "for_each": "a step over a list known at run time",
+    "matrix": "a step over a table of values",
+    "volumes": "mounted volumes",
+    "configs": "configuration values",
+    "pools": "named places to run",
+    "after": "a trigger by another pipeline",
+    "data": "a trigger by data",
+}
+_TYPES = {
+    "object": "a mapping", "array": "a list", "string": "text", "integer": "a whole number", "number": "a number",
+    "boolean": "`true` or `false`", "null": "nothing",
+}  # fmt: skip
+_RULES = {rule.code: rule for rule in kinds.RULES}
+
+
+@cache
+def schema(kind: str) -> Mapping[str, Any]:
+    """Return the JSON Schema of `pipeline` or `project` documents."""
+    text = (Path(__file__).parent / f"{kind}.schema.json").read_text(encoding="utf-8")
+    loaded: dict[str, Any] = json.loads(text)
+    return loaded
+
+
+def project_schema(settings: Mapping[str, Mapping[str, Json]]) -> Mapping[str, Any]:
+    """Return the schema of projects in which environments may also hold the settings of these targets."""
+    base = schema("project")
+    environment = base["$defs"]["environment"]
+    grown = {**environment, "properties": {**environment["properties"], **settings}}
+    return {**base, "$defs": {**base["$defs"], "environment": grown}}
+
+
+def kind_of(tree: yaml.Tree) -> str:
+    """Return what a document says it is, or an empty text."""
+    kind = tree.get("kind") if isinstance(tree, yaml.Mapping) else None
+    return str(kind.value) if isinstance(kind, yaml.Scalar) else ""
+
+
+def header(tree: yaml.Tree, kind: str) -> Iterator[Finding]:
+    """Find out whether a document is one of `kind` in a version that is read here."""
+    if not isinstance(tree, yaml.Mapping):
+        yield kinds.WRONG_KIND.at(tree.loc, f"a {kind.lower()} is a mapping, with `apiVersion` and `kind`")
+        return
+    for key, wanted in (("apiVersion", API_VERSION), ("kind", kind)):
+        entry = tree.entry(key)
+        if entry is None:
+            yield kinds.WRONG_KIND.at(_start(tree.loc), f"`{key}` is missing", help=f"add `{key}: {wanted}`")
+        elif not (isinstance(entry.value, yaml.Scalar) and entry.value.value == wanted):
+            seen = _shown(yaml.as_json(entry.value))
+            yield kinds.WRONG_KIND.at(entry.value.loc, f"`{key}` is {seen}, and `{wanted}` is read here",
+                                      help=f"write `{key}: {wanted}`")  # fmt: skip
+
+
+def shape(tree: yaml.Tree, wanted: Mapping[str, Any]) -> Iterator[Finding]:
+    """Find what in a tree differs from a document schema."""
+    for error in Draft202012Validator(wanted).iter_errors(yaml.as_json(tree)):
+        yield from _document_finding(tree, error)
+
+
+def value_problems(
+    name: str, tree: yaml.Tree, wanted: Mapping[str, Any], rule: Rule = kinds.WRONG_VALUE
+) -> Iterator[Finding]:
+    """Find what in the value of parameter `name` differs from its schema; expressions inside are left to their types."""
+    for error in _validator(json.dumps(wanted, sort_keys=True)).iter_errors(yaml.as_json(tree)):
+        entry, node = _locate(tree, error.absolute_path)
+        if isinstance(node, yaml.Scalar) and isinstance(node.value, str) and has_expression(node.value):
+            continue
+        label = ".".join([name, *(str(part) for part in error.absolute_path)])
+        yield from _value_finding(label, node, entry.key_loc if entry else node.loc, error, rule)
+
+
+def schema_problem(wanted: Mapping[str, Any]) -> str | None:
+    """Return what is wrong with a JSON Schema that a user wrote, or None."""
+    try:
+        Draft202012Validator.check_schema(wanted)
+    except SchemaError as fault:
+        return fault.message
+    return None
+
+
+@cache
+def _validator(text: str) -> Draft202012Validator:
+    return Draft202012Validator(json.loads(text))
+
+
+def _document_finding(tree: yaml.Tree, error: ValidationError) -> Iterator[Finding]:
+    entry, node = _locate(tree, error.absolute_path)
+    label = str(error.absolute_path[-1]) if error.absolute_path else "the document"
+    match error.validator:
+        case "additionalProperties" if isinstance(node, yaml.Mapping):
+            yield from _unknown_keys(node, error)
+        case "required":
+            yield from _missing_keys(tree, node, error, entry)
+        case "const":
+            return  # told by header()
+        case _ if "propertyNames" in error.absolute_schema_path:
+            yield from _bad_key(node, error)
+        case _:
+            yield from _value_finding(label, node, entry.key_loc if entry else node.loc, error, kinds.NOT_ALLOWED)
+
+
+def _unknown_keys(node: yaml.Mapping, error: ValidationError) -> Iterator[Finding]:
+    known = sorted(error.schema.get("properties", {}))
+    for entry in node.entries:
+        if entry.key in known:
+            continue
+        if entry.key in NOT_YET:
+            yield kinds.NOT_YET.at(entry.key_loc, f"`{entry.key}` ({NOT_YET[entry.key]}) is not read yet")
+            continue
+        close = guess(entry.key, known)
+        hint = f"did you mean `{close}`? " if close else ""
+        listed = ", ".join(f"`{key}`" for key in known if not key.startswith("$"))
+        yield kinds.UNKNOWN_KEY.at(entry.key_loc, f"there is no key `{entry.key}` here", help=f"{hint}known: {listed}")
+
+
+def _missing_keys(
+    tree: yaml.Tree, node: yaml.Tree, error: ValidationError, entry: yaml.Entry | None
+) -> Iterator[Finding]:
+    if not isinstance(node, yaml.Mapping):
+        return
+    present = {found.key for found in node.entries}
+    missing = [key for key in error.validator_value if key not in present and f"'{key}'" in error.message]
+    for key in missing:
+        if node is tree and key in ("apiVersion", "kind"):
+            continue  # told by header()
+        where = f"`{entry.key}`" if entry else "the document"
+        loc = entry.key_loc if entry else _start(node.loc)
+        yield kinds.MISSING_KEY.at(loc, f"{where} has no `{key}`", help=f"add `{key}: ...`")
+
+
+def _bad_key(node: yaml.Tree, error: ValidationError) -> Iterator[Finding]:
+    if not isinstance(node, yaml.Mapping):
+        return
+    rule = _RULES.get(error.schema.get("x-rule", ""), kinds.BAD_NAME)
+    entry = node.entry(str(error.instance))
+    if entry:
+        yield rule.at(entry.key_loc, f"`{entry.key}` is not {error.schema.get('x-expects', 'a name')}")
+
+
+def _value_finding(label: str, node: yaml.Tree, key_loc: Loc, error: ValidationError, rule: Rule) -> Iterator[Finding]:
+    wanted = error.schema
+    seen = _shown(error.instance)
+    match error.validator:
+        case "type":
+            yield _type_finding(label, node, error)
+        case "additionalProperties" if isinstance(node, yaml.Mapping):
+            yield from _unknown_keys(node, error)
+        case "required":
+            yield from _missing_keys(node, node, error, yaml.Entry(label, key_loc, node))
+        case "enum":
+            allowed = ", ".join(f"`{_plain(choice)}`" for choice in error.validator_value)
+            close = guess(str(error.instance), [str(choice) for choice in error.validator_value])
+            hint = f"did you mean `{close}`? " if close else ""
+            yield rule.at(node.loc, f"`{label}` cannot be {seen}", help=f"{hint}allowed: {allowed}")
+        case "pattern":
+            expects = wanted.get("x-expects", f"text of the form `{error.validator_value}`")
+            named = _RULES.get(wanted.get("x-rule", ""), rule)
+            yield named.at(node.loc, f"`{label}` needs {expects}, not {seen}")
+        case _:
+            yield rule.at(node.loc, f"`{label}` {_bound(error)}, not {seen}")
+
+
+def _bound(error: ValidationError) -> str:
+    bound = error.validator_value
+    words = {
+        "minimum": f"must be at least {bound}", "maximum": f"must be at most {bound}",
+        "exclusiveMinimum": f"must be above {bound}", "exclusiveMaximum": f"must be below {bound}",
+        "minLength": f"must have at least {bound} characters", "maxLength": f"must have at most {bound} characters",
+        "minItems": f"must have at least {bound} items", "maxItems": f"must have at most {bound} items",
+        "minProperties": f"must have at least {bound} entries", "maxProperties": f"must have at most {bound} entries",
+        "uniqueItems": "must name each item once",
+    }  # fmt: skip
+    return words.get(str(error.validator), "has another form than its declaration wants")
+
+
+def _type_finding(label: str, node: yaml.Tree, error: ValidationError) -> Finding:
+    types = error.validator_value if isinstance(error.validator_value, list) else [error.validator_value]
+    wanted = error.schema.get("x-expects") or " or ".join(_TYPES[name] for name in types)
+    text_for_number = isinstance(error.instance, str) and {"number", "integer", "boolean"} & set(types)
+    rule = kinds.TEXT_FOR_NUMBER if text_for_number and "string" not in types else kinds.WRONG_SHAPE
+    return rule.at(node.loc, f"`{label}` needs {wanted}, but {_described(error.instance)}", help=_repair(error, types))
+
+
+def _repair(error: ValidationError, types: Iterable[str]) -> str:
+    text = error.instance
+    if isinstance(text, str) and "boolean" in types and text.lower() in ("yes", "no", "on", "off", "true", "false"):
+        return f"write `{'true' if text.lower() in ('yes', 'on', 'true') else 'false'}`"
+    if isinstance(text, str) and {"number", "integer"} & set(types):
+        try:
+            return f"write `{json.loads(text.replace('_', ''))}` without quotes"
+        except ValueError:
+            return ""
+    if "array" in types and not isinstance(text, dict | list):
+        return f"write `[{_plain(text)}]`"
+    return ""
+
+
+def _described(value: Json) -> str:
+    match value:
+        case None:
+            return "nothing stands here"
+        case bool():
+            return f"`{json.dumps(value)}` is a boolean"
+        case int() | float():
+            return f"`{value}` is a number"
+        case str():
+            return f"{_shown(value)} is text"
+        case Mapping():
+            return "a mapping stands here"
+        case _:
+            return "a list stands here"
+
+
+def _shown(value: Json) -> str:
+    if isinstance(value, str | bool | int | float):
+        text = _plain(value)
+        return f"`{text if len(text) <= 60 else text[:57] + '...'}`"
+    return {type(None): "nothing"}.get(type(value), "this")
+
+
+def _plain(value: Json) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _start(loc: Loc) -> Loc:
+    line, column = loc.span[:2]
+    return Loc(loc.path, loc.span._replace(end_line=line, end_column=column + 1))
+
+
+def _locate(tree: yaml.Tree, path: Iterable[str | int]) -> tuple[yaml.Entry | None, yaml.Tree]:
+    """Return the node at a path of keys and indices, and the last mapping entry on the way to it."""
+    entry, node = None, tree
+    for part in path:
+        match node:
+            case yaml.Mapping():
+                entry = node.entry(str(part))
+                if entry is None:
+                    return entry, node
+                node = entry.value
+            case yaml.Sequence(items):
+                node = items[int(part)]
+            case _:
+                return entry, node
+    return entry, node

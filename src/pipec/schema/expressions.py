@@ -1,0 +1,300 @@
+"""Expressions: text to a small syntax tree, with offsets for carets.
+
+Two grammars share one tokenizer: a template is text with `${{ path }}` inside, a condition is a bare expression. There
+is no `eval`, no backtracking pattern, and a bound on nesting. Knows nothing of YAML, steps or values.
+
+    condition  = disjunct { "or" disjunct }          operand = path | string | number | "true" | "false"
+    disjunct   = term { "and" term }                 status  = ("succeeded"|"failed"|"skipped") "(" name ")"
+    term       = "not" term | "(" condition ")" | status | operand [ operator operand ]
+    operator   = "==" "!=" "<" "<=" ">" ">=" "in"    path    = name { "." name }
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import NoReturn, TypeAlias
+
+MAX_NESTING = 32
+STATUSES = ("failed", "skipped", "succeeded")
+OPERATORS = ("==", "!=", "<=", ">=", "<", ">")
+_KEYWORDS = ("and", "or", "not", "in", "true", "false")
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """A dotted name. start, end: offsets in the text that was parsed."""
+
+    parts: tuple[str, ...]
+    start: int
+    end: int
+
+    def __str__(self) -> str:
+        return ".".join(self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    value: bool | int | float | str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    operator: str
+    left: Path | Constant
+    right: Path | Constant
+
+
+@dataclass(frozen=True, slots=True)
+class StatusCall:
+    state: str
+    step: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Negation:
+    term: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Junction:
+    """`and` or `or` between two or more terms."""
+
+    operator: str
+    terms: tuple[Expression, ...]
+
+
+Expression: TypeAlias = Path | Constant | Comparison | StatusCall | Negation | Junction
+
+
+class ExpressionError(ValueError):
+    """The text is not an expression. start, end: offsets of what is wrong; help may be empty."""
+
+    def __init__(self, message: str, start: int, end: int, help: str = "") -> None:  # noqa: A002
+        super().__init__(message)
+        self.message, self.start, self.end, self.help = message, start, max(end, start + 1), help
+
+
+def has_expression(text: str) -> bool:
+    """Say whether a text holds `${{` that is not escaped, or an escape that must be undone."""
+    return "${{" in text
+
+
+def parse_template(text: str) -> tuple[str | Path, ...]:
+    """Return the parts of a text: literal pieces, never empty, and paths. Raises ExpressionError."""
+    parts: list[str | Path] = []
+    literal, at = "", 0
+    while (opening := text.find("${{", at)) >= 0:
+        if opening > 0 and text[opening - 1] == "$":  # `$${{` writes a literal `${{`
+            literal += text[at : opening - 1] + "${{"
+            at = opening + 3
+            continue
+        closing = _closing(text, opening)
+        literal += text[at:opening]
+        if literal:
+            parts.append(literal)
+            literal = ""
+        parts.append(_Parser(text, opening + 3, closing).only_path())
+        at = closing + 2
+    literal += text[at:]
+    return (*parts, literal) if literal else tuple(parts)
+
+
+def _closing(text: str, opening: int) -> int:
+    closing = text.find("}}", opening)
+    again = text.find("${{", opening + 3)
+    if closing < 0 or (0 <= again < closing):
+        raise ExpressionError(
+            "`${{` is not closed", opening, opening + 3, "close it with `}}`, or write `$${{` for text"
+        )
+    return closing
+
+
+def parse_condition(text: str) -> Expression:
+    """Return the syntax tree of a bare expression. Raises ExpressionError."""
+    if (opening := text.find("${{")) >= 0:
+        raise ExpressionError(
+            "`when` is an expression already and takes no `${{ }}`", opening, opening + 3, "write the names bare"
+        )
+    return _Parser(text, 0, len(text)).only_condition()
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    kind: str  # name, number, string, or the operator itself; "end" past the last
+    text: str
+    start: int
+    end: int
+
+
+class _Parser:
+    """A recursive descent over the tokens between two offsets of a text."""
+
+    def __init__(self, text: str, start: int, end: int) -> None:
+        self.text, self.end = text, end
+        self.tokens = _tokens(text, start, end)
+        self.at = 0
+        self.depth = 0
+
+    def only_path(self) -> Path:
+        if self._peek().kind != "name":
+            self._fail("an expression names a value, such as `steps.train.model` or `parameters.epochs`")
+        path = self._path()
+        if self._peek().kind != "end":
+            self._fail("one name stands between `${{` and `}}`; operators are for `when`")
+        return path
+
+    def only_condition(self) -> Expression:
+        tree = self._junction("or")
+        if self._peek().kind != "end":
+            self._fail(f"`{self._peek().text}` is not expected here")
+        return tree
+
+    def _junction(self, operator: str) -> Expression:
+        terms = [self._junction("and") if operator == "or" else self._term()]
+        while self._accept(operator):
+            terms.append(self._junction("and") if operator == "or" else self._term())
+        return terms[0] if len(terms) == 1 else Junction(operator, tuple(terms))
+
+    def _term(self) -> Expression:
+        self.depth += 1
+        if self.depth > MAX_NESTING:
+            self._fail(f"the expression is nested more than {MAX_NESTING} deep")
+        try:
+            return self._nested()
+        finally:
+            self.depth -= 1
+
+    def _nested(self) -> Expression:
+        if self._accept("not"):
+            return Negation(self._term())
+        if self._accept("("):
+            tree = self._junction("or")
+            self._expect(")")
+            return tree
+        token = self._peek()
+        if token.kind == "name" and token.text in STATUSES and self._ahead(1).kind == "(":
+            return self._status()
+        left = self._operand()
+        for operator in (*OPERATORS, "in"):
+            if self._accept(operator):
+                return Comparison(operator, left, self._operand())
+        return left
+
+    def _status(self) -> StatusCall:
+        function = self._take()
+        self._expect("(")
+        if self._peek().kind != "name":
+            self._fail(f"`{function.text}` asks about one step: `{function.text}(train)`")
+        step = self._take()
+        closing = self._peek()
+        self._expect(")")
+        return StatusCall(function.text, step.text, function.start, closing.end)
+
+    def _operand(self) -> Path | Constant:
+        token = self._peek()
+        match token.kind:
+            case "name":
+                return self._path()
+            case "number" | "true" | "false":
+                self._take()
+                return Constant(_number(token), token.start, token.end)
+            case "string":
+                self._take()
+                return Constant(token.text, token.start, token.end)
+            case _:
+                self._fail("a value is expected here: a name, a number, `true`, `false` or a 'text'")
+
+    def _path(self) -> Path:
+        first = self._take()
+        parts, end = [first.text], first.end
+        while self._accept("."):
+            if self._peek().kind not in ("name", *_KEYWORDS):
+                self._fail("a name must follow the dot")
+            token = self._take()
+            parts.append(token.text)
+            end = token.end
+        return Path(tuple(parts), first.start, end)
+
+    def _peek(self) -> _Token:
+        return self.tokens[self.at]
+
+    def _ahead(self, count: int) -> _Token:
+        return self.tokens[min(self.at + count, len(self.tokens) - 1)]
+
+    def _take(self) -> _Token:
+        token = self.tokens[self.at]
+        self.at += token.kind != "end"
+        return token
+
+    def _accept(self, kind: str) -> bool:
+        if self._peek().kind != kind:
+            return False
+        self._take()
+        return True
+
+    def _expect(self, kind: str) -> None:
+        if not self._accept(kind):
+            self._fail(f"`{kind}` is expected here")
+
+    def _fail(self, message: str) -> NoReturn:
+        token = self._peek()
+        raise ExpressionError(message, token.start, token.end)
+
+
+def _number(token: _Token) -> bool | int | float:
+    try:
+        value = json.loads(token.text)
+    except ValueError:
+        raise ExpressionError(f"`{token.text}` is not a number", token.start, token.end) from None
+    if not isinstance(value, bool | int | float) or abs(value) > 2**53 - 1:
+        raise ExpressionError("the number cannot be carried exactly", token.start, token.end)
+    return value
+
+
+def _tokens(text: str, start: int, end: int) -> list[_Token]:
+    tokens, at = [], start
+    while at < end:
+        char = text[at]
+        if char in " \t\r\n":
+            at += 1
+            continue
+        token = _token(text, at, end)
+        tokens.append(token)
+        at = token.end
+    return [*tokens, _Token("end", "the end", end, end)]
+
+
+def _token(text: str, at: int, end: int) -> _Token:
+    char = text[at]
+    if char.isascii() and (char.isalpha() or char == "_"):
+        stop = _span_of(text, at, end, "_-")
+        word = text[at:stop]
+        return _Token(word if word in _KEYWORDS else "name", word, at, stop)
+    if char.isascii() and (char.isdigit() or (char == "-" and at + 1 < end and text[at + 1].isdigit())):
+        stop = _span_of(text, at + 1, end, "._-+" if "e" in text[at:end].lower() else "._")
+        return _Token("number", text[at:stop], at, stop)
+    if char in "'\"":
+        return _string(text, at, end)
+    for operator in (*OPERATORS, "(", ")", "."):
+        if text.startswith(operator, at):
+            return _Token(operator, operator, at, at + len(operator))
+    raise ExpressionError(f"`{char}` has no meaning in an expression", at, at + 1)
+
+
+def _span_of(text: str, at: int, end: int, extra: str) -> int:
+    while at < end and text[at].isascii() and (text[at].isalnum() or text[at] in extra):
+        at += 1
+    return at
+
+
+def _string(text: str, at: int, end: int) -> _Token:
+    quote = text[at]
+    stop = text.find(quote, at + 1, end)
+    if stop < 0:
+        raise ExpressionError("the text is not closed", at, end, f"close it with `{quote}`")
+    return _Token("string", text[at + 1 : stop], at, stop + 1)
