@@ -11,10 +11,10 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError, ValidationError
+from jsonschema.exceptions import SchemaError
 
 from pipec.diagnostics import Finding, Loc, Rule, guess
 from pipec.schema import findings as kinds
@@ -38,6 +38,29 @@ _TYPES = {
     "boolean": "`true` or `false`", "null": "nothing",
 }  # fmt: skip
 _RULES = {rule.code: rule for rule in kinds.RULES}
+
+
+class Problem(NamedTuple):
+    """One disagreement between a value and a schema, free of the validator that found it.
+
+    path: keys and indices to the value. keyword, bound: the schema's word that failed, and what it says. names: whether
+    it failed for a key rather than for a value.
+    """
+
+    path: tuple[str | int, ...]
+    keyword: str
+    bound: Any
+    schema: Mapping[str, Any]
+    instance: Json
+    names: bool
+
+
+def _problems(validator: Draft202012Validator, value: Json) -> Iterator[Problem]:
+    for error in validator.iter_errors(value):
+        wanted = error.schema if isinstance(error.schema, Mapping) else {}
+        path = tuple(error.absolute_path)
+        names = "propertyNames" in error.absolute_schema_path
+        yield Problem(path, error.keyword, error.bound, wanted, error.instance, names)
 
 
 @cache
@@ -79,19 +102,19 @@ def header(tree: yaml.Tree, kind: str) -> Iterator[Finding]:
 
 def shape(tree: yaml.Tree, wanted: Mapping[str, Any]) -> Iterator[Finding]:
     """Find what in a tree differs from a document schema."""
-    for error in Draft202012Validator(wanted).iter_errors(yaml.as_json(tree)):
+    for error in _problems(Draft202012Validator(wanted), yaml.as_json(tree)):
         yield from _document_finding(tree, error)
 
 
 def value_problems(
     name: str, tree: yaml.Tree, wanted: Mapping[str, Any], rule: Rule = kinds.WRONG_VALUE
 ) -> Iterator[Finding]:
-    """Find what in the value of parameter `name` differs from its schema; expressions inside are left to their types."""
-    for error in _validator(json.dumps(wanted, sort_keys=True)).iter_errors(yaml.as_json(tree)):
-        entry, node = _locate(tree, error.absolute_path)
+    """Find what in the value of parameter `name` differs from its schema; expressions inside are judged by type."""
+    for error in _problems(_validator(json.dumps(wanted, sort_keys=True)), yaml.as_json(tree)):
+        entry, node = _locate(tree, error.path)
         if isinstance(node, yaml.Scalar) and isinstance(node.value, str) and has_expression(node.value):
             continue
-        label = ".".join([name, *(str(part) for part in error.absolute_path)])
+        label = ".".join([name, *(str(part) for part in error.path)])
         yield from _value_finding(label, node, entry.key_loc if entry else node.loc, error, rule)
 
 
@@ -109,23 +132,23 @@ def _validator(text: str) -> Draft202012Validator:
     return Draft202012Validator(json.loads(text))
 
 
-def _document_finding(tree: yaml.Tree, error: ValidationError) -> Iterator[Finding]:
-    entry, node = _locate(tree, error.absolute_path)
-    label = str(error.absolute_path[-1]) if error.absolute_path else "the document"
-    match error.validator:
+def _document_finding(tree: yaml.Tree, error: Problem) -> Iterator[Finding]:
+    entry, node = _locate(tree, error.path)
+    label = str(error.path[-1]) if error.path else "the document"
+    match error.keyword:
         case "additionalProperties" if isinstance(node, yaml.Mapping):
             yield from _unknown_keys(node, error)
         case "required":
             yield from _missing_keys(tree, node, error, entry)
         case "const":
             return  # told by header()
-        case _ if "propertyNames" in error.absolute_schema_path:
+        case _ if error.names:
             yield from _bad_key(node, error)
         case _:
             yield from _value_finding(label, node, entry.key_loc if entry else node.loc, error, kinds.NOT_ALLOWED)
 
 
-def _unknown_keys(node: yaml.Mapping, error: ValidationError) -> Iterator[Finding]:
+def _unknown_keys(node: yaml.Mapping, error: Problem) -> Iterator[Finding]:
     known = sorted(error.schema.get("properties", {}))
     for entry in node.entries:
         if entry.key in known:
@@ -139,13 +162,11 @@ def _unknown_keys(node: yaml.Mapping, error: ValidationError) -> Iterator[Findin
         yield kinds.UNKNOWN_KEY.at(entry.key_loc, f"there is no key `{entry.key}` here", help=f"{hint}known: {listed}")
 
 
-def _missing_keys(
-    tree: yaml.Tree, node: yaml.Tree, error: ValidationError, entry: yaml.Entry | None
-) -> Iterator[Finding]:
+def _missing_keys(tree: yaml.Tree, node: yaml.Tree, error: Problem, entry: yaml.Entry | None) -> Iterator[Finding]:
     if not isinstance(node, yaml.Mapping):
         return
     present = {found.key for found in node.entries}
-    missing = [key for key in error.validator_value if key not in present and f"'{key}'" in error.message]
+    missing = [key for key in error.bound if key not in present]
     for key in missing:
         if node is tree and key in ("apiVersion", "kind"):
             continue  # told by header()
@@ -154,7 +175,7 @@ def _missing_keys(
         yield kinds.MISSING_KEY.at(loc, f"{where} has no `{key}`", help=f"add `{key}: ...`")
 
 
-def _bad_key(node: yaml.Tree, error: ValidationError) -> Iterator[Finding]:
+def _bad_key(node: yaml.Tree, error: Problem) -> Iterator[Finding]:
     if not isinstance(node, yaml.Mapping):
         return
     rule = _RULES.get(error.schema.get("x-rule", ""), kinds.BAD_NAME)
@@ -163,10 +184,10 @@ def _bad_key(node: yaml.Tree, error: ValidationError) -> Iterator[Finding]:
         yield rule.at(entry.key_loc, f"`{entry.key}` is not {error.schema.get('x-expects', 'a name')}")
 
 
-def _value_finding(label: str, node: yaml.Tree, key_loc: Loc, error: ValidationError, rule: Rule) -> Iterator[Finding]:
+def _value_finding(label: str, node: yaml.Tree, key_loc: Loc, error: Problem, rule: Rule) -> Iterator[Finding]:
     wanted = error.schema
     seen = _shown(error.instance)
-    match error.validator:
+    match error.keyword:
         case "type":
             yield _type_finding(label, node, error)
         case "additionalProperties" if isinstance(node, yaml.Mapping):
@@ -174,20 +195,20 @@ def _value_finding(label: str, node: yaml.Tree, key_loc: Loc, error: ValidationE
         case "required":
             yield from _missing_keys(node, node, error, yaml.Entry(label, key_loc, node))
         case "enum":
-            allowed = ", ".join(f"`{_plain(choice)}`" for choice in error.validator_value)
-            close = guess(str(error.instance), [str(choice) for choice in error.validator_value])
+            allowed = ", ".join(f"`{_plain(choice)}`" for choice in error.bound)
+            close = guess(str(error.instance), [str(choice) for choice in error.bound])
             hint = f"did you mean `{close}`? " if close else ""
             yield rule.at(node.loc, f"`{label}` cannot be {seen}", help=f"{hint}allowed: {allowed}")
         case "pattern":
-            expects = wanted.get("x-expects", f"text of the form `{error.validator_value}`")
+            expects = wanted.get("x-expects", f"text of the form `{error.bound}`")
             named = _RULES.get(wanted.get("x-rule", ""), rule)
             yield named.at(node.loc, f"`{label}` needs {expects}, not {seen}")
         case _:
             yield rule.at(node.loc, f"`{label}` {_bound(error)}, not {seen}")
 
 
-def _bound(error: ValidationError) -> str:
-    bound = error.validator_value
+def _bound(error: Problem) -> str:
+    bound = error.bound
     words = {
         "minimum": f"must be at least {bound}", "maximum": f"must be at most {bound}",
         "exclusiveMinimum": f"must be above {bound}", "exclusiveMaximum": f"must be below {bound}",
@@ -196,18 +217,18 @@ def _bound(error: ValidationError) -> str:
         "minProperties": f"must have at least {bound} entries", "maxProperties": f"must have at most {bound} entries",
         "uniqueItems": "must name each item once",
     }  # fmt: skip
-    return words.get(str(error.validator), "has another form than its declaration wants")
+    return words.get(error.keyword, "has another form than its declaration wants")
 
 
-def _type_finding(label: str, node: yaml.Tree, error: ValidationError) -> Finding:
-    types = error.validator_value if isinstance(error.validator_value, list) else [error.validator_value]
+def _type_finding(label: str, node: yaml.Tree, error: Problem) -> Finding:
+    types = error.bound if isinstance(error.bound, list) else [error.bound]
     wanted = error.schema.get("x-expects") or " or ".join(_TYPES[name] for name in types)
     text_for_number = isinstance(error.instance, str) and {"number", "integer", "boolean"} & set(types)
     rule = kinds.TEXT_FOR_NUMBER if text_for_number and "string" not in types else kinds.WRONG_SHAPE
     return rule.at(node.loc, f"`{label}` needs {wanted}, but {_described(error.instance)}", help=_repair(error, types))
 
 
-def _repair(error: ValidationError, types: Iterable[str]) -> str:
+def _repair(error: Problem, types: Iterable[str]) -> str:
     text = error.instance
     if isinstance(text, str) and "boolean" in types and text.lower() in ("yes", "no", "on", "off", "true", "false"):
         return f"write `{'true' if text.lower() in ('yes', 'on', 'true') else 'false'}`"
@@ -241,7 +262,7 @@ def _shown(value: Json) -> str:
     if isinstance(value, str | bool | int | float):
         text = _plain(value)
         return f"`{text if len(text) <= 60 else text[:57] + '...'}`"
-    return {type(None): "nothing"}.get(type(value), "this")
+    return "nothing" if value is None else "this"
 
 
 def _plain(value: Json) -> str:

@@ -197,17 +197,13 @@ class _Parser:
 
     def _operand(self) -> Path | Constant:
         token = self._peek()
-        match token.kind:
-            case "name":
-                return self._path()
-            case "number" | "true" | "false":
-                self._take()
-                return Constant(_number(token), token.start, token.end)
-            case "string":
-                self._take()
-                return Constant(token.text, token.start, token.end)
-            case _:
-                self._fail("a value is expected here: a name, a number, `true`, `false` or a 'text'")
+        if token.kind == "name":
+            return self._path()
+        if token.kind not in ("number", "string", "true", "false"):
+            self._fail("a value is expected here: a name, a number, `true`, `false` or a 'text'")
+        self._take()
+        value = token.text if token.kind == "string" else _number(token)
+        return Constant(value, token.start, token.end)
 
     def _path(self) -> Path:
         first = self._take()

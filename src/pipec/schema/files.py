@@ -1,0 +1,90 @@
+"""Opening what a document names: below the project's root, following no link, regular files of bounded size only.
+
+A pull request's author is untrusted: a path in a file must not make CI read anything else of the machine.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import stat
+from pathlib import Path
+
+PROJECT_FILE = "pipec.yaml"
+
+
+class UnreadableError(Exception):
+    """A named file cannot be used; the message is one line for the user."""
+
+
+def project_root(folder: Path) -> Path:
+    """Return the nearest folder from `folder` upward that holds `pipec.yaml`, else `folder`."""
+    for candidate in (folder, *folder.parents):
+        if (candidate / PROJECT_FILE).is_file():
+            return candidate
+    return folder
+
+
+def read_below(root: Path, folder: str, name: str, limit: int) -> str:
+    """Return the text of file `name`, relative to `folder` (itself relative to `root`).
+
+    limit: bytes. Raises UnreadableError: outside of the root, a link on the way, not a regular file, too large, not
+    UTF-8, or absent.
+    """
+    if name.startswith("/") or "\\" in name or "\0" in name or "://" in name:
+        raise UnreadableError(f"`{name}` is not a relative path")
+    path = posixpath.normpath(posixpath.join(folder, name))
+    if path == ".." or path.startswith("../"):
+        raise UnreadableError(f"`{name}` lies outside of the project")
+    return _decoded(_bytes_at(root, path.split("/"), name, limit), name)
+
+
+def read_named(path: Path, limit: int) -> str:
+    """Return the text of a file that the user named on the command line. Raises UnreadableError."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as fault:
+        raise UnreadableError(f"cannot read `{path}`: {(fault.strerror or 'unknown').lower()}") from None
+    return _decoded(_content(handle, str(path), limit), str(path))
+
+
+def _bytes_at(root: Path, parts: list[str], name: str, limit: int) -> bytes:
+    """Open component by component, so that no link on the way can lead elsewhere between check and use."""
+    folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for part in parts[:-1]:
+            below = _open(part, os.O_DIRECTORY, folder, name)
+            os.close(folder)
+            folder = below
+        return _content(_open(parts[-1], 0, folder, name), name, limit)
+    finally:
+        os.close(folder)
+
+
+def _open(part: str, flags: int, folder: int, name: str) -> int:
+    try:
+        return os.open(part, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | flags, dir_fd=folder)
+    except FileNotFoundError:
+        raise UnreadableError(f"there is no file `{name}`") from None
+    except OSError as fault:
+        linked = fault.errno in (getattr(os, "ELOOP", 40), 40)
+        why = "a link is on the way, and none is followed" if linked else (fault.strerror or "unknown").lower()
+        raise UnreadableError(f"cannot read `{name}`: {why}") from None
+
+
+def _content(handle: int, name: str, limit: int) -> bytes:
+    with os.fdopen(handle, "rb") as stream:
+        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+            raise UnreadableError(f"`{name}` is not a regular file")
+        content = stream.read(limit + 1)
+    if len(content) > limit:
+        raise UnreadableError(f"`{name}` is larger than {limit // 1024} KiB")
+    return content
+
+
+def _decoded(content: bytes, name: str) -> str:
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as fault:
+        line = content[: fault.start].count(b"\n") + 1
+        raise UnreadableError(f"`{name}` is not UTF-8 text (line {line})") from None

@@ -1,0 +1,52 @@
+"""An environment laid over a document: maps merge, lists and scalars replace, null removes (language rule 6).
+
+Works on trees, so that every value keeps the place where it was really written.
+"""
+
+from __future__ import annotations
+
+from pipec.schema.tree import Entry, Mapping, Scalar, Tree
+
+OVERLAID = ("image", "defaults", "triggers", "concurrency", "steps")
+
+
+def lay(base: Tree, over: Tree) -> Tree:
+    """Return `base` with `over` laid on it."""
+    if not (isinstance(base, Mapping) and isinstance(over, Mapping)):
+        return over
+    news = {entry.key: entry for entry in over.entries}
+    kept = [_merged(entry, news.pop(entry.key, None)) for entry in base.entries]
+    added = [Entry(e.key, e.key_loc, without_nulls(e.value)) for e in news.values() if not _is_null(e.value)]
+    return Mapping((*(entry for entry in kept if entry), *added), base.loc)
+
+
+def environment_of(document: Mapping, name: str) -> Mapping:
+    """Return the document with what its environment `name` says laid over it; parameters' values are left to load."""
+    environments = document.get("environments")
+    over = environments.get(name) if isinstance(environments, Mapping) else None
+    if not isinstance(over, Mapping):
+        return document
+    wanted = Mapping(tuple(entry for entry in over.entries if entry.key in OVERLAID), over.loc)
+    laid = lay(document, wanted)
+    assert isinstance(laid, Mapping), "overlay.lay of two mappings gave something else"
+    return laid
+
+
+def without_nulls(tree: Tree) -> Tree:
+    """Return the tree without the keys that are null: in an overlay they remove, and have no shape of their own."""
+    if not isinstance(tree, Mapping):
+        return tree
+    entries = (Entry(e.key, e.key_loc, without_nulls(e.value)) for e in tree.entries if not _is_null(e.value))
+    return Mapping(tuple(entries), tree.loc)
+
+
+def _merged(entry: Entry, over: Entry | None) -> Entry | None:
+    if over is None:
+        return entry
+    if _is_null(over.value):
+        return None
+    return Entry(entry.key, entry.key_loc, lay(entry.value, over.value))
+
+
+def _is_null(tree: Tree) -> bool:
+    return isinstance(tree, Scalar) and tree.value is None
