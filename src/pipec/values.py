@@ -128,6 +128,20 @@ def resolve(value: Value, lookup: Callable[[Reference], Json]) -> Json:
             assert_never(value)
 
 
+def substitute(value: Value, known: Mapping[str, Json]) -> Value:
+    """Return `value` with the parameters in `known` put in their places."""
+    match value:
+        case ParameterRef(name) if name in known:
+            return Literal(known[name])
+        case Text(parts):
+            return Text(tuple(substitute(part, known) for part in parts))
+        case ListOf(items):
+            return ListOf(tuple(substitute(item, known) for item in items))
+        case ObjectOf(fields):
+            return ObjectOf(tuple((name, substitute(item, known)) for name, item in fields))
+    return value
+
+
 def as_text(value: Json) -> str:
     """Return a scalar as it stands inside a longer text; TypeError for null, lists and objects."""
     match value:

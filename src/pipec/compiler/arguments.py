@@ -1,0 +1,94 @@
+"""What each step is given, against its own interface: names, values, and the files that parameters name.
+
+A pass of its own beside the rules, because it judges one argument at a time by the schema of that very parameter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import PurePosixPath
+from typing import TypeAlias
+
+from pipec.compiler.graph import Graph
+from pipec.diagnostics import Finding, Loc, guess
+from pipec.schema import check
+from pipec.schema import findings as kinds
+from pipec.schema.files import UnreadableError
+from pipec.schema.model import Argument, Pipeline, StepUse
+from pipec.schema.tree import Scalar
+from pipec.steps.interface import Interface, Parameter
+from pipec.values import Attachment, Literal
+
+MAX_FILE_BYTES = 64 << 10  # travels inside the plan; Linux takes at most 128 KiB in one argument
+MAX_FILES_BYTES = 512 << 10
+Attachments: TypeAlias = Mapping[tuple[str, str], Attachment]
+Reader: TypeAlias = Callable[[Loc, str, int], str]
+
+
+def judge(pipeline: Pipeline, graph: Graph) -> Iterator[Finding]:
+    """Find arguments that their step does not take, or not with that value."""
+    for use in pipeline.steps:
+        interface = graph.interfaces.get(use.name)
+        if interface is None:
+            continue
+        for argument in use.arguments:
+            parameter = interface.parameter(argument.name)
+            if parameter is not None:
+                yield from _value(argument, parameter)
+            elif interface.input(argument.name) is None:
+                yield _unknown(use, argument, interface)
+
+
+def _value(argument: Argument, parameter: Parameter) -> Iterator[Finding]:
+    if parameter.secret and isinstance(argument.value, Literal):
+        message = f"`{argument.name}` takes a secret, and its value stands here for all to read"
+        yield kinds.WRONG_VALUE.at(argument.node.loc, message, help="write `${{ secrets.NAME }}`")
+        return
+    yield from check.value_problems(argument.name, argument.node, parameter.schema)
+
+
+def _unknown(use: StepUse, argument: Argument, interface: Interface) -> Finding:
+    known = sorted([*(i.name for i in interface.inputs), *(p.name for p in interface.parameters)])
+    close = guess(argument.name, known)
+    hint = f"did you mean `{close}`? " if close else ""
+    return kinds.UNKNOWN_PARAMETER.at(
+        argument.loc,
+        f"step `{use.name}` has no parameter `{argument.name}`",
+        help=f"{hint}`{interface.name}` takes: {', '.join(known)}",
+    )
+
+
+def attach(pipeline: Pipeline, graph: Graph, read: Reader) -> tuple[Attachments, tuple[Finding, ...]]:
+    """Return the files that `path` parameters name, by step and parameter.
+
+    read: returns the text of a file named at a place, at most so many bytes of it; raises UnreadableError.
+    """
+    attached: dict[tuple[str, str], Attachment] = {}
+    found: list[Finding] = []
+    total = 0
+    for use, argument in _named_files(pipeline, graph):
+        node = argument.node
+        assert isinstance(node, Scalar), "arguments._named_files yields scalars only"
+        try:
+            text = read(node.loc, str(node.value), MAX_FILE_BYTES)
+        except UnreadableError as fault:
+            found.append(kinds.NOT_TEXT.at(node.loc, str(fault), help="paths are relative to the file that says them"))
+            continue
+        total += len(text.encode())
+        if total > MAX_FILES_BYTES:
+            message = f"the files of this pipeline are together larger than {MAX_FILES_BYTES >> 10} KiB"
+            found.append(
+                kinds.TOO_LARGE.at(node.loc, message, help="make large ones artifacts, or put them in the image")
+            )
+            break
+        attached[use.name, argument.name] = Attachment(PurePosixPath(str(node.value)).name, text)
+    return attached, tuple(found)
+
+
+def _named_files(pipeline: Pipeline, graph: Graph) -> Iterator[tuple[StepUse, Argument]]:
+    for use in pipeline.steps:
+        interface = graph.interfaces.get(use.name)
+        for argument in use.arguments:
+            parameter = interface.parameter(argument.name) if interface else None
+            if parameter and parameter.path and isinstance(argument.value, Literal):
+                yield use, argument

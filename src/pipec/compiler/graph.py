@@ -1,0 +1,174 @@
+"""Steps and what flows between them, as a graph. The only door to networkx.
+
+Edges come from references and from `needs`. Everything asked of the graph is linear in its size: breadth-first walks
+and one topological order; nothing enumerates paths.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import networkx as nx
+
+from pipec.diagnostics import Loc
+from pipec.schema.model import Pipeline, StepUse
+from pipec.steps.interface import Input, Interface, Output
+from pipec.values import OutputRef
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """`target` waits for `source`.
+
+    output, argument: what flows along it, and into which argument; both empty for order alone. soft: the target may run
+    if the source was skipped. loc: the text that makes the edge.
+    """
+
+    source: str
+    target: str
+    loc: Loc
+    output: str = ""
+    argument: str = ""
+    soft: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """An artifact by its origin. step is empty for an artifact that comes from outside; output is then its location."""
+
+    step: str
+    output: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Graph:
+    """A pipeline's steps with their interfaces, and the edges between steps that exist.
+
+    order: the steps so that each follows what it waits for, ties in the file's order; empty if there is a cycle.
+    """
+
+    steps: Mapping[str, StepUse]
+    interfaces: Mapping[str, Interface]
+    edges: tuple[Edge, ...]
+    order: tuple[str, ...]
+    cycle: tuple[Edge, ...] = ()
+    _into: Mapping[str, tuple[Edge, ...]] = field(repr=False)
+    _out_of: Mapping[str, tuple[Edge, ...]] = field(repr=False)
+
+    def into(self, step: str) -> tuple[Edge, ...]:
+        return self._into.get(step, ())
+
+    def out_of(self, step: str) -> tuple[Edge, ...]:
+        return self._out_of.get(step, ())
+
+    def ancestors(self, step: str, follow: Callable[[Edge], bool]) -> set[str]:
+        """Return the steps from which `step` is reached over edges that `follow` accepts."""
+        seen, queue = {step}, deque([step])
+        while queue:
+            for edge in self.into(queue.popleft()):
+                if edge.source not in seen and follow(edge):
+                    seen.add(edge.source)
+                    queue.append(edge.source)
+        return seen - {step}
+
+    def artifact_inputs(self, step: str) -> Iterator[tuple[Input, OutputRef | None, Loc]]:
+        """Yield each artifact input that is given: the output it reads (None: a location), and where that is said."""
+        interface = self.interfaces.get(step)
+        for declared in interface.inputs if interface else ():
+            argument = self.steps[step].argument(declared.name)
+            if argument is None:
+                continue
+            given = argument.value if isinstance(argument.value, OutputRef) else None
+            loc = argument.references[0].loc if argument.references else argument.node.loc
+            yield declared, given, loc
+
+    def output(self, port: OutputRef | Port) -> Output | None:
+        """Return the declaration of an output, or None if step or output is unknown."""
+        step = port.task if isinstance(port, OutputRef) else port.step
+        interface = self.interfaces.get(step)
+        return interface.output(port.output) if interface else None
+
+    def origin(self, reference: OutputRef) -> Port:
+        """Return where an artifact was made, following outputs that pass an input through unchanged."""
+        at, seen = reference, set()
+        while (at.task, at.output) not in seen:
+            seen.add((at.task, at.output))
+            declared = self.output(at)
+            if declared is None or declared.same_as is None:
+                break
+            argument = self.steps[at.task].argument(declared.same_as)
+            if argument is None:
+                break
+            if not isinstance(argument.value, OutputRef):
+                return Port("", repr(argument.value))
+            at = argument.value
+        return Port(at.task, at.output)
+
+
+def build(pipeline: Pipeline, catalogue: Callable[[str, str | None], Interface | None]) -> Graph:
+    """Return the graph of a pipeline; references to what does not exist make no edge (a rule tells them)."""
+    steps = {use.name: use for use in pipeline.steps}
+    found = {use.name: catalogue(use.uses, use.version) for use in pipeline.steps}
+    interfaces = {name: interface for name, interface in found.items() if interface}
+    edges = tuple(edge for use in pipeline.steps for edge in _edges(use, steps, interfaces.get(use.name)))
+    into: dict[str, list[Edge]] = {}
+    out_of: dict[str, list[Edge]] = {}
+    for edge in edges:
+        into.setdefault(edge.target, []).append(edge)
+        out_of.setdefault(edge.source, []).append(edge)
+    order, cycle = _sorted(list(steps), edges)
+    return Graph(
+        steps=steps,
+        interfaces=interfaces,
+        edges=edges,
+        order=order,
+        cycle=cycle,
+        _into={name: tuple(some) for name, some in into.items()},
+        _out_of={name: tuple(some) for name, some in out_of.items()},
+    )
+
+
+def _edges(use: StepUse, steps: Mapping[str, StepUse], interface: Interface | None) -> Iterator[Edge]:
+    asked = {r.parts[1] for r in use.when.references if r.root == "status"} if use.when else set()
+    for name, loc in use.needs:
+        if name in steps:
+            yield Edge(name, use.name, loc, soft=name in asked)
+    for reference, argument in use.references:
+        if reference.root not in ("steps", "status") or reference.parts[1] not in steps:
+            continue
+        source = reference.parts[1]
+        if argument is None:
+            # A status function asks how a step ended, so it must not wait for success (language rule 2).
+            output = "" if reference.root == "status" else reference.parts[2]
+            yield Edge(source, use.name, reference.loc, output, "", soft=source in asked)
+            continue
+        declared = interface.input(argument.name) if interface else None
+        soft = source in asked or bool(declared and declared.optional)
+        output = reference.parts[2] if len(reference.parts) > 2 else ""
+        yield Edge(source, use.name, reference.loc, output, argument.name, soft)
+
+
+def _sorted(names: list[str], edges: Iterable[Edge]) -> tuple[tuple[str, ...], tuple[Edge, ...]]:
+    """Return a topological order, ties in the order of `names`; or the edges of one cycle."""
+    graph: nx.DiGraph[str] = nx.DiGraph()
+    graph.add_nodes_from(names)
+    for edge in edges:
+        if not graph.has_edge(edge.source, edge.target):
+            graph.add_edge(edge.source, edge.target, edge=edge)
+    rank = {name: index for index, name in enumerate(names)}
+    try:
+        return tuple(nx.lexicographical_topological_sort(graph, key=rank.__getitem__)), ()
+    except nx.NetworkXUnfeasible:
+        around = nx.find_cycle(graph)
+        edges_of_cycle = [graph.edges[source, target]["edge"] for source, target, *_ in around]
+        first = min(range(len(edges_of_cycle)), key=lambda at: rank[edges_of_cycle[at].source])
+        return (), tuple(edges_of_cycle[first:] + edges_of_cycle[:first])
+
+
+def artifact_edges(graph: Graph, step: str) -> Iterator[tuple[Input, OutputRef, Loc]]:
+    """Yield the artifact inputs of a step that come from another step."""
+    for declared, given, loc in graph.artifact_inputs(step):
+        if given is not None and given.task in graph.steps:
+            yield declared, given, loc

@@ -1,0 +1,71 @@
+"""What a rule is: one decorated function whose docstring is its page.
+
+    @rule("PIPE210", "dependency-cycle")
+    def cycle(subject: Subject) -> Iterator[Finding]:
+        '''Steps wait for each other. ... Why: ... Bad: ... Fix: ...'''
+
+Rules are placed once, in `rules/<topic>.py`; the registry is filled by importing that package.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from pipec.compiler.graph import Graph
+from pipec.diagnostics import Finding, Rule, Severity
+from pipec.schema.model import Environment, Pipeline, Project
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """All that a rule may look at. environment: the chosen one, or None. steps: the names the library offers."""
+
+    pipeline: Pipeline
+    graph: Graph
+    project: Project
+    environment: Environment | None
+    steps: tuple[str, ...]
+
+    @property
+    def is_production(self) -> bool:
+        """Whether a release of this pipeline counts as one to production; assumed where no environment is chosen."""
+        return self.environment.production if self.environment else True
+
+
+Check = Callable[[Rule, Subject], Iterator[Finding]]
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A rule and its function. needs_order: it runs only on a graph without cycles."""
+
+    rule: Rule
+    check: Check
+    needs_order: bool
+
+
+REGISTRY: list[Registered] = []
+
+
+def rule(
+    code: str, name: str, *, severity: Severity = Severity.ERROR, needs_order: bool = False
+) -> Callable[[Check], Check]:
+    """Register a function as the rule `code`; it is given its own `Rule`, to build findings with."""
+
+    def register(check: Check) -> Check:
+        REGISTRY.append(
+            Registered(Rule(code, name, inspect.cleandoc(check.__doc__ or ""), severity), check, needs_order)
+        )
+        return check
+
+    return register
+
+
+def findings(subject: Subject) -> Iterator[Finding]:
+    """Yield what every rule finds."""
+    for registered in REGISTRY:
+        if registered.needs_order and subject.graph.cycle:
+            continue
+        yield from registered.check(registered.rule, subject)

@@ -1,0 +1,281 @@
+"""`PIPE5xx`: what must be true on the graph before a model may reach production.
+
+Each rule walks the graph breadth-first from a place of interest and tells the route that offends. A model is followed
+by its origin: steps that pass a model through unchanged (`same_as`) do not make another one.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+
+from pipec.compiler.graph import Graph, Port, artifact_edges
+from pipec.compiler.rule import Subject, rule
+from pipec.diagnostics import Finding, Loc, Note, Rule
+from pipec.schema.model import StepUse
+from pipec.steps.interface import Artifact, Role
+from pipec.values import Literal
+
+
+@rule("PIPE501", "unapproved-deploy", needs_order=True)
+def unapproved_deploy(rule: Rule, subject: Subject) -> Iterator[Finding]:
+    """A production deployment of a model that nobody approved.
+
+    Why: what serves people must have been released by a person, and the release must be of this very model.
+
+    Bad:
+        deploy: {uses: deploy, with: {model: "${{ steps.train.model }}"}}
+
+    Fix:
+        approve: {uses: approve, with: {model: "${{ steps.evaluate.model }}", approvers: [ml-leads]}}
+        deploy:  {uses: deploy, with: {model: "${{ steps.approve.model }}", approval: "${{ steps.approve.approval }}"}}
+    """
+    for use, model, loc in _production_models(subject):
+        if _judged_before(subject.graph, use.name, model, Role.APPROVE):
+            continue
+        approvals = [n for n, i in subject.graph.interfaces.items() if i.role is Role.APPROVE]
+        other = f"deploy `${{{{ steps.{approvals[0]}.model }}}}` instead" if approvals else "add a step `uses: approve`"
+        yield rule.at(use.loc, f"`{use.name}` ships a model that nobody approved", help=other,
+                      notes=_release_notes(subject, use, model, loc, "approve"))  # fmt: skip
+
+
+@rule("PIPE502", "unevaluated-deploy", needs_order=True)
+def unevaluated_deploy(rule: Rule, subject: Subject) -> Iterator[Finding]:
+    """A production deployment of a model that was not evaluated.
+
+    Why: an approval without figures approves a name, not a model.
+
+    Bad:
+        approve: {uses: approve, with: {model: "${{ steps.train.model }}"}}
+
+    Fix:
+        evaluate: {uses: evaluate, with: {model: "${{ steps.train.model }}", data: "${{ steps.split.test }}"}}
+        approve:  {uses: approve, with: {model: "${{ steps.evaluate.model }}"}}
+    """
+    for use, model, loc in _production_models(subject):
+        if not _judged_before(subject.graph, use.name, model, Role.EVALUATE):
+            yield rule.at(use.loc, f"`{use.name}` ships a model that was not evaluated",
+                          help="evaluate that model before it is approved",
+                          notes=_release_notes(subject, use, model, loc, "evaluate"))  # fmt: skip
+
+
+@rule("PIPE503", "test-data-in-fit", needs_order=True)
+def test_data_in_fit(rule: Rule, subject: Subject) -> Iterator[Finding]:
+    """Data that was set aside for testing reaches a fit.
+
+    Why: a model that has seen its test data is judged by what it remembers.
+
+    Bad:
+        train: {uses: train, with: {data: "${{ steps.split.test }}", target: quality}}
+
+    Fix:
+        train: {uses: train, with: {data: "${{ steps.split.train }}", target: quality}}
+    """
+    graph = subject.graph
+    came_from = _tainted(graph)
+    for use in subject.pipeline.steps:
+        for declared, given, loc in artifact_edges(graph, use.name):
+            port = Port(given.task, given.output)
+            if not declared.fits or port not in came_from:
+                continue
+            route = _route(came_from, port)
+            help_text = _sibling(graph, route[0])
+            note = Note(f"`{_shown(route[0])}` is set aside for testing", _step_loc(graph, route[0].step))
+            way = " -> ".join(f"`{_shown(p)}`" for p in route) + f" -> `{use.name}.{declared.name}`"
+            yield rule.at(loc, f"`{use.name}` learns from test data", help=help_text,
+                          notes=[note, Note(f"the data goes {way}")])  # fmt: skip
+
+
+@rule("PIPE504", "unvalidated-training-data", needs_order=True)
+def unvalidated_training_data(rule: Rule, subject: Subject) -> Iterator[Finding]:
+    """A model for production is fitted on data that no step validated.
+
+    Why: a broken source would be learned, evaluated on its own kind, and shipped.
+
+    Bad:
+        train: {uses: train, with: {data: "${{ steps.ingest.data }}", target: quality}}
+
+    Fix:
+        validate: {uses: validate-data, with: {data: "${{ steps.ingest.data }}", expectations: expectations/wine.yaml}}
+        train:    {uses: train, with: {data: "${{ steps.validate.data }}", target: quality}}
+    """
+    for use, model, _ in _production_models(subject):
+        if model.step not in subject.graph.steps:
+            continue
+        for route in _unvalidated(subject.graph, model.step):
+            way = " -> ".join(f"`{name}`" for name in route)
+            yield rule.at(_step_loc(subject.graph, model.step),
+                          f"the model that `{use.name}` ships is fitted on data that no step validated",
+                          help="put a step `uses: validate-data` on the way",
+                          notes=[Note(f"the data goes {way}", use.loc)])  # fmt: skip
+
+
+@rule("PIPE505", "toothless-approval", needs_order=True)
+def toothless_approval(rule: Rule, subject: Subject) -> Iterator[Finding]:
+    """An automatic approval that no evaluation can withhold.
+
+    Why: with no gate that stops, everything is approved.
+
+    Bad:
+        approve: {uses: approve, with: {mode: automatic, model: "${{ steps.evaluate.model }}"}}
+
+    Fix:
+        evaluate: {uses: evaluate, with: {gates: [{metric: f1_macro, minimum: 0.9}], model: "...", data: "..."}}
+    """
+    graph = subject.graph
+    for use in subject.pipeline.steps:
+        interface = graph.interfaces.get(use.name)
+        mode = use.argument("mode")
+        if not (interface and interface.role is Role.APPROVE and mode and mode.value == Literal("automatic")):
+            continue
+        models = [graph.origin(given) for i, given, _ in artifact_edges(graph, use.name) if i.type is Artifact.MODEL]
+        judges = [name for model in models for name in _judges(graph, use.name, model, Role.EVALUATE)]
+        if not any(_stops(graph.steps[name]) for name in judges):
+            yield rule.at(mode.node.loc, f"`{use.name}` approves by itself, and no gate before it can stop",
+                          help="give the evaluation a gate: `gates: [{metric: f1_macro, minimum: 0.9}]`")  # fmt: skip
+
+
+def _stops(use: StepUse) -> bool:
+    gates = use.argument("gates")
+    if gates is None or not isinstance(gates.value, Literal):
+        return gates is not None
+    found = gates.value.value
+    return isinstance(found, list) and any(isinstance(g, dict) and g.get("on_fail", "stop") == "stop" for g in found)
+
+
+def _production_models(subject: Subject) -> Iterator[tuple[StepUse, Port, Loc]]:
+    """Yield each step that deploys to production with the origin of the model it ships."""
+    if not subject.is_production:
+        return
+    for use in subject.pipeline.steps:
+        interface = subject.graph.interfaces.get(use.name)
+        if interface is None or interface.role is not Role.DEPLOY:
+            continue
+        for declared, given, loc in subject.graph.artifact_inputs(use.name):
+            if declared.type is Artifact.MODEL:
+                argument = use.argument(declared.name)
+                outside = Port("", repr(argument.value) if argument else "")
+                yield use, subject.graph.origin(given) if given else outside, loc
+
+
+def _judged_before(graph: Graph, step: str, model: Port, role: Role) -> bool:
+    return bool(_judges(graph, step, model, role))
+
+
+def _judges(graph: Graph, step: str, model: Port, role: Role) -> list[str]:
+    """Return the steps of `role` that read `model` and that `step` must wait for, over hard edges alone."""
+    before = graph.ancestors(step, lambda edge: not edge.soft)
+    return [name for name in graph.order if name in before and _judges_model(graph, name, model, role)]
+
+
+def _judges_model(graph: Graph, step: str, model: Port, role: Role) -> bool:
+    interface = graph.interfaces.get(step)
+    if interface is None or interface.role is not role:
+        return False
+    for declared, given, _ in graph.artifact_inputs(step):
+        if declared.type is not Artifact.MODEL or declared.optional:
+            continue
+        argument = graph.steps[step].argument(declared.name)
+        outside = Port("", repr(argument.value) if argument else "")
+        if (graph.origin(given) if given else outside) == model:
+            return True
+    return False
+
+
+def _release_notes(subject: Subject, use: StepUse, model: Port, loc: Loc, missing: str) -> list[Note]:
+    shown = _shown(model) if model.step else "a location outside of this pipeline"
+    notes = [Note(f"the model goes `{shown}` -> `{use.name}`, past any step that could {missing} it", loc)]
+    environment = subject.environment
+    if environment and environment.production_loc:
+        notes.append(Note(f"environment `{environment.name}` is production", environment.production_loc))
+    elif environment is None:
+        notes.append(Note("without `--env`, a release counts as one to production"))
+    return notes
+
+
+def _tainted(graph: Graph) -> dict[Port, Port | None]:
+    """Return every artifact derived from one that is set aside for testing, with what it was derived from."""
+    came_from: dict[Port, Port | None] = {}
+    queue: deque[Port] = deque()
+    for name in graph.order:
+        interface = graph.interfaces.get(name)
+        for output in interface.outputs if interface else ():
+            if output.split == "test":
+                came_from[Port(name, output.name)] = None
+                queue.append(Port(name, output.name))
+    while queue:
+        port = queue.popleft()
+        for edge in graph.out_of(port.step):
+            if edge.output != port.output or not edge.argument:
+                continue
+            for derived in _derived(graph, edge.target, edge.argument):
+                if derived not in came_from:
+                    came_from[derived] = port
+                    queue.append(derived)
+    return came_from
+
+
+def _derived(graph: Graph, step: str, argument: str) -> Iterator[Port]:
+    """Yield the artifacts of a step that depend on what one of its inputs holds."""
+    interface = graph.interfaces.get(step)
+    if interface is None or interface.input(argument) is None:
+        return
+    for output in interface.artifacts:
+        if output.same_as in (None, argument):
+            yield Port(step, output.name)
+
+
+def _route(came_from: dict[Port, Port | None], port: Port) -> list[Port]:
+    route = [port]
+    while (before := came_from[route[-1]]) is not None:
+        route.append(before)
+    return route[::-1]
+
+
+def _sibling(graph: Graph, port: Port) -> str:
+    """Return a help line that names the training part beside a test part."""
+    interface = graph.interfaces.get(port.step)
+    for output in interface.outputs if interface else ():
+        if output.split == "train":
+            return f"read `${{{{ steps.{port.step}.{output.name} }}}}` instead"
+    return ""
+
+
+def _unvalidated(graph: Graph, fit: str) -> Iterator[list[str]]:
+    """Yield one route from each source of data to the inputs of `fit` that are learned from, past every validation."""
+    declared_fits = [(i, g) for i, g, _ in graph.artifact_inputs(fit) if i.fits]
+    came_from: dict[str, str | None] = {fit: None}
+    queue: deque[str] = deque()
+    for _, given in declared_fits:
+        if given is None:
+            yield ["a location", fit]
+        elif given.task in graph.steps and given.task not in came_from:
+            came_from[given.task] = fit
+            queue.append(given.task)
+    while queue:
+        step = queue.popleft()
+        interface = graph.interfaces.get(step)
+        if interface is None or interface.role is Role.VALIDATE:
+            continue
+        inputs = [(i, g) for i, g, _ in graph.artifact_inputs(step) if i.type is Artifact.DATASET]
+        if not inputs or any(given is None for _, given in inputs):
+            yield _back(came_from, step)
+        for _, given in inputs:
+            if given is not None and given.task in graph.steps and given.task not in came_from:
+                came_from[given.task] = step
+                queue.append(given.task)
+
+
+def _back(came_from: dict[str, str | None], step: str) -> list[str]:
+    route = [step]
+    while (after := came_from[route[-1]]) is not None:
+        route.append(after)
+    return route
+
+
+def _shown(port: Port) -> str:
+    return f"{port.step}.{port.output}"
+
+
+def _step_loc(graph: Graph, step: str) -> Loc:
+    return graph.steps[step].loc

@@ -1,0 +1,123 @@
+"""`PIPE4xx`: what is asked of machines and clocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pipec.compiler.rule import Subject, rule
+from pipec.diagnostics import Finding, Rule
+from pipec.values import ParameterRef
+
+_CRON = (("minute", 0, 59), ("hour", 0, 23), ("day of the month", 1, 31), ("month", 1, 12), ("weekday", 0, 7))
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+
+
+@rule("PIPE401", "unusable-accelerator")
+def unusable_accelerator(rule: Rule, subject: Subject) -> Iterator[Finding]:
+    """A step asks for a device that it cannot use.
+
+    Why: the device would be paid for and stand idle.
+
+    Bad:
+        ingest: {uses: ingest, resources: {accelerator: {kind: gpu}}, with: {source: data/wine.csv}}
+
+    Fix:
+        ingest: {uses: ingest, with: {source: data/wine.csv}}
+    """
+    for use in subject.pipeline.steps:
+        interface = subject.graph.interfaces.get(use.name)
+        accelerator = use.ask.accelerator
+        if interface is None or accelerator is None or accelerator.kind in interface.accelerators:
+            continue
+        loc = subject.pipeline.locate("steps", use.name, "resources", "accelerator")
+        usable = ", ".join(interface.accelerators) or "none"
+        yield rule.at(loc, f"`{interface.name}` cannot use a {accelerator.kind}",
+                      help=f"remove `accelerator`; kinds that `{interface.name}` can use: {usable}")  # fmt: skip
+
+
+@rule("PIPE402", "retried-refusal")
+def retried_refusal(rule: Rule, subject: Subject) -> Iterator[Finding]:
+    """A step that waits for a person's decision is to be tried again.
+
+    Why: a refusal is an answer; asking again would ask until somebody gives in.
+
+    Bad:
+        approve: {uses: approve, retry: {attempts: 3}, with: {model: "${{ steps.train.model }}"}}
+
+    Fix:
+        approve: {uses: approve, with: {model: "${{ steps.train.model }}"}}
+    """
+    for use in subject.pipeline.steps:
+        interface = subject.graph.interfaces.get(use.name)
+        if interface and interface.role == "approve" and use.retry and use.retry.attempts > 1:
+            loc = subject.pipeline.locate("steps", use.name, "retry")
+            yield rule.at(loc, f"`{use.name}` asks a person, and a refusal is never tried again", help="remove `retry`")
+
+
+@rule("PIPE410", "bad-cron")
+def bad_cron(rule: Rule, subject: Subject) -> Iterator[Finding]:
+    """A schedule is not a cron expression of five fields.
+
+    Why: engines read more and other forms, each its own; five fields mean the same everywhere.
+
+    Bad:
+        triggers: [{schedule: {cron: "0 25 * * *"}}]
+
+    Fix:
+        triggers: [{schedule: {cron: "0 3 * * *"}}]
+    """
+    for schedule in subject.pipeline.schedules:
+        if problem := cron_problem(schedule.cron):
+            yield rule.at(schedule.loc, f"`{schedule.cron}` is not a schedule: {problem}",
+                          help='the form is "minute hour day month weekday", such as "0 3 * * 1"')  # fmt: skip
+
+
+def cron_problem(text: str) -> str | None:
+    """Return what keeps a text from being a cron expression of five fields, or None."""
+    fields = text.split()
+    if len(fields) != len(_CRON):
+        return f"it has {len(fields)} fields, not five"
+    for field, (name, low, high) in zip(fields, _CRON, strict=True):
+        names = {"month": _MONTHS, "weekday": _DAYS}.get(name, ())
+        if not all(_is_item(item, low, high, names) for item in field.split(",")):
+            return f"`{field}` is no {name} ({low}-{high})"
+    return None
+
+
+def _is_item(item: str, low: int, high: int, names: tuple[str, ...]) -> bool:
+    span, slash, every = item.partition("/")
+    if slash and not (every.isascii() and every.isdigit() and 0 < int(every[:4]) <= high):
+        return False
+    if span == "*":
+        return True
+    first, dash, last = span.partition("-")
+    ends = [_number(end, low, names) for end in ((first, last) if dash else (first,))]
+    return all(end is not None and low <= end <= high for end in ends) and ends == sorted(ends, key=lambda e: e or 0)
+
+
+def _number(text: str, low: int, names: tuple[str, ...]) -> int | None:
+    if text.lower() in names:
+        return names.index(text.lower()) + low
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 2 else None
+
+
+@rule("PIPE420", "unused-parameter")
+def unused_parameter(rule: Rule, subject: Subject) -> Iterator[Finding]:
+    """A parameter that nothing reads.
+
+    Why: whoever sets it expects that something changes.
+
+    Bad:
+        parameters: {epochs: {type: integer, default: 10}}
+        steps: {train: {uses: train, with: {epochs: 20}}}
+
+    Fix:
+        steps: {train: {uses: train, with: {epochs: "${{ parameters.epochs }}"}}}
+    """
+    read = {ref.parts[1] for use in subject.pipeline.steps for ref, _ in use.references if ref.root == "parameters"}
+    read |= {o.value.name for o in subject.pipeline.outputs if isinstance(o.value, ParameterRef)}
+    for parameter in subject.pipeline.parameters:
+        if parameter.name not in read:
+            help_text = f"remove it, or write `${{{{ parameters.{parameter.name} }}}}` where it is wanted"
+            yield rule.at(parameter.loc, f"nothing reads the parameter `{parameter.name}`", help=help_text)

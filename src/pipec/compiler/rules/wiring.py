@@ -1,0 +1,230 @@
+"""`PIPE3xx`: what flows along an edge must be what its end wants."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pipec.compiler.graph import Graph
+from pipec.compiler.rule import Subject, rule
+from pipec.diagnostics import Finding, Note, Rule
+from pipec.schema import check
+from pipec.schema.model import Argument, Reference, StepUse
+from pipec.schema.tree import Scalar
+from pipec.steps.interface import MISSING, Artifact, Input, Kind, Parameter
+from pipec.values import Literal, OutputRef, ParameterRef, SecretRef, Text
+
+
+@rule("PIPE301", "mismatched-artifact")
+def mismatched_artifact(rule: Rule, subject: Subject) -> Iterator[Finding]:
+    """An input is given an artifact of another type, or no artifact at all.
+
+    Why: the step would fail on its first read, after everything before it has run.
+
+    Bad:
+        evaluate: {uses: evaluate, with: {model: "${{ steps.split.train }}", data: "${{ steps.split.test }}"}}
+
+    Fix:
+        evaluate: {uses: evaluate, with: {model: "${{ steps.train.model }}", data: "${{ steps.split.test }}"}}
+    """
+    for use, argument, declared in _inputs(subject):
+        match argument.value:
+            case OutputRef(step, output):
+                yield from _artifact_finding(rule, subject.graph, use, argument, declared, step, output)
+            case ParameterRef(name):
+                parameter = next((p for p in subject.pipeline.parameters if p.name == name), None)
+                if parameter and parameter.kind is not Kind.STRING:
+                    message = (
+                        f"input `{declared.name}` of `{use.name}` needs a location, but `{name}` is a {parameter.kind}"
+                    )
+                    yield rule.at(argument.references[0].loc, message, help="a location is a text: a path or URL")
+            case Literal(str()):
+                pass
+            case Text():
+                pass
+            case _:
+                message = f"input `{declared.name}` of `{use.name}` needs {_a(declared.type)}"
+                yield rule.at(argument.node.loc, message, help=_candidates(subject.graph, declared, use.name))
+
+
+def _artifact_finding(
+    rule: Rule, graph: Graph, use: StepUse, argument: Argument, declared: Input, step: str, output: str
+) -> Iterator[Finding]:
+    written = graph.output(OutputRef(step, output))
+    if written is None or written.type is declared.type:
+        return
+    seen = _a(written.type) if isinstance(written.type, Artifact) else f"a small value ({written.type})"
+    message = f"input `{declared.name}` of `{use.name}` needs {_a(declared.type)}, but `{output}` is {seen}"
+    note = Note(f"`{graph.interfaces[step].name}` declares `{output}` as {seen}")
+    yield rule.at(argument.references[0].loc, message, help=_candidates(graph, declared, use.name), notes=[note])
+
+
+def _candidates(graph: Graph, declared: Input, step: str) -> str:
+    """Return a help line that names an artifact of the wanted type made upstream."""
+    for name in graph.order or tuple(graph.steps):
+        if name == step:
+            break
+        interface = graph.interfaces.get(name)
+        for output in interface.outputs if interface else ():
+            if output.type is declared.type and output.same_as is None:
+                return f"`${{{{ steps.{name}.{output.name} }}}}` is {_a(declared.type)} made upstream"
+    return ""
+
+
+@rule("PIPE302", "mismatched-type")
+def mismatched_type(rule: Rule, subject: Subject) -> Iterator[Finding]:
+    """A parameter is given a reference of another type.
+
+    Why: a whole reference keeps its type, so a text would arrive where a number is wanted.
+
+    Bad:
+        parameters: {epochs: {type: string, default: "10"}}
+        steps: {train: {uses: train, with: {epochs: "${{ parameters.epochs }}"}}}
+
+    Fix:
+        parameters: {epochs: {type: integer, default: 10}}
+    """
+    for use in subject.pipeline.steps:
+        interface = subject.graph.interfaces.get(use.name)
+        for argument in use.arguments:
+            parameter = interface.parameter(argument.name) if interface else None
+            if parameter is None:
+                continue
+            for reference in argument.references:
+                yield from _typed(rule, subject, use, argument, parameter, reference)
+
+
+def _typed(
+    rule: Rule, subject: Subject, use: StepUse, argument: Argument, parameter: Parameter, reference: Reference
+) -> Iterator[Finding]:
+    kind = _kind(subject, reference)
+    if kind is None:
+        return
+    if isinstance(kind, Artifact):
+        message = f"parameter `{parameter.name}` of `{use.name}` takes a value, but `{reference}` is {_a(kind)}"
+        yield rule.at(reference.loc, message)
+    elif not reference.whole and kind in (Kind.LIST, Kind.OBJECT):
+        yield rule.at(reference.loc, f"`{reference}` is a {kind} and cannot stand inside a text")
+    elif reference.whole and argument.value in (ParameterRef(reference.parts[-1]), OutputRef(*reference.parts[1:3])):
+        if not parameter.kind.admits(kind):
+            wanted = f"parameter `{parameter.name}` of `{use.name}` needs {_a(parameter.kind)}"
+            yield rule.at(reference.loc, f"{wanted}, but `{reference}` is {_a(kind)}")
+        else:
+            yield from _default(rule, subject, use, parameter, reference)
+
+
+def _default(
+    rule: Rule, subject: Subject, use: StepUse, parameter: Parameter, reference: Reference
+) -> Iterator[Finding]:
+    """Find a pipeline parameter whose value in force the step does not allow."""
+    given = next((p for p in subject.pipeline.parameters if reference.parts == ("parameters", p.name)), None)
+    if given is None or given.default is MISSING or given.default_loc is None:
+        return
+    if not isinstance(given.default, str | int | float | bool):
+        return
+    node = Scalar(given.default, given.default_loc)
+    for problem in check.value_problems(given.name, node, parameter.schema, rule):
+        note = Note(f"step `{use.name}` gets it as `{parameter.name}`", reference.loc)
+        yield rule.at(problem.loc, problem.message, help=problem.help, notes=[note])
+
+
+def _kind(subject: Subject, reference: Reference) -> Artifact | Kind | None:
+    match reference.parts:
+        case ("parameters", name):
+            return next((p.kind for p in subject.pipeline.parameters if p.name == name), None)
+        case ("steps", step, output):
+            written = subject.graph.output(OutputRef(step, output))
+            return written.type if written else None
+        case ("run" | "environment", _):
+            return Kind.STRING
+    return None
+
+
+@rule("PIPE303", "missing-input")
+def missing_input(rule: Rule, subject: Subject) -> Iterator[Finding]:
+    """A step is not given something that it cannot do without.
+
+    Why: it would refuse to start.
+
+    Bad:
+        split: {uses: split}
+
+    Fix:
+        split: {uses: split, with: {data: "${{ steps.validate.data }}"}}
+    """
+    for use in subject.pipeline.steps:
+        interface = subject.graph.interfaces.get(use.name)
+        if interface is None:
+            continue
+        given = {argument.name for argument in use.arguments}
+        for declared in interface.inputs:
+            if declared.name not in given and not declared.optional:
+                message = f"step `{use.name}` is not given its input `{declared.name}` ({_a(declared.type)})"
+                yield rule.at(use.loc, message, help=_candidates(subject.graph, declared, use.name))
+        for parameter in interface.parameters:
+            if parameter.name not in given and parameter.is_required:
+                message = f"step `{use.name}` is not given its parameter `{parameter.name}` ({_a(parameter.kind)})"
+                yield rule.at(use.loc, message, help=parameter.help)
+
+
+@rule("PIPE304", "misplaced-secret")
+def misplaced_secret(rule: Rule, subject: Subject) -> Iterator[Finding]:
+    """A secret stands where its value would be written down.
+
+    Why: arguments, plans and logs are read by many. A secret is the whole value of an `env` entry, or of a parameter
+    that is declared secret.
+
+    Bad:
+        with: {source: "postgres://me:${{ secrets.password }}@db/wine"}
+
+    Fix:
+        env: {PGPASSWORD: "${{ secrets.password }}"}
+    """
+    for use in subject.pipeline.steps:
+        interface = subject.graph.interfaces.get(use.name)
+        for reference, argument in use.references:
+            if reference.root != "secrets":
+                continue
+            whole = argument is not None and isinstance(argument.value, SecretRef)
+            parameter = interface.parameter(argument.name) if interface and argument else None
+            if not whole or (argument not in use.env and not (parameter and parameter.secret)):
+                message = f"the secret `{reference.parts[1]}` would be written down here"
+                yield rule.at(reference.loc, message, help="give it as the whole value of an `env` entry")
+    for output in subject.pipeline.outputs:
+        for reference in output.references:
+            if reference.root == "secrets":
+                yield rule.at(reference.loc, f"the secret `{reference.parts[1]}` would be written down here")
+
+
+@rule("PIPE305", "mismatched-output")
+def mismatched_output(rule: Rule, subject: Subject) -> Iterator[Finding]:
+    """A pipeline's output is not one whole reference to a step's output or a parameter.
+
+    Why: an output hands on what a step made; a text around it would make a new value that no step wrote.
+
+    Bad:
+        outputs: {model: "the model ${{ steps.train.model }}"}
+
+    Fix:
+        outputs: {model: "${{ steps.train.model }}"}
+    """
+    for output in subject.pipeline.outputs:
+        if not isinstance(output.value, OutputRef | ParameterRef) and not any(
+            reference.root == "secrets" for reference in output.references
+        ):
+            message = f"output `{output.name}` must be one reference to a step's output or a parameter"
+            yield rule.at(output.node.loc, message, help=f"{output.name}: ${{{{ steps.STEP.OUTPUT }}}}")
+
+
+def _inputs(subject: Subject) -> Iterator[tuple[StepUse, Argument, Input]]:
+    for use in subject.pipeline.steps:
+        interface = subject.graph.interfaces.get(use.name)
+        for argument in use.arguments:
+            declared = interface.input(argument.name) if interface else None
+            if declared:
+                yield use, argument, declared
+
+
+def _a(kind: Artifact | Kind) -> str:
+    """Return a type with its article, as it stands in a sentence."""
+    word = kind.value.lower()
+    return f"{'an' if word[0] in 'aeio' else 'a'} {word}"
