@@ -126,7 +126,7 @@ def _parameters(
 
 
 def _given_values(environment: str, given: Mapping, entries: tuple[Entry, ...], names: list[str]) -> Iterator[Finding]:
-    schemas = {entry.key: _parameter_schema(as_json(entry.value)) for entry in entries}
+    schemas = {entry.key: parameter_schema(as_json(entry.value)) for entry in entries}
     for entry in given.entries:
         if entry.key not in schemas:
             close = guess(entry.key, names)
@@ -138,7 +138,7 @@ def _given_values(environment: str, given: Mapping, entries: tuple[Entry, ...], 
 
 def _parameter(entry: Entry, values: Mapping | None, sets: Map[str, Json], found: list[Finding]) -> ParameterUse:
     body: Any = as_json(entry.value)
-    schema = _parameter_schema(body)
+    schema = parameter_schema(body)
     if problem := check.schema_problem(schema):
         found.append(
             kinds.WRONG_VALUE.at(entry.key_loc, f"the constraints of `{entry.key}` are not a schema: {problem}")
@@ -162,7 +162,7 @@ def _parameter(entry: Entry, values: Mapping | None, sets: Map[str, Json], found
     )
 
 
-def _parameter_schema(body: Any) -> dict[str, Json]:
+def parameter_schema(body: Any) -> dict[str, Json]:
     constraints = {key: body[key] for key in _CONSTRAINTS if key in body}
     return {"type": Kind(body["type"]).json_type, **constraints}
 

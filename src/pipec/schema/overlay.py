@@ -16,7 +16,7 @@ def lay(base: Tree, over: Tree) -> Tree:
         return over
     news = {entry.key: entry for entry in over.entries}
     kept = [_merged(entry, news.pop(entry.key, None)) for entry in base.entries]
-    added = [Entry(e.key, e.key_loc, without_nulls(e.value)) for e in news.values() if not _is_null(e.value)]
+    added = [Entry(e.key, e.key_loc, _without_nulls(e.value)) for e in news.values() if not _is_null(e.value)]
     return Mapping((*(entry for entry in kept if entry), *added), base.loc)
 
 
@@ -32,11 +32,18 @@ def environment_of(document: Mapping, name: str) -> Mapping:
     return laid
 
 
-def without_nulls(tree: Tree) -> Tree:
-    """Return the tree without the keys that are null: in an overlay they remove, and have no shape of their own."""
+def without_overlay_nulls(document: Mapping) -> Mapping:
+    """Return the document without the nulls of its environments: there they remove, and have no shape of their own."""
+    entries = (
+        Entry(e.key, e.key_loc, _without_nulls(e.value)) if e.key == "environments" else e for e in document.entries
+    )
+    return Mapping(tuple(entries), document.loc)
+
+
+def _without_nulls(tree: Tree) -> Tree:
     if not isinstance(tree, Mapping):
         return tree
-    entries = (Entry(e.key, e.key_loc, without_nulls(e.value)) for e in tree.entries if not _is_null(e.value))
+    entries = (Entry(e.key, e.key_loc, _without_nulls(e.value)) for e in tree.entries if not _is_null(e.value))
     return Mapping(tuple(entries), tree.loc)
 
 

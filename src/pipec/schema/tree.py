@@ -95,6 +95,29 @@ def as_json(tree: Tree) -> Json:
             return {entry.key: as_json(entry.value) for entry in entries}
 
 
+class _Dumper(yaml.SafeDumper):
+    """Writes block style and quotes every text that some reader could take for something else."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        return True
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    is_word = _WORD.fullmatch(text) and text.lower() not in _WORDS_OF_YAML_1_1
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if is_word else '"')
+
+
+_WORD = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")
+_WORDS_OF_YAML_1_1 = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
+_Dumper.add_representer(str, _represent_text)
+
+
+def dump(value: Json) -> str:
+    """Return plain data as a YAML document that YAML 1.1 and 1.2 readers see alike."""
+    text: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
+    return text
+
+
 def read(source: Source) -> tuple[tuple[Tree, ...], tuple[Finding, ...]]:
     """Return the documents of a text, or what keeps it from being read. Never raises for any text."""
     if found := _unreadable(source):

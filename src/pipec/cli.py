@@ -1,0 +1,177 @@
+"""The command line: arguments in, an exit code out. What a command prints is in `commands/`.
+
+Each command's module is imported when it runs, so that `--help` and `--version` cost an argparse and nothing else.
+Exit codes: 0 done, 1 findings, 2 usage, 3 refused by a gate or a person, 4 a step failed, 70 our fault, 75 parked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+from pipec import __version__
+
+OUR_FAULT = 70
+# What ends a command with one line and exit code 2; by name, so that naming them imports nothing.
+_USAGE_ERRORS = ("UsageError", "OutputError", "EngineError", "CallerError")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code. No exception leaves it unless `PIPEC_DEBUG` is set."""
+    options = _parser().parse_args(argv)
+    module, _, function = options.command.partition(":")
+    try:
+        code = int(getattr(import_module(f"pipec.commands.{module}"), function)(options))
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return _fail(130, "interrupted")
+    except Exception as fault:
+        if os.environ.get("PIPEC_DEBUG"):
+            raise
+        if type(fault).__name__ in _USAGE_ERRORS:
+            return _fail(2, str(fault))
+        return _fail(OUR_FAULT, f"{type(fault).__name__}: {fault}; a fault of pipec: please report it with PIPEC_DEBUG=1")
+
+
+def _fail(code: int, message: str) -> int:
+    print(f"pipec: {message}", file=sys.stderr)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="pipec", description="Check, compile and run the life of a model, written as one YAML file."
+    )
+    parser.add_argument("--version", action="version", version=f"pipec {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for add in (_check, _compile, _run, _runs, _approve, _why, _serve, _graph, _render, _steps, _schema, _explain):
+        add(commands)
+    return parser
+
+
+def _add(commands: Any, name: str, command: str, text: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
+    parser.set_defaults(command=command)
+    return parser
+
+
+def _about_file(parser: argparse.ArgumentParser, *, many: bool = False) -> None:
+    if many:
+        parser.add_argument("files", metavar="FILE", nargs="+", help="a pipeline's YAML file, or - for standard input")
+    else:
+        parser.add_argument("file", metavar="FILE", help="a pipeline's YAML file, or - for standard input")
+    parser.add_argument("--env", default="", metavar="E", help="the environment to read the pipeline for")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", dest="sets", help="give a parameter a value"
+    )
+
+
+def _about_pipeline(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--pipeline", metavar="NAME", help="of a file with several pipelines, this one")
+
+
+def _about_target(parser: argparse.ArgumentParser, *, required: bool) -> None:
+    parser.add_argument("-t", "--target", required=required, metavar="T", help="the engine: kubeflow or airflow")
+    parser.add_argument(
+        "-O", action="append", default=[], metavar="NAME=VALUE", dest="options", help="an option of the target"
+    )
+
+
+def _about_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--home", metavar="DIR", help="where runs are kept (default: .pipec at the project's root)")
+
+
+def _check(commands: Any) -> None:
+    parser = _add(commands, "check", "compile:check", "Check pipelines, and tell every mistake at its place.")
+    _about_file(parser, many=True)
+    _about_target(parser, required=False)
+    _about_pipeline(parser)
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="how findings are printed")
+    parser.add_argument("--strict", action="store_true", help="take warnings for errors")
+
+
+def _compile(commands: Any) -> None:
+    parser = _add(commands, "compile", "compile:compile_", "Compile a pipeline to the files of an engine.")
+    _about_file(parser)
+    _about_target(parser, required=True)
+    _about_pipeline(parser)
+    parser.add_argument("-o", "--output", default=".", metavar="DIR", help="the folder to write to, or - to print")
+    parser.add_argument("--check", action="store_true", help="write nothing; say whether the files are current")
+
+
+def _run(commands: Any) -> None:
+    parser = _add(commands, "run", "run:run", "Run a pipeline on this machine.")
+    _about_file(parser)
+    _about_pipeline(parser)
+    _about_run(parser)
+    parser.add_argument("--resume", metavar="RUN", help="go on with this run (or `latest`)")
+    parser.add_argument("--jobs", type=int, default=0, metavar="N", help="tasks at once (default: as many as cores)")
+    parser.add_argument("--approve-as", metavar="NAME", help="approve in this person's name")
+
+
+def _runs(commands: Any) -> None:
+    parser = _add(commands, "runs", "run:runs", "List the runs of this project, or show one.")
+    parser.add_argument("run", nargs="?", metavar="RUN", help="a run's id, or `latest`")
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="how runs are printed")
+    _about_run(parser)
+
+
+def _approve(commands: Any) -> None:
+    parser = _add(commands, "approve", "run:approve", "Decide about a run that waits for a person.")
+    parser.add_argument("run", metavar="RUN", help="the run's id, or `latest`")
+    parser.add_argument("step", metavar="STEP", help="the step that waits")
+    parser.add_argument("--as", dest="name", required=True, metavar="NAME", help="who decides")
+    parser.add_argument("--reject", action="store_true", help="say no")
+    parser.add_argument("--reason", default="", metavar="TEXT", help="why, for the record")
+    _about_run(parser)
+
+
+def _why(commands: Any) -> None:
+    parser = _add(commands, "why", "run:why", "Tell why a step ran, was skipped, failed or missed the cache.")
+    parser.add_argument("run", metavar="RUN", help="the run's id, or `latest`")
+    parser.add_argument("step", metavar="STEP", help="a step of the run")
+    _about_run(parser)
+
+
+def _serve(commands: Any) -> None:
+    parser = _add(commands, "serve", "run:serve", "Serve what is released here, over the Open Inference Protocol v2.")
+    parser.add_argument("--store", metavar="DIR", help="the release store (default: .pipec/releases of this project)")
+    parser.add_argument("--name", metavar="NAME", help="serve this model only")
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on")
+    parser.add_argument("--port", type=int, default=8080, help="the port to listen on; 0 takes a free one")
+
+
+def _graph(commands: Any) -> None:
+    parser = _add(commands, "graph", "show:graph", "Draw a pipeline.")
+    _about_file(parser)
+    _about_pipeline(parser)
+    parser.add_argument("--format", choices=("mermaid",), default="mermaid", help="the form of the drawing")
+
+
+def _render(commands: Any) -> None:
+    parser = _add(commands, "render", "show:render", "Print a pipeline as it is in an environment.")
+    _about_file(parser)
+    _about_pipeline(parser)
+
+
+def _steps(commands: Any) -> None:
+    parser = _add(commands, "steps", "show:steps", "List the steps of the library, or show one.")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="a step of the library")
+
+
+def _schema(commands: Any) -> None:
+    parser = _add(commands, "schema", "show:schema", "Print the JSON Schema that editors use.")
+    parser.add_argument("--kind", choices=("Pipeline", "Project"), default="Pipeline", help="of which documents")
+
+
+def _explain(commands: Any) -> None:
+    parser = _add(commands, "explain", "show:explain", "Explain a kind of finding.")
+    parser.add_argument("code", nargs="?", metavar="CODE", help="such as PIPE210; without it, all are listed")

@@ -1,0 +1,55 @@
+"""From arguments of the command line to a request, shared by all commands that read a pipeline."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from pipec import api, report
+from pipec.api import Checked, Request, UsageError
+
+
+def request(options: argparse.Namespace, file: str) -> Request:
+    """Return what the arguments ask about one file. Raises UsageError."""
+    text = None
+    if file == "-":
+        text = sys.stdin.buffer.read(api.MAX_BYTES + 1).decode("utf-8", "surrogateescape")
+    return Request(
+        path=Path(file),
+        text=text,
+        environment=options.env,
+        sets=pairs(options.sets, "--set"),
+        target=getattr(options, "target", None),
+        options=pairs(getattr(options, "options", ()), "-O"),
+        pipeline=getattr(options, "pipeline", None),
+    )
+
+
+def pairs(given: Iterable[str], name: str) -> dict[str, str]:
+    """Return `NAME=VALUE` arguments by name. Raises UsageError."""
+    found: dict[str, str] = {}
+    for pair in given:
+        key, equals, value = pair.partition("=")
+        if not (key and equals):
+            raise UsageError(f"{name} takes NAME=VALUE, and `{pair}` is not of that form")
+        if key in found:
+            raise UsageError(f"{name} gives `{key}` twice")
+        found[key] = value
+    return found
+
+
+def tell(checked: Checked) -> None:
+    """Print the findings of a file to standard error, with their count."""
+    if checked.report.findings:
+        print(report.render(checked.report, "text"), file=sys.stderr)
+        print(report.summary(checked.report), file=sys.stderr)
+
+
+def only(checked: Checked, command: str) -> api.Unit:
+    """Return the one pipeline of a file. Raises UsageError where there are several."""
+    if len(checked.units) != 1:
+        names = ", ".join(unit.pipeline.name for unit in checked.units)
+        raise UsageError(f"the file holds several pipelines: choose one for `{command}` with --pipeline: {names}")
+    return checked.units[0]
