@@ -38,7 +38,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         if type(fault).__name__ in _USAGE_ERRORS:
             return _fail(2, str(fault))
-        return _fail(OUR_FAULT, f"{type(fault).__name__}: {fault}; a fault of pipec: please report it with PIPEC_DEBUG=1")
+        return _fail(
+            OUR_FAULT, f"{type(fault).__name__}: {fault}; a fault of pipec: please report it with PIPEC_DEBUG=1"
+        )
 
 
 def _fail(code: int, message: str) -> int:

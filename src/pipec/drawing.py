@@ -10,9 +10,10 @@ _SHAPES = {Role.APPROVE: ("{{", "}}"), Role.DEPLOY: ("[[", "]]"), Role.VALIDATE:
 
 
 def mermaid(graph: Graph) -> str:
-    """Return a flowchart: steps by kind, edges by what flows along them; a list of steps where it would be too large."""
+    """Return a flowchart: steps by kind, edges by what flows along them; where it is too large, a list of steps."""
     if len(graph.edges) > MAX_EDGES:
-        return "\n".join([f"%% too many edges to draw ({len(graph.edges)}); the steps:", *map(_comment, graph.order)]) + "\n"
+        steps = [f"%%   {name}" for name in graph.order]
+        return "\n".join([f"%% {len(graph.edges)} edges are too many to draw; the steps:", *steps]) + "\n"
     number = {name: f"s{index}" for index, name in enumerate(graph.steps)}
     lines = ["flowchart LR"]
     for name in graph.steps:
@@ -30,7 +31,3 @@ def mermaid(graph: Graph) -> str:
         label = f"|{named}|" if named else ""
         lines.append(f"    {number[source]} {arrow}{label} {number[target]}")
     return "\n".join(lines) + "\n"
-
-
-def _comment(name: str) -> str:
-    return f"%%   {name}"

@@ -55,7 +55,9 @@ def _secrets(plan: Plan, checked: Checked) -> dict[str, str]:
     for name in names:
         variable = known.get(name, {}).get("env")
         if not isinstance(variable, str):
-            raise UsageError(f"secret `{name}` has no `env` here: choose an environment that says `{name}: {{env: VAR}}`")
+            raise UsageError(
+                f"secret `{name}` has no `env` here: choose an environment that says `{name}: {{env: VAR}}`"
+            )
         if variable not in os.environ:
             raise UsageError(f"secret `{name}` is not set: export {variable}")
         values[name] = os.environ[variable]
@@ -80,9 +82,7 @@ def runs(options: argparse.Namespace) -> int:
 def approve(options: argparse.Namespace) -> int:
     """Write a person's decision about a waiting step."""
     home = _home(options, project_root(Path().absolute()))
-    history.decide(
-        home, options.run, options.step, by=options.name, approve=not options.reject, reason=options.reason
-    )
+    history.decide(home, options.run, options.step, by=options.name, approve=not options.reject, reason=options.reason)
     said = "rejected" if options.reject else "approved"
     print(f"{options.step}: {said} by {options.name}; go on with `pipec run FILE --resume {options.run}`")
     return 0
@@ -101,5 +101,3 @@ def serve(options: argparse.Namespace) -> int:
     store = options.store or str(project_root(Path().absolute()) / ".pipec" / "releases")
     follow(store, options.name, options.host, options.port, lambda line: print(line, file=sys.stderr, flush=True))
     return 0
-
-

@@ -60,7 +60,7 @@ def _problems(validator: Draft202012Validator, value: Json) -> Iterator[Problem]
         wanted = error.schema if isinstance(error.schema, Mapping) else {}
         path = tuple(error.absolute_path)
         names = "propertyNames" in error.absolute_schema_path
-        yield Problem(path, error.keyword, error.bound, wanted, error.instance, names)
+        yield Problem(path, str(error.validator), error.validator_value, wanted, error.instance, names)
 
 
 @cache
@@ -118,6 +118,12 @@ def value_problems(
         yield from _value_finding(label, node, entry.key_loc if entry else node.loc, error, rule)
 
 
+def misplaced(loc: Loc) -> Finding:
+    """Return the finding about an expression that nothing would read."""
+    where = "expressions stand in `with`, `env`, `when` and `outputs` only"
+    return kinds.MISPLACED_EXPRESSION.at(loc, "an expression is not read here", help=where)
+
+
 def schema_problem(wanted: Mapping[str, Any]) -> str | None:
     """Return what is wrong with a JSON Schema that a user wrote, or None."""
     try:
@@ -142,6 +148,8 @@ def _document_finding(tree: yaml.Tree, error: Problem) -> Iterator[Finding]:
             yield from _missing_keys(tree, node, error, entry)
         case "const":
             return  # told by header()
+        case _ if isinstance(error.instance, str) and has_expression(error.instance) and not error.names:
+            yield misplaced(node.loc)
         case _ if error.names:
             yield from _bad_key(node, error)
         case _:

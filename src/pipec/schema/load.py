@@ -10,6 +10,7 @@ from typing import Any
 from pipec.diagnostics import Finding, Loc, Source, guess
 from pipec.schema import check
 from pipec.schema import findings as kinds
+from pipec.schema.expressions import has_expression
 from pipec.schema.model import (
     Ask,
     Defaults,
@@ -21,7 +22,7 @@ from pipec.schema.model import (
     StepUse,
 )
 from pipec.schema.overlay import environment_of
-from pipec.schema.template import Templates, misplaced
+from pipec.schema.template import Templates
 from pipec.schema.tree import Entry, Mapping, Scalar, Sequence, Tree, as_json
 from pipec.steps.interface import MISSING, Accelerator, Kind, Missing, Retry
 from pipec.values import Json
@@ -255,7 +256,25 @@ def _misplaced(tree: Mapping) -> list[Finding]:
     for entry in steps.entries if isinstance(steps, Mapping) else ():
         if isinstance(entry.value, Mapping):
             read += [part for key in ("with", "env", "when") if (part := entry.value.get(key))]
-    return misplaced(tree, frozenset(id(node) for node in read))
+    return _stray(tree, frozenset(id(node) for node in read))
+
+
+def _stray(tree: Tree, skip: frozenset[int]) -> list[Finding]:
+    """Find every `${{` outside of the subtrees in `skip` (by identity): there it would be plain text."""
+    found: list[Finding] = []
+    stack: list[Tree] = [tree]
+    while stack:
+        node = stack.pop()
+        if id(node) in skip:
+            continue
+        match node:
+            case Scalar(str(text)) if has_expression(text):
+                found.append(check.misplaced(node.loc))
+            case Sequence(items):
+                stack.extend(items)
+            case Mapping(entries):
+                stack.extend(entry.value for entry in entries)
+    return found
 
 
 def _overlays(document: Mapping, section: str) -> Iterator[tuple[str, Mapping]]:

@@ -179,25 +179,6 @@ class Templates:
         return loc
 
 
-def misplaced(tree: Tree, skip: frozenset[int]) -> list[Finding]:
-    """Find every `${{` outside of the subtrees in `skip` (by identity): there it would be plain text."""
-    found: list[Finding] = []
-    stack: list[Tree] = [tree]
-    while stack:
-        node = stack.pop()
-        if id(node) in skip:
-            continue
-        match node:
-            case Scalar(str(text)) if has_expression(text):
-                where = "expressions stand in `with`, `env`, `when` and `outputs` only"
-                found.append(kinds.MISPLACED_EXPRESSION.at(node.loc, "an expression is not read here", help=where))
-            case Sequence(items):
-                stack.extend(items)
-            case Mapping(entries):
-                stack.extend(entry.value for entry in entries)
-    return found
-
-
 def _known(values: list[Value]) -> list[Json] | None:
     """Return the plain values, or None if any of them is not known yet."""
     known = [value.value for value in values if isinstance(value, Literal)]

@@ -11,7 +11,7 @@ from pipec.schema import check
 from pipec.schema.model import Argument, Reference, StepUse
 from pipec.schema.tree import Scalar
 from pipec.steps.interface import MISSING, Artifact, Input, Kind, Parameter
-from pipec.values import Literal, OutputRef, ParameterRef, SecretRef, Text
+from pipec.values import ListOf, Literal, ObjectOf, OutputRef, ParameterRef, SecretRef, Text
 
 
 @rule("PIPE301", "mismatched-artifact")
@@ -104,7 +104,7 @@ def _typed(
         yield rule.at(reference.loc, message)
     elif not reference.whole and kind in (Kind.LIST, Kind.OBJECT):
         yield rule.at(reference.loc, f"`{reference}` is a {kind} and cannot stand inside a text")
-    elif reference.whole and argument.value in (ParameterRef(reference.parts[-1]), OutputRef(*reference.parts[1:3])):
+    elif not isinstance(argument.value, Text | ListOf | ObjectOf):
         if not parameter.kind.admits(kind):
             wanted = f"parameter `{parameter.name}` of `{use.name}` needs {_a(parameter.kind)}"
             yield rule.at(reference.loc, f"{wanted}, but `{reference}` is {_a(kind)}")
