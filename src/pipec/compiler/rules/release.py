@@ -14,7 +14,7 @@ from pipec.compiler.rule import Subject, rule
 from pipec.diagnostics import Finding, Loc, Note, Rule
 from pipec.schema.model import StepUse
 from pipec.steps.interface import Artifact, Role
-from pipec.values import Literal
+from pipec.values import Literal, OutputRef
 
 
 @rule("PIPE501", "unapproved-deploy", needs_order=True)
@@ -144,8 +144,11 @@ def _stops(use: StepUse) -> bool:
 
 
 def _production_models(subject: Subject) -> Iterator[tuple[StepUse, Port, Loc]]:
-    """Yield each step that deploys to production with the origin of the model it ships."""
-    if not subject.is_production:
+    """Yield each step that deploys to production with the origin of the model it ships.
+
+    Nothing where a step or a model on the way is unknown: that is told already, and every route would look broken.
+    """
+    if not subject.is_production or len(subject.graph.interfaces) < len(subject.graph.steps):
         return
     for use in subject.pipeline.steps:
         interface = subject.graph.interfaces.get(use.name)
@@ -153,9 +156,17 @@ def _production_models(subject: Subject) -> Iterator[tuple[StepUse, Port, Loc]]:
             continue
         for declared, given, loc in subject.graph.artifact_inputs(use.name):
             if declared.type is Artifact.MODEL:
-                argument = use.argument(declared.name)
-                outside = Port("", repr(argument.value) if argument else "")
-                yield use, subject.graph.origin(given) if given else outside, loc
+                model = _origin(subject.graph, use, declared.name, given)
+                if not model.step or subject.graph.output(model):
+                    yield use, model, loc
+
+
+def _origin(graph: Graph, use: StepUse, name: str, given: OutputRef | None) -> Port:
+    """Return where the artifact given to an input was made; one from outside is named by what was written."""
+    if given is not None:
+        return graph.origin(given)
+    argument = use.argument(name)
+    return Port("", repr(argument.value) if argument else "")
 
 
 def _judged_before(graph: Graph, step: str, model: Port, role: Role) -> bool:
@@ -175,9 +186,7 @@ def _judges_model(graph: Graph, step: str, model: Port, role: Role) -> bool:
     for declared, given, _ in graph.artifact_inputs(step):
         if declared.type is not Artifact.MODEL or declared.optional:
             continue
-        argument = graph.steps[step].argument(declared.name)
-        outside = Port("", repr(argument.value) if argument else "")
-        if (graph.origin(given) if given else outside) == model:
+        if _origin(graph, graph.steps[step], declared.name, given) == model:
             return True
     return False
 

@@ -1,0 +1,56 @@
+"""Every kind of finding has a folder: `bad.yaml` reports it and nothing else, `good.yaml` reports nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipec import api, report
+
+FOLDER = Path(__file__).parents[1] / "rules"
+CASES = sorted(path for path in FOLDER.iterdir() if path.is_dir())
+# Told about files and targets, not about one document's text: their tests are test_files.py and the targets' own.
+ELSEWHERE = {"PIPE002", "PIPE601"}
+
+
+def checked(path: Path) -> api.Checked:
+    return api.check(api.Request(path=path))
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_the_bad_file_reports_its_own_code_alone(case: Path, golden, monkeypatch) -> None:
+    monkeypatch.chdir(case)
+    found = checked(Path("bad.yaml"))
+    assert {finding.rule.code for finding in found.report.findings} == {case.name.split("-")[0]}
+    golden(case / "bad.out", report.render(found.report, "text"))
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_the_good_file_reports_nothing(case: Path, monkeypatch) -> None:
+    monkeypatch.chdir(case)
+    assert checked(Path("good.yaml")).report.findings == ()
+
+
+def test_every_rule_has_a_folder_of_its_name() -> None:
+    rules = {f"{rule.code}-{rule.name}" for rule in api.explained() if rule.code not in ELSEWHERE}
+    assert rules == {case.name for case in CASES}
+
+
+@pytest.mark.parametrize("rule", api.explained(), ids=lambda rule: rule.code)
+def test_every_page_says_why_and_shows_bad_and_fixed(rule) -> None:
+    for section in ("\nWhy: ", "\nBad:\n", "\nFix:\n"):
+        assert section in rule.doc
+    assert rule.summary.endswith(".")
+
+
+def test_codes_and_names_are_each_used_once() -> None:
+    rules = api.explained()
+    assert len({rule.code for rule in rules}) == len({rule.name for rule in rules}) == len(rules)
+
+
+def test_the_same_file_gives_the_same_findings_in_the_order_of_the_text() -> None:
+    bad = FOLDER / "PIPE203-unknown-output" / "bad.yaml"
+    findings = checked(bad).report.findings
+    assert findings == checked(bad).report.findings
+    assert list(findings) == sorted(findings, key=lambda finding: (finding.loc, finding.rule.code))
