@@ -1,0 +1,55 @@
+# `make demo` and `make test` do all of their set-up; a second run starts at once.
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
+VENV   ?= .venv
+BIN     = $(VENV)/bin
+EXTRAS  = fast,cli,lsp,kubeflow,airflow,steps,bias,torch,s3,onnx,registry,dev
+# Which marked tests run: all of them; those that lack Docker, Airflow or a browser skip and say so (see .ci/run).
+MARKS  ?=
+
+.PHONY: demo test lint parts bench soak airflow clean
+
+demo: $(VENV)/.steps
+	$(BIN)/python examples/demo.py
+
+test: $(VENV)/.all lint
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "$(MARKS)"
+
+lint: $(VENV)/.all
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# What needs Docker, Airflow or a browser, alone.
+parts: $(VENV)/.all
+	$(BIN)/python -m pytest -q -m "airflow or docker or browser"
+
+# A real Airflow, which cannot share an environment with kfp.
+airflow: .venv-airflow/.done
+
+bench: $(VENV)/.all
+	$(BIN)/python benchmarks/bench.py
+
+soak: $(VENV)/.all
+	$(BIN)/python benchmarks/soak.py
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "pipec needs Python 3.11 or newer")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.steps: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[steps]'
+	touch $@
+
+$(VENV)/.all: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'
+	touch $@ $(VENV)/.steps
+
+.venv-airflow/.done: Makefile
+	$(PYTHON) -m venv .venv-airflow
+	.venv-airflow/bin/python -m pip install -q --disable-pip-version-check 'apache-airflow>=3.1' \
+	  'apache-airflow-providers-standard>=1.9' 'apache-airflow-providers-cncf-kubernetes>=10.20' \
+	  'apache-airflow-providers-docker>=4.4'
+	touch $@
+
+clean:
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache examples/pipelines/.pipec

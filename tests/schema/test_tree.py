@@ -1,0 +1,99 @@
+"""The reader: what scalars mean, where things stand, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipec.diagnostics import Source
+from pipec.schema import tree
+from pipec.schema.tree import as_json, dump, read
+
+
+def plain(text: str) -> object:
+    documents, found = read(Source("x.yaml", text))
+    assert found == ()
+    return as_json(documents[0])
+
+
+def codes(text: str) -> list[str]:
+    return [finding.rule.code for finding in read(Source("x.yaml", text))[1]]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1e-3", 0.001), ("1E5", 1e5), ("017", 17), ("0x1F", 31), ("0o17", 15), ("-3", -3), (".5", 0.5), ("5.", 5.0),
+        ("no", "no"), ("on", "on"), ("yes", "yes"), ("1_000", "1_000"), ("12:30:45", "12:30:45"),
+        ("2024-13-45", "2024-13-45"), ("true", True), ("False", False), ("~", None), ("null", None), ('"1"', "1"),
+        ("'no'", "no"), ("1e", "1e"), ("0b1", "0b1"), ("9007199254740991", 2**53 - 1),
+    ],
+)  # fmt: skip
+def test_scalars_mean_what_yaml_1_2_core_says(text: str, value: object) -> None:
+    assert plain(f"a: {text}") == {"a": value}
+    assert type(plain(f"a: {text}")["a"]) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("a: &x 1", "PIPE005"), ("a: *x", "PIPE005"), ("<<: {a: 1}", "PIPE005"), ("a: !!str 1", "PIPE006"),
+        ("%YAML 1.2\n---\na: 1", "PIPE006"), ("a: 1\na: 2", "PIPE007"), ("a: .inf", "PIPE008"), ("a: 1e999", "PIPE008"),
+        ("a: 9007199254740992", "PIPE008"), ("a: " + "9" * 5000, "PIPE008"), ("? [a]\n: 1", "PIPE009"),
+        ("? {a: b}\n: 1", "PIPE009"), ("~: 1", "PIPE009"), ("", "PIPE010"), ("# only this", "PIPE010"),
+        ("a: [", "PIPE001"), ("a: 'x", "PIPE001"), ("\tx: 1", "PIPE001"), ("a: \u200b", "PIPE004"),
+        ('a: "\\u202e"', "PIPE004"), ("a: \x07", "PIPE004"), ("a\u0301: 1\n\u00e1: 2", "PIPE007"),
+        ("--- a\n" * 65, "PIPE003"), ('a: "\\U00110000"', "PIPE001"),
+    ],
+)  # fmt: skip
+def test_what_two_readers_could_see_differently_is_refused(text: str, code: str) -> None:
+    assert code in codes(text)
+
+
+@pytest.mark.parametrize("opening", ["[", "{a: ", "- ", "? "], ids=["lists", "maps", "items", "keys"])
+def test_deep_nesting_is_one_finding_and_not_a_crash(opening: str) -> None:
+    assert len(codes(opening * 100_000)) == 1
+
+
+def test_a_document_above_the_size_limit_is_one_finding() -> None:
+    assert codes("a: " + "x" * tree.MAX_BYTES) == ["PIPE003"]
+
+
+def test_too_many_values_are_one_finding(monkeypatch) -> None:
+    monkeypatch.setattr(tree, "MAX_NODES", 100)
+    assert codes("[" + "1," * 200 + "]") == ["PIPE003"]
+
+
+def test_all_faults_of_a_text_are_told_at_once() -> None:
+    assert codes("a: &x 1\nb: !t 2\na: .nan\n") == ["PIPE005", "PIPE006", "PIPE007", "PIPE008"]
+
+
+def test_places_are_one_based_and_end_after_the_last_character() -> None:
+    (root,), _ = read(Source("x.yaml", "key: value\nother: [1, 22]\nblock:\n  inner: x\nlast: y\n"))
+    entry = root.entry("key")
+    assert tuple(entry.key_loc.span) == (1, 1, 1, 4)
+    assert tuple(entry.value.loc.span) == (1, 6, 1, 11)
+    assert tuple(root.get("other").loc.span) == (2, 8, 2, 15)
+    assert tuple(root.get("other").items[1].loc.span) == (2, 12, 2, 14)
+    assert tuple(root.get("block").loc.span) == (4, 3, 4, 11)
+
+
+def test_a_repeated_key_points_at_both_places() -> None:
+    (finding,) = read(Source("x.yaml", "a: 1\nb: 2\na: 3\n"))[1]
+    assert (finding.loc.span.line, finding.notes[0].loc.span.line) == (3, 1)
+
+
+def test_what_is_dumped_reads_back_the_same_in_yaml_1_1_and_1_2() -> None:
+    import yaml
+
+    value = {"a": ["no", "1e-3", "on", "0x1F", "12:30", "null", "~", "", "word", "two words"], "b": {"c": 1.5, "d": None}}
+    assert plain(dump(value)) == value
+    assert yaml.safe_load(dump(value)) == value
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(max_size=200) | st.text(alphabet="ab:-?[]{},&*!|>'\"%#\n \t\\", max_size=60))
+def test_any_text_gives_documents_or_findings_and_never_an_exception(text: str) -> None:
+    documents, found = read(Source("x.yaml", text))
+    assert bool(documents) != bool(found)
