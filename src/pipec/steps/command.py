@@ -52,8 +52,8 @@ class Location:
 class Call:
     """Everything one attempt of a step needs.
 
-    outputs: where each artifact goes, by name; under `*`, a folder for all of them. result: where the result file goes.
-
+    outputs: where each artifact goes, by name; under `*`, a folder for all of them. uris: what Kubeflow calls the place
+    of each artifact, where that differs from where it is mounted. result: where the result file goes.
     small_outputs: extra files that want one small output each as text (Kubeflow), by name.
     kubeflow_output: where Kubeflow wants its executor output, or None. decision: a location, or `json:` and the text.
     """
@@ -66,6 +66,7 @@ class Call:
     parameters: Mapping[str, Json] = field(default_factory=dict)
     inputs: Mapping[str, tuple[Location, ...]] = field(default_factory=dict)
     outputs: Mapping[str, str] = field(default_factory=dict)
+    uris: Mapping[str, str] = field(default_factory=dict)
     result: str | None = None
     small_outputs: Mapping[str, str] = field(default_factory=dict)
     kubeflow_output: str | None = None

@@ -138,13 +138,15 @@ def _from_kubeflow(order: Order, options: argparse.Namespace, environ: Mapping[s
         return Location(local_path(listed[0]["uri"]), digest)
 
     run_id = str(values.get("run-id", ""))
+    uris = {name: str(listed["artifacts"][0]["uri"]) for name, listed in (wanted.get("artifacts") or {}).items()}
     root = options.root.rstrip("/") if options.root else None
     folder = f"{run_folder(root, order.pipeline, run_id)}/{order.task}" if root and run_id else None
     return Call(
         **_common(order, run_id),
         parameters={name: resolve(value, lookup) for name, value in order.parameters},
         inputs={name: _present(values, place) for name, values in order.inputs},
-        outputs={n: local_path(a["artifacts"][0]["uri"]) for n, a in (wanted.get("artifacts") or {}).items()},
+        outputs={name: local_path(uri) for name, uri in uris.items()},
+        uris=uris,
         small_outputs={n: p["outputFile"] for n, p in (wanted.get("parameters") or {}).items()},
         kubeflow_output=wanted.get("outputFile"),
         scheduled_at=str(values.get("run-scheduled_at", "")),

@@ -1,0 +1,123 @@
+"""`pipec-step NAME ...`: the command of every step's container, and of the engine's processes.
+
+Help imports nothing heavy; a call decodes, runs one attempt and ends with its exit code.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+
+from pipec.diagnostics import guess
+from pipec.steps import catalog, runtime, store
+from pipec.steps.declare import CallerError
+from pipec.steps.decode import decode_arguments
+from pipec.steps.interface import MISSING, Interface, Parameter
+from pipec.values import Absent
+
+USAGE = """usage: pipec-step NAME --call FILE
+       pipec-step NAME --order JSON --executor-input JSON [--root ROOT]
+       pipec-step NAME --order JSON --root ROOT --run ID [--parameters JSON] [--scheduled-at TIME]
+                  [--outcome OUTCOME] [--decision JSON]
+       pipec-step NAME --help"""
+
+
+class Stopped(BaseException):
+    """The process was asked to end. Not an Exception: no step's own handler may swallow it."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a step, or print help; return the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_overview())
+        return 0 if arguments else 2
+    name, *rest = arguments
+    if name not in catalog.names():
+        near = guess(name, catalog.names())
+        hint = f"did you mean `{near}`?" if near else f"there are {', '.join(sorted(catalog.names()))}"
+        runtime.say(f"pipec-step: there is no step `{name}`: {hint}")
+        return 2
+    if {"-h", "--help"} & set(rest):
+        print(_page(catalog.find(name)))
+        return 0
+    try:
+        with _stoppable():
+            return _call(name, rest)
+    except Stopped:
+        runtime.say(f"{name}: stopped before it was done: run it again")
+        return runtime.STOPPED
+
+
+def _call(name: str, rest: Sequence[str]) -> int:
+    try:
+        call = decode_arguments(rest, os.environ, store.read_text)
+        if call.step.partition("@")[0] != name:
+            raise CallerError(f"the call is for {call.step}, not for {name}: compile the pipeline again")
+    except Absent as fault:
+        runtime.say(f"{name}: `{fault.args[0]}` is wanted but is absent: the task that makes it left nothing")
+        return CallerError.exit_code
+    except OSError as fault:
+        runtime.say(f"{name}: the call cannot be read: {(fault.strerror or str(fault)).lower()}")
+        return CallerError.exit_code
+    except Exception as fault:
+        if os.environ.get("PIPEC_DEBUG"):
+            traceback.print_exc()
+        code, message = runtime.ending(fault)
+        runtime.say(f"{name}: {message}")
+        return code
+    return runtime.execute(call)
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Make SIGTERM end the process as an exception does, so that nothing temporary stays behind."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not cut the cleaning short
+        raise Stopped
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _overview() -> str:
+    lines = [f"  {interface.name:<14} {interface.summary}" for interface in catalog.interfaces()]
+    return "\n".join([USAGE, "", "steps:", *lines])
+
+
+def _page(interface: Interface | None) -> str:
+    assert interface is not None, "main asks only for steps that the catalogue has"
+    lines = [f"{interface.name}@{interface.version}: {interface.summary}"]
+    if interface.role:
+        lines.append(f"role: {interface.role}")
+    inputs = [(i.name, i.type + (" (optional)" if i.optional else "") + (" ..." if i.many else ""), i.help)
+              for i in interface.inputs]  # fmt: skip
+    parameters = [(p.name, _kind(p), p.help) for p in interface.parameters]
+    outputs = [(o.name, str(o.type) + (f", as `{o.same_as}` came in" if o.same_as else ""), o.help)
+               for o in interface.outputs]  # fmt: skip
+    for title, rows in (("inputs", inputs), ("parameters", parameters), ("outputs", outputs)):
+        if rows:
+            lines += ["", f"{title}:", *(f"  {name:<16} {kind:<28} {text}".rstrip() for name, kind, text in rows)]
+    return "\n".join(lines)
+
+
+def _kind(parameter: Parameter) -> str:
+    default = "required" if parameter.default is MISSING else f"default {parameter.default}"
+    return f"{parameter.kind}, {default}" + (f" {parameter.unit}" if parameter.unit else "")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

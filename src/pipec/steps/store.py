@@ -1,0 +1,181 @@
+"""The door to where files lie: paths of this machine, and any fsspec URL.
+
+Local paths need no package; fsspec, and obstore for object stores, are imported when a URL is met. Faults are told
+without the user name, password or query of a URL.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from pipec.steps.declare import CallerError, StepError, TryAgain
+
+# obstore serves these without botocore, whose dependencies clash with ours; fsspec's own drivers serve the rest.
+OBJECT_STORES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss")
+# obstore's own words for what other drivers say with FileNotFoundError and PermissionError (obstore.exceptions).
+_ABSENT = ("NotFoundError",)
+_DENIED = ("PermissionDeniedError", "UnauthenticatedError")
+
+
+def is_remote(location: str) -> bool:
+    """Say whether a location is a URL that must be fetched."""
+    return "://" in location and not location.startswith("file://")
+
+
+def local(location: str, base: str | None) -> Path:
+    """Return the path that a local location means; it need not exist.
+
+    base: the folder that relative locations start from and must stay below, over no link. Raises CallerError.
+    """
+    if not location or "\0" in location:
+        raise CallerError("a location is empty: give a path or a URL")
+    path = Path(unquote(urlsplit(location).path)) if location.startswith("file://") else Path(location)
+    if path.is_absolute():
+        return path
+    if base is None:
+        raise CallerError(f"`{location}` is relative, and here is no project folder: give a full path or a URL")
+    return _below(Path(base), location)
+
+
+def _below(base: Path, location: str) -> Path:
+    path = base
+    for part in PurePosixPath(location).parts:
+        if part == "..":
+            raise CallerError(f"`{location}` may leave the project folder: name a path below it, without `..`")
+        path = path / part
+        if path.is_symlink():
+            raise CallerError(f"`{location}` leads over a link, `{part}`: put the files themselves into the project")
+    return path
+
+
+def shown(location: str) -> str:
+    """Return a location as it may be printed: without user name, password, query and fragment."""
+    if not is_remote(location):
+        return location
+    parts = urlsplit(location)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def fetch(location: str, into: Path) -> Path:
+    """Download the file or folder at a URL into the folder `into`; return where it is now. Raises StepError."""
+    target = into / (PurePosixPath(urlsplit(location).path).name or "data")
+    with _told(location, "read"):
+        system, path = _system(location)
+        if system.isdir(path):
+            system.get(path.rstrip("/") + "/", str(target), recursive=True)
+        else:
+            system.get_file(path, str(target))
+    return target
+
+
+def push(path: Path, location: str) -> None:
+    """Upload a file or folder to a URL, in place of what is there. Raises StepError."""
+    with _told(location, "written"):
+        system, target = _system(location)
+        if system.exists(target):
+            system.rm(target, recursive=True)
+        system.makedirs(target.rpartition("/")[0] or "/", exist_ok=True)
+        if not path.is_dir():
+            system.put_file(str(path), target)
+            return
+        for file in sorted(below for below in path.rglob("*") if below.is_file()):
+            place = f"{target}/{file.relative_to(path).as_posix()}"
+            system.makedirs(place.rpartition("/")[0], exist_ok=True)
+            system.put_file(str(file), place)
+
+
+def read_text(location: str, base: str | None = None) -> str | None:
+    """Return the text at a location, or None if nothing is there. Raises StepError where it cannot be known."""
+    if not is_remote(location):
+        try:
+            return local(location, base).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+    with _told(location, "read"):
+        system, path = _system(location)
+        try:
+            found: bytes = system.cat_file(path)
+        except Exception as fault:
+            if _is_absent(fault):
+                return None
+            raise
+        return found.decode("utf-8")
+
+
+def write_text(location: str, text: str, base: str | None = None) -> None:
+    """Write a text to a location, whole or not at all; missing folders are made. Raises StepError or OSError."""
+    if not is_remote(location):
+        replace_text(local(location, base), text)
+        return
+    with _told(location, "written"):
+        system, path = _system(location)
+        system.makedirs(path.rpartition("/")[0] or "/", exist_ok=True)
+        system.pipe_file(path, text.encode())
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Put a text at a local path in one move: a reader sees the old file or the new one, after a crash too."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(prefix=".pipec-", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(temporary).chmod(0o644)  # mkstemp's 0600 would hide it from the user whom an orchestrator reads as
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _system(location: str) -> tuple[Any, str]:
+    """Return fsspec's file system for a URL, and the path in it."""
+    try:
+        import fsspec
+    except ImportError as fault:
+        raise CallerError(f"`{shown(location)}` needs fsspec: use an image with `pipec[steps]`") from fault
+    scheme = location.partition("://")[0]
+    if scheme in OBJECT_STORES and importlib.util.find_spec("obstore"):
+        from obstore.fsspec import register
+
+        register(scheme)
+    try:
+        system, path = fsspec.core.url_to_fs(location)
+    except ValueError as fault:
+        raise CallerError(f"`{scheme}://` is no kind of location that is known here: {_first_line(fault)}") from fault
+    except ImportError as fault:
+        raise CallerError(f"this image cannot reach `{scheme}://` locations: {_first_line(fault)}") from fault
+    return system, str(path)
+
+
+@contextmanager
+def _told(location: str, verb: str) -> Iterator[None]:
+    """Turn what a driver raises into a step's end: what cannot heal is the caller's, all else is worth another try."""
+    place = shown(location)
+    try:
+        yield
+    except StepError:
+        raise
+    except Exception as fault:
+        if _is_absent(fault):
+            raise CallerError(f"nothing is at `{place}`: check the location") from fault
+        if isinstance(fault, PermissionError) or type(fault).__name__ in _DENIED:
+            raise CallerError(f"`{place}` may not be {verb} with this step's rights: check its account") from fault
+        why = _first_line(fault).replace(location, place)
+        raise TryAgain(f"`{place}` could not be {verb} ({why}): check the connection and try again") from fault
+
+
+def _is_absent(fault: Exception) -> bool:
+    return isinstance(fault, (FileNotFoundError, NotADirectoryError)) or type(fault).__name__ in _ABSENT
+
+
+def _first_line(fault: BaseException) -> str:
+    return (str(fault).strip() or type(fault).__name__).split("\n", 1)[0].rstrip(".")
