@@ -8,6 +8,7 @@ no target.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import assert_never
@@ -19,6 +20,8 @@ FORMAT = "1"
 # A task's result file: {"format", "outcome", "message", "values": {name: small output}, "artifacts": {name: {"type",
 # "digest"}}, "inputs": {name: [digest, ...]}}. No time, host or path may enter it: traces of engines are compared.
 RESULT = "result.json"  # beside a task's outputs: small outputs and digests, read by the tasks that follow
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
+_DOLLAR = re.compile(r"\$(?=[$(])")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,10 +87,11 @@ class Call:
 
 
 def order_text(order: Order) -> str:
-    """Return the order as one JSON text in which no `{{`, `{%` or `{#` can stand, whatever a user wrote.
+    """Return the order as one JSON text that no template engine on its way reads as a template.
 
-    Two template engines lie on the way (KFP's placeholders, Airflow's Jinja). `{` inside strings is written `\\u007b`,
-    and JSON itself never puts two braces side by side at the opening of an object, so neither engine sees a template.
+    Three lie on the way: KFP's placeholders and Airflow's Jinja look for `{{`, `{%`, `{#`; Kubernetes rewrites `$(NAME)`
+    and `$$` in a container's arguments. Inside strings such a `{` is written `\\u007b` and such a `$` `\\u0024`; JSON
+    itself never puts two braces side by side at the opening of an object.
     """
     body = {
         "format": FORMAT,
@@ -105,17 +109,7 @@ def order_text(order: Order) -> str:
 
 
 def _guarded(text: str) -> str:
-    """Write every `{` that stands inside a JSON string of `text` as its escape."""
-    parts, inside, escaped = [], False, False
-    for char in text:
-        parts.append("\\u007b" if inside and char == "{" else char)
-        if escaped:
-            escaped = False
-        elif inside and char == "\\":
-            escaped = True
-        elif char == '"':
-            inside = not inside
-    return "".join(parts)
+    return _STRING.sub(lambda found: _DOLLAR.sub(r"\\u0024", found[0].replace("{", r"\u007b")), text)
 
 
 def parse_order(text: str) -> Order:
