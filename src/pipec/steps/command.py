@@ -30,6 +30,8 @@ class Order:
 
     step: `name@version`. interface: the digest of the interface compiled against. inputs: artifacts, each a reference
     to an output or a location. environment: its name, or empty. wait_s: how long the step may wait for the world.
+    attempts, backoff_s: how often the runtime itself tries (see `steps/again.py`), where the orchestrator cannot tell a
+    refusal from a failure. env: the digest of the task's plain variables, there only so that a cache sees them.
     """
 
     pipeline: str
@@ -41,6 +43,9 @@ class Order:
     environment: str = ""
     threads: int = 1
     wait_s: int = 0
+    attempts: int = 1
+    backoff_s: int = 0
+    env: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,8 @@ class Call:
     wait_s: float = 0.0
     releases: str | None = None
     base: str | None = None
+    attempts: int = 1
+    backoff_s: float = 0.0
 
     def as_json(self) -> str:
         """Return the call as the text of a call file."""
@@ -89,8 +96,8 @@ class Call:
 def order_text(order: Order) -> str:
     """Return the order as one JSON text that no template engine on its way reads as a template.
 
-    Three lie on the way: KFP's placeholders and Airflow's Jinja look for `{{`, `{%`, `{#`; Kubernetes rewrites `$(NAME)`
-    and `$$` in a container's arguments. Inside strings such a `{` is written `\\u007b` and such a `$` `\\u0024`; JSON
+    Three lie on the way: KFP's placeholders and Airflow's Jinja look for `{{`, `{%`, `{#`; Kubernetes rewrites
+    `$(NAME)` and `$$` in a container's arguments. Inside strings such a `{` is written `\\u007b` and such a `$` `\\u0024`; JSON
     itself never puts two braces side by side at the opening of an object.
     """
     body = {
@@ -104,6 +111,9 @@ def order_text(order: Order) -> str:
         "environment": order.environment,
         "threads": order.threads,
         "wait_s": order.wait_s,
+        "attempts": order.attempts,
+        "backoff_s": order.backoff_s,
+        "env": order.env,
     }
     return _guarded(json.dumps(body, ensure_ascii=True, allow_nan=False))
 
@@ -128,6 +138,9 @@ def parse_order(text: str) -> Order:
             environment=body["environment"],
             threads=body["threads"],
             wait_s=body["wait_s"],
+            attempts=body.get("attempts", 1),
+            backoff_s=body.get("backoff_s", 0),
+            env=body.get("env", ""),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as fault:
         raise CallerError(f"--order is not an order that pipec wrote ({fault}): compile the pipeline again") from fault
