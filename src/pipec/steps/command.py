@@ -20,6 +20,8 @@ FORMAT = "1"
 # A task's result file: {"format", "outcome", "message", "values": {name: small output}, "artifacts": {name: {"type",
 # "digest"}}, "inputs": {name: [digest, ...]}}. No time, host or path may enter it: traces of engines are compared.
 RESULT = "result.json"  # beside a task's outputs: small outputs and digests, read by the tasks that follow
+_TEMPLATE = re.compile(r"\{[{%#]|\$[$(]")
+_ENCODER = json.JSONEncoder(allow_nan=False)
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 _DOLLAR = re.compile(r"\$(?=[$(])")
 
@@ -97,10 +99,10 @@ def order_text(order: Order) -> str:
     """Return the order as one JSON text that no template engine on its way reads as a template.
 
     Three lie on the way: KFP's placeholders and Airflow's Jinja look for `{{`, `{%`, `{#`; Kubernetes rewrites
-    `$(NAME)` and `$$` in a container's arguments. Inside strings such a `{` is written `\\u007b` and such a `$` `\\u0024`; JSON
-    itself never puts two braces side by side at the opening of an object.
+    `$(NAME)` and `$$` in a container's arguments. Inside strings such a `{` is written `\\u007b` and such a `$`
+    `\\u0024`; JSON itself never puts two braces side by side at the opening of an object.
     """
-    body = {
+    body: dict[str, Json] = {
         "format": FORMAT,
         "pipeline": order.pipeline,
         "task": order.task,
@@ -111,14 +113,17 @@ def order_text(order: Order) -> str:
         "environment": order.environment,
         "threads": order.threads,
         "wait_s": order.wait_s,
-        "attempts": order.attempts,
-        "backoff_s": order.backoff_s,
-        "env": order.env,
     }
-    return _guarded(json.dumps(body, ensure_ascii=True, allow_nan=False))
+    if order.attempts > 1:
+        body |= {"attempts": order.attempts, "backoff_s": order.backoff_s}
+    if order.env:
+        body["env"] = order.env
+    return _guarded(_ENCODER.encode(body))
 
 
 def _guarded(text: str) -> str:
+    if _TEMPLATE.search(text) is None:
+        return text
     return _STRING.sub(lambda found: _DOLLAR.sub(r"\\u0024", found[0].replace("{", r"\u007b")), text)
 
 
