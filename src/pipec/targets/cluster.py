@@ -132,10 +132,9 @@ def needs_root(task: Task) -> bool:
     return task.interface.role in (Role.APPROVE, Role.DEPLOY)
 
 
-def labels(plan: Plan, task: Task) -> dict[str, str]:
-    """Return the labels of a task's pod: Kubernetes' recommended ones, then the user's."""
+def labels(plan: Plan) -> dict[str, str]:
+    """Return the labels of a pipeline's pods: Kubernetes' recommended ones, then the user's."""
     own = {
-        "app.kubernetes.io/component": task.step,
         "app.kubernetes.io/managed-by": "pipec",
         "app.kubernetes.io/part-of": plan.pipeline,
     }

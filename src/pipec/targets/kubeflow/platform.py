@@ -26,7 +26,7 @@ def platform_spec(plan: Plan, options: Options) -> Spec:
 
 def _executor(plan: Plan, task: Task, options: Options) -> Spec:
     spec: Spec = {
-        "podMetadata": {"labels": labels(plan, task)},
+        "podMetadata": {"labels": labels(plan)},
         "securityContext": {"runAsNonRoot": True},
     }
     if (limit := deadline_s(task)) is not None:
