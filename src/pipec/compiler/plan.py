@@ -15,6 +15,8 @@ from pipec.steps.command import Order
 from pipec.steps.interface import Interface, Kind, Resources, Retry
 from pipec.values import Json, OutputRef, ParameterRef, Reference, Value, encode, references
 
+ONCE = Retry(attempts=1)
+
 
 @dataclass(frozen=True, slots=True)
 class Compare:
@@ -184,8 +186,11 @@ class Plan:
         return digest.of_value(self.describe())
 
 
-def order(plan: Plan, task: Task, wait_s: int = 0) -> Order:
-    """Return the compile-time half of the task's call; wait_s: how long the step may wait for a person or a server."""
+def order(plan: Plan, task: Task, wait_s: int = 0, retry: Retry = ONCE) -> Order:
+    """Return the compile-time half of the task's call.
+
+    wait_s: how long the step may wait for a person or a server. retry: the attempts that are left to the runtime.
+    """
     return Order(
         pipeline=plan.pipeline,
         task=task.name,
@@ -196,6 +201,9 @@ def order(plan: Plan, task: Task, wait_s: int = 0) -> Order:
         environment=plan.environment,
         threads=max(1, int(task.resources.cpu)),
         wait_s=wait_s,
+        attempts=retry.attempts,
+        backoff_s=retry.backoff_s if retry.attempts > 1 else 0,
+        env=digest.of_value({name: encode(value) for name, value in task.env}) if task.env else "",
     )
 
 

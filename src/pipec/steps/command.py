@@ -8,6 +8,7 @@ no target.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import assert_never
@@ -19,6 +20,10 @@ FORMAT = "1"
 # A task's result file: {"format", "outcome", "message", "values": {name: small output}, "artifacts": {name: {"type",
 # "digest"}}, "inputs": {name: [digest, ...]}}. No time, host or path may enter it: traces of engines are compared.
 RESULT = "result.json"  # beside a task's outputs: small outputs and digests, read by the tasks that follow
+_TEMPLATE = re.compile(r"\{[{%#]|\$[$(]")
+_ENCODER = json.JSONEncoder(allow_nan=False)
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
+_DOLLAR = re.compile(r"\$(?=[$(])")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +32,8 @@ class Order:
 
     step: `name@version`. interface: the digest of the interface compiled against. inputs: artifacts, each a reference
     to an output or a location. environment: its name, or empty. wait_s: how long the step may wait for the world.
+    attempts, backoff_s: how often the runtime itself tries (see `steps/again.py`), where the orchestrator cannot tell a
+    refusal from a failure. env: the digest of the task's plain variables, there only so that a cache sees them.
     """
 
     pipeline: str
@@ -38,6 +45,9 @@ class Order:
     environment: str = ""
     threads: int = 1
     wait_s: int = 0
+    attempts: int = 1
+    backoff_s: int = 0
+    env: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +88,8 @@ class Call:
     wait_s: float = 0.0
     releases: str | None = None
     base: str | None = None
+    attempts: int = 1
+    backoff_s: float = 0.0
 
     def as_json(self) -> str:
         """Return the call as the text of a call file."""
@@ -85,12 +97,13 @@ class Call:
 
 
 def order_text(order: Order) -> str:
-    """Return the order as one JSON text in which no `{{`, `{%` or `{#` can stand, whatever a user wrote.
+    """Return the order as one JSON text that no template engine on its way reads as a template.
 
-    Two template engines lie on the way (KFP's placeholders, Airflow's Jinja). `{` inside strings is written `\\u007b`,
-    and JSON itself never puts two braces side by side at the opening of an object, so neither engine sees a template.
+    Three lie on the way: KFP's placeholders and Airflow's Jinja look for `{{`, `{%`, `{#`; Kubernetes rewrites
+    `$(NAME)` and `$$` in a container's arguments. Inside strings such a `{` is written `\\u007b` and such a `$`
+    `\\u0024`; JSON itself never puts two braces side by side at the opening of an object.
     """
-    body = {
+    body: dict[str, Json] = {
         "format": FORMAT,
         "pipeline": order.pipeline,
         "task": order.task,
@@ -102,21 +115,17 @@ def order_text(order: Order) -> str:
         "threads": order.threads,
         "wait_s": order.wait_s,
     }
-    return _guarded(json.dumps(body, ensure_ascii=True, allow_nan=False))
+    if order.attempts > 1:
+        body |= {"attempts": order.attempts, "backoff_s": order.backoff_s}
+    if order.env:
+        body["env"] = order.env
+    return _guarded(_ENCODER.encode(body))
 
 
 def _guarded(text: str) -> str:
-    """Write every `{` that stands inside a JSON string of `text` as its escape."""
-    parts, inside, escaped = [], False, False
-    for char in text:
-        parts.append("\\u007b" if inside and char == "{" else char)
-        if escaped:
-            escaped = False
-        elif inside and char == "\\":
-            escaped = True
-        elif char == '"':
-            inside = not inside
-    return "".join(parts)
+    if _TEMPLATE.search(text) is None:
+        return text
+    return _STRING.sub(lambda found: _DOLLAR.sub(r"\\u0024", found[0].replace("{", r"\u007b")), text)
 
 
 def parse_order(text: str) -> Order:
@@ -135,6 +144,9 @@ def parse_order(text: str) -> Order:
             environment=body["environment"],
             threads=body["threads"],
             wait_s=body["wait_s"],
+            attempts=body.get("attempts", 1),
+            backoff_s=body.get("backoff_s", 0),
+            env=body.get("env", ""),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as fault:
         raise CallerError(f"--order is not an order that pipec wrote ({fault}): compile the pipeline again") from fault

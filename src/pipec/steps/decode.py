@@ -168,6 +168,7 @@ def _common(order: Order, run_id: str) -> dict[str, Any]:
     return {
         "pipeline": order.pipeline, "task": order.task, "step": order.step, "interface": order.interface,
         "run_id": run_id, "environment": order.environment, "threads": order.threads, "wait_s": float(order.wait_s),
+        "attempts": order.attempts, "backoff_s": float(order.backoff_s),
     }  # fmt: skip
 
 

@@ -49,6 +49,9 @@ class Feature(enum.StrEnum):
     SCHEDULE = "triggers.schedule"
     CONCURRENCY = "concurrency"
     APPROVAL = "approve"
+    IMAGE = "image"
+    ARTIFACTS = "artifacts"
+    METADATA = "metadata"
 
 
 class Support(enum.StrEnum):
@@ -129,6 +132,8 @@ def uses(plan: Plan) -> Iterator[Use]:
         yield Use(Feature.SCHEDULE, None, ("triggers",))
     if plan.concurrency:
         yield Use(Feature.CONCURRENCY, None, ("concurrency",))
+    if plan.labels:
+        yield Use(Feature.METADATA, None, ("metadata", "labels"))
     for task in plan.tasks:
         for feature, *place in _task_uses(task):
             yield Use(feature, task.step, tuple(str(part) for part in place))
@@ -157,6 +162,8 @@ def _task_uses(task: Task) -> Iterator[tuple[Feature, *tuple[str, ...]]]:
         yield Feature.MACHINES, "resources", "machines"
     if task.resources.pool:
         yield Feature.POOL, "resources", "pool"
+    if task.image:
+        yield Feature.IMAGE, "image"
     if isinstance(task.interface.container, Container):
         yield Feature.FOREIGN_IMAGE, "uses"
     if task.interface.role == "approve":

@@ -1,0 +1,154 @@
+"""What holds for every target that runs tasks as containers somewhere else.
+
+One pod sees neither the disk of who compiled nor that of another pod, has a name, labels and quantities as Kubernetes
+writes them, and gets its secrets by name. Both emitters and their judgements read these facts here. Knows no target's
+words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from pipec.compiler.plan import Plan, Task
+from pipec.steps.command import secret_variable
+from pipec.steps.interface import Artifact, Role
+from pipec.targets.base import Options
+from pipec.values import Literal, OutputRef, ParameterRef, RunRef, SecretRef, Text, Value, as_text, references, resolve
+
+WEEK_S = 7 * 24 * 3600  # how long an approval waits where the step says no timeout
+NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")  # a DNS label (RFC 1123): pods and their labels carry names
+LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
+IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]*")
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+DEVICES = {"nvidia": "nvidia.com/gpu", "amd": "amd.com/gpu"}  # names of the vendors' own device plugins
+GATES = frozenset({Role.VALIDATE, Role.EVALUATE, Role.APPROVE})
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A secret of the cluster, and the variable in which a step finds it."""
+
+    variable: str
+    name: str
+    key: str
+
+
+def secrets(task: Task, options: Options) -> tuple[Secret, ...]:
+    """Return the cluster's secrets that a task needs; `judge` refuses those that are not in a cluster."""
+    found = []
+    for variable, name in secret_variables(task):
+        match options.secrets.get(name, {}).get("kubernetes"):
+            case {"name": str(inside), "key": str(key)}:
+                found.append(Secret(variable, inside, key))
+    return tuple(found)
+
+
+def secret_variables(task: Task) -> tuple[tuple[str, str], ...]:
+    """Return the variables that carry secrets, each with the project's name of its secret, in order of first use."""
+    pairs = [(secret_variable(ref.name), ref.name) for ref in task_references(task) if isinstance(ref, SecretRef)]
+    pairs += [(name, value.name) for name, value in task.env if isinstance(value, SecretRef)]
+    return tuple(dict.fromkeys(pairs))
+
+
+def variables(task: Task) -> dict[str, str]:
+    """Return the task's plain environment variables; `judge` refuses values that are not known yet."""
+    return {name: as_text(resolve(value, _unknown)) for name, value in task.env if not any(references(value))}
+
+
+def _unknown(reference: object) -> None:
+    raise AssertionError(f"{reference} has no value at compile time")
+
+
+def guard_dollars(text: str) -> str:
+    """Return `text` so that Kubernetes' expansion of `$(NAME)` and `$$` in variables gives it back as it was."""
+    return text.replace("$", "$$") if "$(" in text or "$$" in text else text
+
+
+def task_references(task: Task) -> tuple[ParameterRef | OutputRef | SecretRef | RunRef, ...]:
+    """Return what the call refers to (parameters and inputs, not variables), each once, in order of first use."""
+    values = [value for _, value in task.parameters]
+    values += [value for _, listed in task.inputs for value in listed]
+    return tuple(dict.fromkeys(ref for value in values for ref in references(value)))
+
+
+def locations(task: Task) -> Iterator[tuple[str, Value]]:
+    """Yield every location that a task reads by itself, with the name of the input or parameter it is given to."""
+    for name, listed in task.inputs:
+        for value in listed:
+            if not isinstance(value, OutputRef):
+                yield name, value
+    for name, value in task.parameters:
+        declared = task.interface.parameter(name)
+        if declared and declared.location:
+            yield name, value
+
+
+def is_relative(value: Value, defaults: Mapping[str, object]) -> bool:
+    """Say whether a location begins on the disk of whoever compiled; a parameter counts as its default."""
+    match value:
+        case Literal(str(text)):
+            return text != "" and "://" not in text and not text.startswith("/")
+        case ParameterRef(name):
+            return is_relative(Literal(str(defaults.get(name) or "")), defaults)
+        case Text((first, *_)):
+            return is_relative(first, defaults)
+        case _:
+            return False
+
+
+def reads_world(task: Task) -> bool:
+    """Say whether a task's result hangs on more than its arguments and artifacts, so that no cache may answer for it.
+
+    A location's content, a secret's and an endpoint's may change under an equal name; a release or a decision is made
+    once per run; a task without outputs is there for what it does.
+    """
+    interface = task.interface
+    return (
+        interface.role in (Role.APPROVE, Role.DEPLOY)
+        or not interface.outputs
+        or any(True for _ in locations(task))
+        or any(isinstance(reference, SecretRef) for reference in task.references)
+        or any(declared.type is Artifact.ENDPOINT for declared in interface.inputs)
+    )
+
+
+def approvers(task: Task) -> tuple[str, ...]:
+    """Return the people whom an approval step lists, in order; empty if it lists none."""
+    people = {parameter.name for parameter in task.interface.parameters if parameter.people}
+    named = [value.value for name, value in task.parameters if name in people and isinstance(value, Literal)]
+    listed = [person for value in named if isinstance(value, list | tuple) for person in value]
+    return tuple(dict.fromkeys(person for person in listed if isinstance(person, str)))
+
+
+def wait_s(task: Task) -> int:
+    """Return how long an approval waits for its people."""
+    return task.timeout_s if task.timeout_s is not None else WEEK_S
+
+
+def needs_root(task: Task) -> bool:
+    """Say whether a step reads or writes below the artifact root beside its own artifacts: decisions and releases."""
+    return task.interface.role in (Role.APPROVE, Role.DEPLOY)
+
+
+def labels(plan: Plan) -> dict[str, str]:
+    """Return the labels of a pipeline's pods: Kubernetes' recommended ones, then the user's."""
+    own = {
+        "app.kubernetes.io/managed-by": "pipec",
+        "app.kubernetes.io/part-of": plan.pipeline,
+    }
+    if plan.environment:
+        own["app.kubernetes.io/instance"] = plan.environment
+    safe = {key: re.sub(r"[^A-Za-z0-9._-]", "-", value)[:63].strip("-._") for key, value in own.items()}
+    return {**safe, **dict(sorted(plan.labels))}
+
+
+def cpu_quantity(cpu: float) -> str:
+    """Return cores as Kubernetes writes them: `2`, or `500m` where they are not whole."""
+    return str(int(cpu)) if cpu == int(cpu) else f"{round(cpu * 1000)}m"
+
+
+def memory_quantity(memory_mib: int) -> str:
+    """Return MiB as Kubernetes writes them: `16Gi`, or `1536Mi` where they are not whole GiB."""
+    return f"{memory_mib // 1024}Gi" if memory_mib % 1024 == 0 else f"{memory_mib}Mi"

@@ -1,0 +1,202 @@
+"""What no container elsewhere can do, refused at its place: the judgement that cluster targets share.
+
+Apart from `cluster.py`, which says how things are written, because this is said to people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from pipec.compiler.plan import Plan, Task
+from pipec.steps.interface import Accelerator
+from pipec.targets.base import Feature, Options, Refusal, Use
+from pipec.targets.cluster import (
+    DEVICES,
+    IMAGE,
+    LABEL,
+    NAME,
+    VARIABLE,
+    is_relative,
+    locations,
+    secret_variables,
+)
+from pipec.values import Json, ParameterRef, RunRef, SecretRef, as_text, references, resolve
+
+
+def judge(plan: Plan, options: Options, target: str) -> Iterator[Refusal]:
+    """Yield what of `plan` cannot run as containers on a cluster; `target` names the engine in messages."""
+    yield from _pipeline(plan, target)
+    defaults: dict[str, object] = {p.name: p.default for p in plan.parameters}
+    told: set[str] = set()
+    for task in plan.tasks:
+        yield from _image(task, target)
+        yield from _locations(task, defaults, told)
+        yield from _variables(task)
+        yield from _run_facts(task)
+        if task.resources.accelerator:
+            yield from _accelerator(task, task.resources.accelerator, target)
+    yield from _soft_edges(plan, target)
+
+
+def _pipeline(plan: Plan, target: str) -> Iterator[Refusal]:
+    if not NAME.fullmatch(plan.pipeline):
+        yield Refusal(
+            Use(Feature.METADATA, None, ("metadata", "name")),
+            f"{target} cannot name a pipeline `{plan.pipeline}`",
+            "use at most 63 of a-z, 0-9 and `-`, with a letter or digit at both ends",
+        )
+    for key, value in plan.labels:
+        if not (LABEL.fullmatch(key) and (value == "" or LABEL.fullmatch(value))):
+            yield Refusal(
+                Use(Feature.METADATA, None, ("metadata", "labels", key)),
+                f"{target} cannot label a pod `{key}: {value}`",
+                "use at most 63 of A-Z, a-z, 0-9, `-`, `_` and `.` in a label's key and value",
+            )
+    for parameter in plan.parameters:
+        if plan.schedules and parameter.is_required:
+            yield Refusal(
+                Use(Feature.SCHEDULE, None, ("parameters", parameter.name)),
+                f"nobody gives `{parameter.name}` a value when the schedule starts a run",
+                f"give it a default, or say `environments.<name>.parameters.{parameter.name}`",
+            )
+
+
+def _image(task: Task, target: str) -> Iterator[Refusal]:
+    if not task.image:
+        yield Refusal(
+            Use(Feature.IMAGE, task.step, ("image",)),
+            f"step `{task.step}` has no image to run in on {target}",
+            "say `image: <registry>/<name>@sha256:<digest>` in pipec.yaml",
+        )
+    elif not IMAGE.fullmatch(task.image):
+        yield Refusal(
+            Use(Feature.IMAGE, task.step, ("image",)),
+            f"`{task.image}` is not the name of an image",
+            "write `<registry>/<name>@sha256:<digest>`",
+        )
+
+
+def _locations(task: Task, defaults: Mapping[str, object], told: set[str]) -> Iterator[Refusal]:
+    for name, value in locations(task):
+        if not is_relative(value, defaults):
+            continue
+        parameter = next((ref.name for ref in references(value) if isinstance(ref, ParameterRef)), None)
+        if parameter is None:
+            yield Refusal(
+                Use(Feature.LOCATION_INPUT, task.step, ("with", name)),
+                f"a container cannot see this machine's files, and `{name}` of `{task.step}` names one",
+                "give a URL, such as `s3://<bucket>/<path>`, in `environments.<name>.steps`",
+            )
+        elif parameter not in told:
+            told.add(parameter)
+            yield Refusal(
+                Use(Feature.LOCATION_INPUT, None, ("parameters", parameter, "default")),
+                f"a container cannot see this machine's files, and the default of `{parameter}` names one",
+                f"set `environments.<name>.parameters.{parameter}` to a URL, such as `s3://<bucket>/<path>`",
+            )
+
+
+def _variables(task: Task) -> Iterator[Refusal]:
+    for name, value in task.env:
+        use = Use(Feature.ENV, task.step, ("env", name))
+        if not VARIABLE.fullmatch(name) or name.startswith("PIPEC_"):
+            yield Refusal(use, f"`{name}` cannot name a variable here", "use letters, digits and `_`; not `PIPEC_...`")
+        elif isinstance(value, SecretRef):
+            continue
+        elif any(references(value)):
+            yield Refusal(use, "a variable must be known when the pipeline is compiled", "give it as a parameter")
+        else:
+            try:
+                as_text(resolve(value, lambda reference: None))
+            except TypeError:
+                yield Refusal(use, "a variable can be text, a number or a boolean only", "give it as a parameter")
+
+
+def cluster_secrets(task: Task, options: Options, target: str) -> Iterator[Refusal]:
+    """Yield the secrets of a task that the environment does not keep in the cluster."""
+    for _, name in secret_variables(task):
+        match options.secrets.get(name, {}).get("kubernetes"):
+            case {"name": str(), "key": str()}:
+                continue
+        yield Refusal(
+            secret_use(task, name),
+            f"secret `{name}` is not in the cluster, where {target} could read it",
+            f"say `secrets: {{{name}: {{kubernetes: {{name: <secret>, key: <key>}}}}}}` in pipec.yaml",
+        )
+
+
+def secret_use(task: Task, name: str) -> Use:
+    """Return the first place in which a task uses the secret `name`."""
+    named = [(("with", at), value) for at, value in task.parameters]
+    named += [(("env", at), value) for at, value in task.env]
+    place = next((at for at, value in named if SecretRef(name) in references(value)), ())
+    return Use(Feature.SECRETS, task.step, place)
+
+
+def _run_facts(task: Task) -> Iterator[Refusal]:
+    for name, value in task.parameters:
+        if RunRef("outcome") in references(value):
+            use = Use(Feature.RUN, task.step, ("with", name))
+            yield Refusal(use, "the outcome of a run is known in `finally` only", "use `run.id` or `run.date`")
+
+
+def _accelerator(task: Task, wanted: Accelerator, target: str) -> Iterator[Refusal]:
+    place = ("resources", "accelerator")
+    if wanted.kind != "gpu" or (wanted.vendor or "nvidia") not in DEVICES:
+        what = f"{wanted.vendor} {wanted.kind}" if wanted.vendor else wanted.kind
+        yield Refusal(
+            Use(Feature.ACCELERATOR, task.step, place),
+            f"{target} does not know the resource of a {what}",
+            "use `kind: gpu` of vendor amd or nvidia",
+        )
+    for name, value in (("model", wanted.model), ("memory", wanted.memory_mib)):
+        if value is not None:
+            yield Refusal(
+                Use(Feature.ACCELERATOR, task.step, (*place, name)),
+                f"{target} cannot choose accelerators by {name} yet",
+                "leave it out, and say kind and count",
+            )
+
+
+def _soft_edges(plan: Plan, target: str) -> Iterator[Refusal]:
+    """Yield soft edges that could be felt: where a skipped producer would leave its consumer able to run.
+
+    Both engines know hard edges only. With nothing that skips by itself (`when` and `continue_on_error` are refused), a
+    task is skipped because something before it failed. If all before the producer is before the consumer too, by hard
+    edges, the two edges mean the same.
+    """
+    if not any(need.soft for task in plan.tasks for need in task.needs):
+        return
+    before: dict[str, frozenset[str]] = {}
+    for task in plan.tasks:
+        hard = [need.task for need in task.needs if not need.soft]
+        before[task.name] = frozenset(hard).union(*(before[name] for name in hard))
+        for need in task.needs:
+            if need.soft and need.task not in before[task.name] and not before[need.task] <= before[task.name]:
+                yield Refusal(
+                    Use(Feature.OPTIONAL_INPUT, task.step, _soft_place(task, need.task)),
+                    f"{target} cannot run `{task.step}` without `{need.task}` where that was skipped",
+                    f"let `{task.step}` need what `{need.task}` needs",
+                )
+
+
+def _soft_place(task: Task, producer: str) -> tuple[str, ...]:
+    for name, values in task.inputs:
+        if any(getattr(value, "task", None) == producer for value in values):
+            return ("with", name)
+    return ()
+
+
+def is_exact(value: Json) -> bool:
+    """Say whether a value survives engines that keep every number as a double: 2^53+1 becomes 2^53."""
+    match value:
+        case bool() | str() | None:
+            return True
+        case int():
+            return abs(value) < 2**53
+        case float():
+            return value == value and abs(value) != float("inf")
+        case Mapping():
+            return all(is_exact(item) for item in value.values())
+        case _:
+            return all(is_exact(item) for item in value)

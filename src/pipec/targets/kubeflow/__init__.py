@@ -1,0 +1,163 @@
+"""Kubeflow Pipelines v2: IR YAML with its Kubernetes platform document, and a side-car for schedules.
+
+Written as plain data: no kfp is needed to compile. The table below is what README shows; where a word of the language
+is emitted only in part, `refuse` says which part is not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import partial
+
+from pipec.compiler.plan import Plan, Schedule
+from pipec.targets.base import Feature, File, Options, Refusal, Support, Target, Use
+from pipec.targets.cluster import needs_root
+from pipec.targets.judge import cluster_secrets, is_exact, judge
+from pipec.targets.kubeflow.ir import pipeline_spec
+from pipec.targets.kubeflow.platform import platform_spec, side_files
+from pipec.targets.kubeflow.text import dump
+from pipec.values import Json, OutputRef
+
+FEATURES = {
+    Feature.PARAMETERS: Support.EMITTED,
+    Feature.NEEDS: Support.EMITTED,
+    Feature.WHEN: Support.REFUSED,
+    Feature.STATUS: Support.REFUSED,
+    Feature.OPTIONAL_INPUT: Support.EMITTED,  # soft edges that could be felt are refused one by one
+    Feature.MANY_INPUT: Support.REFUSED,
+    Feature.LOCATION_INPUT: Support.EMITTED,
+    Feature.ENV: Support.EMITTED,
+    Feature.SECRETS: Support.EMITTED,
+    Feature.RUN: Support.EMITTED,
+    # KFP repeats any failure, a refusal too. So validate, evaluate and approve get no retryPolicy: the runtime repeats
+    # them in their pod, and only after exit 75. All other steps have KFP's own.
+    Feature.RETRY: Support.EMULATED,
+    Feature.TIMEOUT: Support.EMITTED,
+    Feature.CACHE: Support.EMITTED,
+    Feature.CONTINUE_ON_ERROR: Support.REFUSED,
+    Feature.FINALLY: Support.REFUSED,
+    Feature.ACCELERATOR: Support.EMITTED,
+    Feature.MACHINES: Support.REFUSED,
+    Feature.POOL: Support.REFUSED,
+    Feature.FOREIGN_IMAGE: Support.REFUSED,
+    Feature.OUTPUTS: Support.EMITTED,
+    Feature.SCHEDULE: Support.EMULATED,  # a side-car file: IR has no triggers
+    Feature.CONCURRENCY: Support.EMULATED,  # of scheduled runs only, in the same file
+    Feature.APPROVAL: Support.EMULATED,  # a step that waits for a decision under the artifact root
+    Feature.IMAGE: Support.EMITTED,
+    Feature.ARTIFACTS: Support.EMITTED,
+    Feature.METADATA: Support.EMITTED,
+}
+SETTINGS: Mapping[str, Json] = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "namespace": {"type": "string", "description": "The namespace of the user's profile, where runs go."},
+        "service_account": {"type": "string", "description": "The service account that steps run as."},
+        "experiment": {"type": "string", "description": "The experiment that runs belong to."},
+    },
+}
+MOST_SCHEDULED = 10  # the API server's own bound on max_concurrency
+# What neither KFP (placeholders, `[[CurrentTime]]`) nor Argo nor Kubernetes may find in a value that they carry.
+_TEMPLATE = re.compile(r"\{\{|\[\[|\$\(|\$\$")
+
+
+def emit(plan: Plan, options: Options) -> tuple[File, ...]:
+    """Return `<pipeline>.yaml` and the files beside it. Assumes that `refuse` found nothing."""
+    text = dump(pipeline_spec(plan, options), platform_spec(plan, options))
+    return (File(f"{plan.pipeline}.yaml", text), *side_files(plan, options))
+
+
+def refuse(plan: Plan, options: Options) -> Iterator[Refusal]:
+    """Yield what of `plan` Kubeflow cannot say beyond the table of features."""
+    yield from judge(plan, options, "kubeflow")
+    yield from _root(plan, options)
+    yield from _defaults(plan)
+    yield from _triggers(plan)
+    names = {task.name for task in plan.tasks}
+    for task in plan.tasks:
+        yield from cluster_secrets(task, options, "kubeflow")
+        if task.name.endswith("-driver") and task.name.removesuffix("-driver") in names:
+            yield Refusal(
+                Use(Feature.METADATA, task.step, ()),
+                f"kubeflow names the driver of `{task.name.removesuffix('-driver')}` so",
+                "give the step another name",
+            )
+    for name, reference in plan.outputs:
+        if not isinstance(reference, OutputRef):
+            use = Use(Feature.OUTPUTS, None, ("outputs", name))
+            yield Refusal(use, f"kubeflow cannot give `{name}` out: it is a parameter", "give out a step's output")
+
+
+def _root(plan: Plan, options: Options) -> Iterator[Refusal]:
+    for task in plan.tasks:
+        if needs_root(task) and "://" not in (options.artifacts or ""):
+            yield Refusal(
+                Use(Feature.ARTIFACTS, task.step, ()),
+                f"`{task.step}` keeps decisions and releases under the artifact root, and this environment says none"
+                if not options.artifacts
+                else f"a container cannot see this machine's files, and the artifact root `{options.artifacts}` is one",
+                "say `environments.<name>.artifacts: s3://<bucket>/<path>` in pipec.yaml",
+            )
+    if options.artifacts and _TEMPLATE.search(options.artifacts):
+        yield Refusal(Use(Feature.ARTIFACTS, None, ()), "the artifact root must not hold `{{` or `$(`")
+
+
+def _defaults(plan: Plan) -> Iterator[Refusal]:
+    for parameter in plan.parameters:
+        place = Use(Feature.PARAMETERS, None, ("parameters", parameter.name, "default"))
+        if not is_exact(parameter.default):
+            yield Refusal(place, "kubeflow keeps numbers as doubles and would change this one", "give it as a string")
+        elif any(_TEMPLATE.search(text) for text in _texts(parameter.default)):
+            yield Refusal(place, "kubeflow would read `{{`, `[[`, `$(` or `$$` here as its own", "leave them out")
+
+
+def _texts(value: Json) -> Iterator[str]:
+    match value:
+        case str():
+            yield value
+        case dict():
+            for key, item in value.items():
+                yield key
+                yield from _texts(item)
+        case list() | tuple():
+            for item in value:
+                yield from _texts(item)
+
+
+def _triggers(plan: Plan) -> Iterator[Refusal]:
+    for number, schedule in enumerate(plan.schedules):
+        at = partial(Use, Feature.SCHEDULE, None)
+        place = ("triggers", str(number), "schedule")
+        if schedule.timezone != "UTC":
+            yield Refusal(
+                at((*place, "timezone")),
+                f"kubeflow's schedules run in the cluster's time zone, not in `{schedule.timezone}`",
+                "write the hours in UTC and `timezone: UTC`",
+            )
+        if not _is_cron(schedule):
+            yield Refusal(
+                at((*place, "cron")),
+                f"kubeflow cannot read the schedule `{schedule.cron}`",
+                "write five fields of numbers, names, `*`, `,`, `-` and `/`; Sunday is 0",
+            )
+    if not plan.concurrency:
+        return
+    at = partial(Use, Feature.CONCURRENCY, None)
+    if plan.concurrency.on_conflict != "queue":
+        yield Refusal(at(("concurrency", "on_conflict")), "kubeflow lets a run too many wait", "write `queue`")
+    if plan.concurrency.maximum > MOST_SCHEDULED:
+        yield Refusal(at(("concurrency", "max")), "kubeflow counts up to 10 runs at once", f"write {MOST_SCHEDULED}")
+    if not plan.schedules:
+        yield Refusal(at(("concurrency",)), "kubeflow counts scheduled runs only", "add a schedule, or leave it out")
+
+
+def _is_cron(schedule: Schedule) -> bool:
+    """Say whether robfig/cron, which KFP uses, reads the five fields as everybody else does: its Sunday is 0 only."""
+    fields = schedule.cron.split()
+    plain = all(re.fullmatch(r"[0-9A-Za-z*/,-]+", field) for field in fields)
+    return len(fields) == 5 and plain and "7" not in re.split(r"[,/-]", fields[4])
+
+
+TARGET = Target(name="kubeflow", features=FEATURES, settings=SETTINGS, emit=emit, refuse=refuse)
