@@ -174,6 +174,20 @@ def run_folder(root: str, pipeline: str, run_id: str) -> str:
     return f"{root.rstrip('/')}/runs/{pipeline}/{safe}"
 
 
+def run_fact(name: str, *, run_id: str, scheduled_at: str, outcome: str) -> Json:
+    """Return `run.<name>`; the date is that of the trigger, so that a resumed run keeps it."""
+    match name:
+        case "id":
+            return run_id
+        case "scheduled_at":
+            return scheduled_at
+        case "date":
+            return scheduled_at[:10]
+        case "outcome":
+            return outcome
+    raise CallerError(f"`run.{name}` is not known here")
+
+
 def secret_variable(name: str) -> str:
     """Return the environment variable in which secret `name` reaches a step."""
     return "PIPEC_SECRET_" + name.upper().replace("-", "_")

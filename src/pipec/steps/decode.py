@@ -19,6 +19,7 @@ from pipec.steps.command import (
     input_name,
     parse_call,
     parse_order,
+    run_fact,
     run_folder,
     secret_variable,
 )
@@ -191,20 +192,6 @@ def _secret(name: str, environ: Mapping[str, str]) -> Json:
     if variable not in environ:
         raise CallerError(f"secret `{name}` did not arrive in {variable}: check the environment's `secrets`")
     return environ[variable]
-
-
-def run_fact(name: str, *, run_id: str, scheduled_at: str, outcome: str) -> Json:
-    """Return `run.<name>`; the date is that of the trigger, so that a resumed run keeps it."""
-    match name:
-        case "id":
-            return run_id
-        case "scheduled_at":
-            return scheduled_at
-        case "date":
-            return scheduled_at[:10]
-        case "outcome":
-            return outcome
-    raise CallerError(f"`run.{name}` is not known here")
 
 
 def _written_decision(options: argparse.Namespace, otherwise: str) -> str:
