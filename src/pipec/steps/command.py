@@ -53,6 +53,8 @@ class Call:
     """Everything one attempt of a step needs.
 
     outputs: where each artifact goes, by name; under `*`, a folder for all of them. result: where the result file goes.
+    secrets: parameters whose value is a secret, as parameter -> name of the secret. A call file must not hold the
+    value: `decode_arguments` takes it from the environment, at `secret_variable(name)`.
 
     small_outputs: extra files that want one small output each as text (Kubeflow), by name.
     kubeflow_output: where Kubeflow wants its executor output, or None. decision: a location, or `json:` and the text.
@@ -64,6 +66,7 @@ class Call:
     interface: str
     run_id: str
     parameters: Mapping[str, Json] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
     inputs: Mapping[str, tuple[Location, ...]] = field(default_factory=dict)
     outputs: Mapping[str, str] = field(default_factory=dict)
     result: str | None = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, assert_never
 
@@ -35,7 +36,7 @@ def decode_arguments(argv: Sequence[str], environ: Mapping[str, str], read: Call
     """
     options = _parser().parse_args(argv)
     if options.call:
-        return parse_call(Path(options.call).read_text(encoding="utf-8"))
+        return _with_secrets(parse_call(Path(options.call).read_text(encoding="utf-8")), environ)
     if not options.order:
         raise CallerError("a step needs `--call FILE`, or `--order JSON` with `--executor-input JSON` or `--run ID`")
     order = parse_order(options.order)
@@ -161,6 +162,12 @@ def local_path(uri: str) -> str:
             folder = "gcs" if scheme == "gs" else scheme
             return f"/{folder}/{uri.removeprefix(f'{scheme}://')}"
     return uri
+
+
+def _with_secrets(call: Call, environ: Mapping[str, str]) -> Call:
+    """A call file names its secrets only: take their values from the environment."""
+    values = {parameter: _secret(name, environ) for parameter, name in call.secrets.items()}
+    return replace(call, parameters={**call.parameters, **values})
 
 
 def _common(order: Order, run_id: str) -> dict[str, Any]:
