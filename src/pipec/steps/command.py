@@ -64,6 +64,8 @@ class Call:
 
     outputs: where each artifact goes, by name; under `*`, a folder for all of them. uris: what Kubeflow calls the place
     of each artifact, where that differs from where it is mounted. result: where the result file goes.
+    secrets: parameters whose value is a secret, as parameter -> name of the secret. A call file must not hold the
+    value: `decode_arguments` takes it from the environment, at `secret_variable(name)`.
     small_outputs: extra files that want one small output each as text (Kubeflow), by name.
     kubeflow_output: where Kubeflow wants its executor output, or None. decision: a location, or `json:` and the text.
     """
@@ -74,6 +76,7 @@ class Call:
     interface: str
     run_id: str
     parameters: Mapping[str, Json] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
     inputs: Mapping[str, tuple[Location, ...]] = field(default_factory=dict)
     outputs: Mapping[str, str] = field(default_factory=dict)
     uris: Mapping[str, str] = field(default_factory=dict)
@@ -185,6 +188,20 @@ def run_folder(root: str, pipeline: str, run_id: str) -> str:
     """Return where a run keeps its artifacts below `root`; run ids may hold `:` and `+`, locations better not."""
     safe = "".join(char if char.isalnum() or char in "-_." else "_" for char in run_id)
     return f"{root.rstrip('/')}/runs/{pipeline}/{safe}"
+
+
+def run_fact(name: str, *, run_id: str, scheduled_at: str, outcome: str) -> Json:
+    """Return `run.<name>`; the date is that of the trigger, so that a resumed run keeps it."""
+    match name:
+        case "id":
+            return run_id
+        case "scheduled_at":
+            return scheduled_at
+        case "date":
+            return scheduled_at[:10]
+        case "outcome":
+            return outcome
+    raise CallerError(f"`run.{name}` is not known here")
 
 
 def secret_variable(name: str) -> str:

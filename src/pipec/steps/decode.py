@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, assert_never
 
@@ -19,6 +20,7 @@ from pipec.steps.command import (
     input_name,
     parse_call,
     parse_order,
+    run_fact,
     run_folder,
     secret_variable,
 )
@@ -34,7 +36,7 @@ def decode_arguments(argv: Sequence[str], environ: Mapping[str, str], read: Call
     """
     options = _parser().parse_args(argv)
     if options.call:
-        return parse_call(Path(options.call).read_text(encoding="utf-8"))
+        return _with_secrets(parse_call(Path(options.call).read_text(encoding="utf-8")), environ)
     if not options.order:
         raise CallerError("a step needs `--call FILE`, or `--order JSON` with `--executor-input JSON` or `--run ID`")
     order = parse_order(options.order)
@@ -164,6 +166,12 @@ def local_path(uri: str) -> str:
     return uri
 
 
+def _with_secrets(call: Call, environ: Mapping[str, str]) -> Call:
+    """A call file names its secrets only: take their values from the environment."""
+    values = {parameter: _secret(name, environ) for parameter, name in call.secrets.items()}
+    return replace(call, parameters={**call.parameters, **values})
+
+
 def _common(order: Order, run_id: str) -> dict[str, Any]:
     return {
         "pipeline": order.pipeline, "task": order.task, "step": order.step, "interface": order.interface,
@@ -194,20 +202,6 @@ def _secret(name: str, environ: Mapping[str, str]) -> Json:
     if variable not in environ:
         raise CallerError(f"secret `{name}` did not arrive in {variable}: check the environment's `secrets`")
     return environ[variable]
-
-
-def run_fact(name: str, *, run_id: str, scheduled_at: str, outcome: str) -> Json:
-    """Return `run.<name>`; the date is that of the trigger, so that a resumed run keeps it."""
-    match name:
-        case "id":
-            return run_id
-        case "scheduled_at":
-            return scheduled_at
-        case "date":
-            return scheduled_at[:10]
-        case "outcome":
-            return outcome
-    raise CallerError(f"`run.{name}` is not known here")
 
 
 def _written_decision(options: argparse.Namespace, otherwise: str) -> str:

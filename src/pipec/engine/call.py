@@ -1,0 +1,230 @@
+"""From a task and what the run knows to one attempt's call, environment and *parts*.
+
+Parts are what the work is made of, as flat texts: equal parts, equal work. The cache is keyed by them, `--resume` keeps
+a finished step while they stay the same, and a difference names what changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pipec import digest
+from pipec.compiler.plan import Plan, Task, order
+from pipec.engine import files
+from pipec.engine.outcome import State
+from pipec.engine.state import Facts, Fault
+from pipec.engine.store import Store
+from pipec.steps.command import Call, Location, secret_variable
+from pipec.steps.interface import Artifact, Role
+from pipec.values import Absent, Json, OutputRef, SecretRef, Value, resolve
+
+SHORT = 80  # characters: a longer part is kept by its digest, which still tells that it changed
+# Not part of what makes a finished step of the same run stale: the run goes on with the data it began with, and a newer
+# pipec continues an older run.
+OF_THE_MOMENT = ("code", "locations.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """What an attempt needs. call: without the places of its outputs. secrets: environment variable -> value.
+
+    uncacheable: why the work must be done anew each time, or empty. watched: local data whose digest is among the
+    parts, as a path and its signature when it was read.
+    """
+
+    call: Call
+    environ: Mapping[str, str]
+    secrets: Mapping[str, str]
+    parts: Mapping[str, str]
+    uncacheable: str
+    watched: tuple[tuple[Path, object], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a run happens. wait_s: how long a step may wait for a server; a person is never waited for."""
+
+    base: Path
+    releases: str
+    secrets: Mapping[str, str]
+    wait_s: float
+
+
+def prepare(plan: Plan, task: Task, facts: Facts, place: Place, store: Store, code: str) -> Prepared:
+    """Return what one attempt of `task` needs; reads the artifacts and local data that it is given.
+
+    code: a digest of what the step's process runs. Raises Fault if something it must have is absent or damaged.
+    """
+    inputs = {name: _locations(task, name, values, facts, place, store) for name, values in task.inputs}
+    parameters, secrets = _parameters(task, facts)
+    environ, environ_secrets = _environ(task, facts, place)
+    seconds = 0.0 if task.interface.role is Role.APPROVE else min(place.wait_s, task.timeout_s or place.wait_s)
+    static = order(plan, task)
+    call = Call(
+        pipeline=static.pipeline, task=static.task, step=static.step, interface=static.interface, run_id=facts.run_id,
+        parameters=parameters, secrets=secrets, inputs=inputs, environment=static.environment,
+        scheduled_at=facts.scheduled_at, outcome=facts.outcome, threads=static.threads, wait_s=seconds,
+        releases=place.releases, base=str(place.base),
+    )  # fmt: skip
+    wanted = {secret_variable(name): place.secrets[name] for name in secrets.values()}
+    data = _local_data(task, call, place)
+    parts = _parts(task, call, environ, data, code)
+    return Prepared(
+        call=replace(call, inputs=_pinned(inputs, data)), environ=environ, secrets={**wanted, **environ_secrets},
+        parts=parts, uncacheable=_uncacheable(task, bool(wanted or environ_secrets), data),
+        watched=tuple((each.path, each.signature) for each in data.values() if each.path),
+    )  # fmt: skip
+
+
+def difference(before: Mapping[str, str], now: Mapping[str, str], ignore: tuple[str, ...] = ()) -> list[str]:
+    """Return, sorted, what of two works' parts is not the same, in words. ignore: beginnings of names."""
+    names = sorted(name for name in {*before, *now} if not name.startswith(ignore) or not ignore)
+    return [_told(name, before.get(name), now.get(name)) for name in names if before.get(name) != now.get(name)]
+
+
+def _told(name: str, before: str | None, now: str | None) -> str:
+    if before is None:
+        return f"`{name}` is new"
+    if now is None:
+        return f"`{name}` is gone"
+    if "sha256:" in before + now:
+        return f"`{name}` changed"
+    return f"`{name}` is {now}, was {before}"
+
+
+def _locations(
+    task: Task, name: str, values: tuple[Value, ...], facts: Facts, place: Place, store: Store
+) -> tuple[Location, ...]:
+    """Return where an input's artifacts lie; one whose producer left nothing is left out if it may be (rule 1)."""
+    declared = task.interface.input(name)
+    found = []
+    for value in values:
+        if not isinstance(value, OutputRef):
+            found.append(Location(str(_resolved(value, facts, f"input `{name}`"))))
+            continue
+        ending = facts.endings.get(value.task)
+        if ending is not None and ending.state is State.SUCCEEDED and value.output in ending.artifacts:
+            address = ending.artifacts[value.output].digest
+            if not store.holds(address):
+                raise Fault(
+                    f"`steps.{value.task}.{value.output}` is damaged or gone from {store.root}: "
+                    f"resume the run, and `{value.task}` makes it again"
+                )
+            found.append(Location(str(store.locate(address)), address))
+        elif not (declared and (declared.optional or declared.many)):
+            raise Fault(f"input `{name}` reads `steps.{value.task}.{value.output}`, which is absent")
+    return tuple(found)
+
+
+def _resolved(value: Value, facts: Facts, what: str) -> Json:
+    try:
+        return resolve(value, facts.lookup)
+    except Absent as fault:
+        raise Fault(f"{what}: {fault.args[0]}") from fault
+    except (TypeError, Fault) as fault:
+        raise Fault(f"{what}: {fault}") from fault
+
+
+def _parameters(task: Task, facts: Facts) -> tuple[dict[str, Json], dict[str, str]]:
+    """Return the parameters that may be written down, and by parameter the names of secrets, which may not."""
+    secrets = {name: value.name for name, value in task.parameters if isinstance(value, SecretRef)}
+    known = {
+        name: _resolved(value, facts, f"parameter `{name}`") for name, value in task.parameters if name not in secrets
+    }
+    return known, secrets
+
+
+def _environ(task: Task, facts: Facts, place: Place) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the task's own environment: what may be told, and what is secret."""
+    plain: dict[str, str] = {}
+    secret: dict[str, str] = {}
+    for name, value in task.env:
+        if isinstance(value, SecretRef):
+            secret[name] = place.secrets[value.name]
+        else:
+            known = _resolved(value, facts, f"env `{name}`")
+            plain[name] = known if isinstance(known, str) else digest.canonical(known)
+    return plain, secret
+
+
+@dataclass(frozen=True, slots=True)
+class _Data:
+    """Data outside the store. path, signature: None and empty unless it lies here and its digest is known."""
+
+    digest: str | None
+    path: Path | None = None
+    signature: object = ()
+
+
+def _local_data(task: Task, call: Call, place: Place) -> dict[str, _Data]:
+    """Return the data outside the store that the task is told to read, by `inputs.<name>.<n>` or parameter."""
+    found = {
+        f"locations.{name}.{n}": _look(at.uri, place)
+        for name, places in call.inputs.items()
+        for n, at in enumerate(places)
+        if at.digest is None
+    }
+    for parameter in task.interface.parameters:
+        given = call.parameters.get(parameter.name)
+        if parameter.location and isinstance(given, str) and given:
+            found[f"locations.{parameter.name}"] = _look(given, place)
+    return found
+
+
+def _look(uri: str, place: Place) -> _Data:
+    if "://" in uri:
+        return _Data(None)  # the step fetches it; the engine reads no network
+    path = place.base / uri
+    try:
+        signature = files.signature(path)
+        return _Data(digest.of_path(path), path, signature)
+    except (OSError, ValueError):
+        return _Data(None)  # the step says what is wrong with it
+
+
+def _pinned(inputs: Mapping[str, tuple[Location, ...]], data: Mapping[str, _Data]) -> dict[str, tuple[Location, ...]]:
+    """Put the digest of local data beside its place, so that the step notices a change before it reads."""
+    return {
+        name: tuple(
+            Location(at.uri, at.digest or data[f"locations.{name}.{n}"].digest) for n, at in enumerate(places)
+        )
+        for name, places in inputs.items()
+    }  # fmt: skip
+
+
+def _parts(task: Task, call: Call, environ: Mapping[str, str], data: Mapping[str, _Data], code: str) -> dict[str, str]:
+    parts = {"step": call.step, "interface": call.interface, "image": task.image or "", "code": code}
+    parts |= {f"parameters.{name}": _short(value) for name, value in call.parameters.items()}
+    parts |= {f"parameters.{name}": f"secret {secret}" for name, secret in call.secrets.items()}
+    parts |= {f"inputs.{name}": _short([at.digest or at.uri for at in places]) for name, places in call.inputs.items()}
+    parts |= {f"env.{name}": _short(value) for name, value in environ.items()}
+    parts |= {f"env.{name}": f"secret {value.name}" for name, value in task.env if isinstance(value, SecretRef)}
+    return parts | {name: each.digest or "" for name, each in data.items()}
+
+
+def _short(value: Json) -> str:
+    text = digest.canonical(value)
+    return text if len(text) <= SHORT else digest.of_text(text)
+
+
+def _uncacheable(task: Task, has_secret: bool, data: Mapping[str, _Data]) -> str:
+    """Return why this work cannot be taken from an earlier run, or an empty text.
+
+    The cache may only replay work whose outputs follow from its parts; steps that change or ask the world do not.
+    """
+    if not task.cache:
+        return "it says `cache: false`"
+    if task.interface.role in (Role.APPROVE, Role.DEPLOY):
+        return f"a step of role `{task.interface.role}` always runs"
+    if task.is_final:
+        return "a `finally` step always runs"
+    if not task.interface.outputs:
+        return "it has no outputs, so it runs for its effect"
+    if any(given.type is Artifact.ENDPOINT for given in task.interface.inputs):
+        return "it asks a server"
+    if has_secret:
+        return "it uses a secret, and what that opens may change"
+    blind = next((name for name, each in data.items() if each.digest is None), None)
+    return f"what lies at `{blind.removeprefix('locations.')}` is not known before it is read" if blind else ""

@@ -1,0 +1,112 @@
+"""Artifacts by content: what has the same bytes is one object, written once and never changed.
+
+`<root>/sha256/<2>/<hex>` is a file or a folder. Knows no run: any number of engines may put at once.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+import secrets
+import shutil
+from pathlib import Path
+
+from pipec import digest
+from pipec.engine import files
+
+_ADDRESS = re.compile(r"sha256:([0-9a-f]{2})([0-9a-f]{62})")
+
+
+class StoreError(Exception):
+    """What was to be stored is not what was said, or cannot be stored. One line."""
+
+
+class Store:
+    """The artifacts below one folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root / "sha256"
+        self._verified: dict[str, object] = {}  # address -> signature at which the bytes were last found right
+
+    def locate(self, address: str) -> Path:
+        """Return where the artifact with digest `address` lies or would lie. Raises StoreError at another text."""
+        match = _ADDRESS.fullmatch(address)
+        if not match:
+            raise StoreError(f"`{address}` is not a digest")
+        return self.root / match[1] / (match[1] + match[2])
+
+    def holds(self, address: str) -> bool:
+        """Say whether the artifact is here with the bytes that its name promises.
+
+        Reads all of it, unless nothing was written to it since this store last did.
+        """
+        place = self.locate(address)
+        try:
+            seen = files.signature(place)
+            if self._verified.get(address) == seen:
+                return True
+            if digest.of_path(place) != address:
+                return False
+        except (OSError, ValueError):
+            return False
+        self._verified[address] = seen
+        return True
+
+    def put(self, path: Path, claimed: str | None = None) -> str:
+        """Move the artifact at `path` into the store and return its digest.
+
+        claimed: the digest it must have. Afterwards nothing is at `path`. Raises StoreError if it holds anything but
+        plain files and folders or has another digest, OSError if the disk says no; then the store is as before.
+        """
+        try:
+            files.seal(path)
+            address = digest.of_path(path)
+        except ValueError as fault:
+            raise StoreError(str(fault)) from fault
+        if claimed is not None and claimed != address:
+            raise StoreError(f"`{path.name}` has digest {address}, but its step reported {claimed}")
+        if self.holds(address):
+            files.remove(path)
+            return address
+        place = self.locate(address)
+        files.make_folder(place.parent)
+        self._set_aside(place)
+        self._move(path, place, address)
+        place.chmod(files.FOLDER_MODE if place.is_dir() else files.FILE_MODE)
+        files.sync(place.parent)
+        return address
+
+    def _set_aside(self, place: Path) -> None:
+        """Take a damaged object out of the way in one step, so that no reader sees two mixed."""
+        if place.exists():
+            aside = place.with_name(f".{place.name}.{secrets.token_hex(4)}.damaged")
+            place.rename(aside)
+            files.remove(aside)
+
+    def _move(self, path: Path, place: Path, address: str) -> None:
+        try:
+            path.rename(place)
+        except OSError as fault:
+            if fault.errno in (errno.ENOTEMPTY, errno.EEXIST) and self.holds(address):
+                files.remove(path)  # another run was quicker with the same content
+            elif fault.errno == errno.EXDEV:
+                self._copy(path, place, address)
+            else:
+                raise
+
+    def _copy(self, path: Path, place: Path, address: str) -> None:
+        """Bring an artifact over from another device, where renaming cannot."""
+        temporary = place.with_name(f".{place.name}.{secrets.token_hex(4)}.part")
+        try:
+            if path.is_dir():
+                shutil.copytree(path, temporary)
+                temporary.chmod(0o700)
+            else:
+                shutil.copyfile(path, temporary)
+            files.seal(temporary)
+            if digest.of_path(temporary) != address:
+                raise StoreError(f"`{path.name}` changed while it was copied into the store")
+            self._move(temporary, place, address)
+        finally:
+            files.remove(temporary)
+        files.remove(path)
