@@ -115,7 +115,7 @@ def _run(commands: Any) -> None:
     _about_pipeline(parser)
     _about_run(parser)
     parser.add_argument("--resume", metavar="RUN", help="go on with this run (or `latest`)")
-    parser.add_argument("--jobs", type=int, default=0, metavar="N", help="tasks at once (default: as many as cores)")
+    parser.add_argument("--jobs", type=int, metavar="N", help="tasks at once (default: as many as cores)")
     parser.add_argument("--approve-as", metavar="NAME", help="approve in this person's name")
 
 

@@ -6,16 +6,20 @@ import argparse
 import json
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 from pipec import api
 from pipec.api import Checked, UsageError
-from pipec.commands.request import only, request, tell
+from pipec.commands.request import only, pairs, request, tell
 from pipec.compiler.plan import Plan
 from pipec.engine import history, progress
 from pipec.engine import run as engine
+from pipec.engine.history import RunSummary
+from pipec.engine.options import RunOptions
+from pipec.engine.outcome import RunOutcome
 from pipec.schema.files import project_root
-from pipec.values import SecretRef
+from pipec.values import Json, SecretRef
 
 
 def run(options: argparse.Namespace) -> int:
@@ -27,20 +31,37 @@ def run(options: argparse.Namespace) -> int:
     plan = only(checked, "run").plan
     assert plan is not None, "commands.run got a unit without a plan though nothing was wrong"
     home = _home(options, checked.root)
-    given = engine.RunOptions(
-        home=home,
-        base=checked.folder,
-        releases=str(home / "releases"),
-        parameters={},
-        secrets=_secrets(plan, checked),
-        jobs=options.jobs or os.cpu_count() or 1,
-        approve_as=options.approve_as,
-        scheduled_at=None,
-        resume=options.resume,
+    outcome = engine.run(
+        plan,
+        RunOptions(
+            home=home,
+            base=checked.folder,
+            releases=str(home / "releases"),
+            parameters=_given(options, plan),
+            secrets=_secrets(plan, checked),
+            jobs=options.jobs if options.jobs is not None else os.cpu_count() or 1,
+            approve_as=options.approve_as,
+            resume=options.resume,
+            file=options.file,
+        ),
+        progress.choose(sys.stderr, os.environ),
     )
-    outcome = engine.run(plan, given, progress.for_stream(sys.stderr))
-    print(history.summary(outcome, command=f"pipec run {options.file}"))
+    print("\n".join(_ending(outcome, home)))
     return outcome.exit_code
+
+
+def _given(options: argparse.Namespace, plan: Plan) -> dict[str, Json]:
+    """Return what `--set` gave, by now the plan's defaults: a resumed run must be told it apart from them."""
+    named = pairs(options.sets, "--set")
+    return {parameter.name: parameter.default for parameter in plan.parameters if parameter.name in named}
+
+
+def _ending(outcome: RunOutcome, home: Path) -> list[str]:
+    """Return what a run came to: its message, its outputs and where it is kept."""
+    lines = [f"run {outcome.run_id}: {outcome.status}", *([outcome.message] if outcome.message else [])]
+    for name, value in outcome.outputs.items():
+        lines.append(f"  output {name}: {value['path'] if isinstance(value, dict) and 'path' in value else value}")
+    return [*lines, f"  kept in {home / 'runs' / outcome.run_id}"]
 
 
 def _home(options: argparse.Namespace, root: Path) -> Path:
@@ -67,16 +88,25 @@ def _secrets(plan: Plan, checked: Checked) -> dict[str, str]:
 def runs(options: argparse.Namespace) -> int:
     """List runs, newest first, or show one."""
     home = _home(options, project_root(Path().absolute()))
-    if options.run is None:
-        found = history.runs(home)
-        print(history.as_json(found) if options.format == "json" else history.as_text(found))
+    if options.run is not None:
+        outcome = history.show(home, options.run)
+        if options.format == "json":
+            print(json.dumps({"format_version": "1.0", "run": outcome.run_id, "trace": outcome.trace()}, indent=2))
+        else:
+            print("\n".join([*(f"{t.name}: {progress.told(t)}" for t in outcome.tasks), *_ending(outcome, home)]))
         return 0
-    outcome = history.show(home, options.run)
+    found = history.runs(home)
     if options.format == "json":
-        print(json.dumps({"format_version": "1.0", "run": outcome.run_id, "trace": outcome.trace()}, indent=2))
+        print(json.dumps({"format_version": "1.0", "runs": [asdict(one) for one in found]}, indent=2))
     else:
-        print(history.summary(outcome, command="pipec run FILE"))
+        print("\n".join(map(_row, found)) if found else f"no runs in {home}")
     return 0
+
+
+def _row(one: RunSummary) -> str:
+    counts = ", ".join(f"{count} {state}" for state, count in one.counts.items())
+    where = f" ({one.environment})" if one.environment else ""
+    return f"{one.run_id}  {one.status:<11}  {one.pipeline}{where}: {counts}"
 
 
 def approve(options: argparse.Namespace) -> int:

@@ -41,11 +41,11 @@ def steps(options: argparse.Namespace) -> int:
         for interface in catalog.interfaces():
             print(f"{interface.name:<{width}}  {interface.summary}")
         return 0
-    interface = catalog.find(options.name)
-    if interface is None:
+    found = catalog.find(options.name)
+    if found is None:
         close = guess(options.name, catalog.names())
         raise UsageError(f"there is no step `{options.name}`" + (f"; did you mean `{close}`?" if close else ""))
-    print("\n".join(_described(interface)))
+    print("\n".join(_described(found)))
     return 0
 
 

@@ -1,0 +1,121 @@
+"""Whole-process CPU of pipec beside what it is held against, alternated in one run.
+
+    python benchmarks/bench.py [--save]
+
+Prints each command's CPU seconds (user and system, median of the rounds) and the ratios that matter. Machines differ
+and are noisy: read the ratios. `--save` writes benchmarks/results/bench.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results" / "bench.json"
+EXAMPLE = ROOT / "examples" / "pipelines" / "wine.yaml"
+STEPS = 1000
+ROUNDS = 5
+
+HEADER = (
+    "apiVersion: pipec/v1alpha1\nkind: Pipeline\nmetadata: {name: chain}\nimage: registry.example/steps:1\nsteps:\n"
+)
+FIRST = '  s0: {uses: ingest, with: {source: "s3://bucket/rows.parquet"}}\n'
+NEXT = '  s%d: {uses: split, with: {data: "${{ steps.s%d.%s }}", test_size: 0.01, seed: %d}}\n'
+
+# The same tasks for kfp: one artifact in, two out, a number, and an order for the container.
+KFP = """
+import sys
+from kfp import compiler, dsl
+
+def component(index):
+    def task(data: dsl.Input[dsl.Dataset], train: dsl.Output[dsl.Dataset], test: dsl.Output[dsl.Dataset],
+             test_size: float, seed: int):
+        return dsl.ContainerSpec(image="registry.example/steps:1", command=["pipec-step"],
+                                 args=["split", "--data", data.path, "--train", train.path, "--test", test.path,
+                                       "--test-size", test_size, "--seed", seed])
+    task.__name__ = f"s{index}"
+    return dsl.container_component(task)
+
+@dsl.container_component
+def s0(source: str, data: dsl.Output[dsl.Dataset]):
+    return dsl.ContainerSpec(image="registry.example/steps:1", command=["pipec-step"],
+                             args=["ingest", "--source", source, "--data", data.path])
+
+@dsl.pipeline(name="chain")
+def chain():
+    data = s0(source="s3://bucket/rows.parquet").outputs["data"]
+    for index in range(1, int(sys.argv[1])):
+        data = component(index)(data=data, test_size=0.01, seed=index).outputs["train"]
+
+compiler.Compiler().compile(chain, sys.argv[2])
+"""
+
+
+def chain(steps: int) -> str:
+    """Return a pipeline in which each step cuts the rows of the one before."""
+    lines = [NEXT % (i, i - 1, "data" if i == 1 else "train", i) for i in range(1, steps)]
+    return HEADER + FIRST + "".join(lines)
+
+
+def cpu_seconds(command: list[str]) -> float:
+    """Return user and system seconds of one process and its children. Raises if it fails."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=ROOT)
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"{' '.join(command)} ended with {os.waitstatus_to_exitcode(status)}")
+    return usage.ru_utime + usage.ru_stime
+
+
+def measure(commands: dict[str, list[str]], rounds: int) -> dict[str, float]:
+    """Return each command's median, the commands taking turns so that a slow minute slows them all."""
+    seen: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in range(rounds + 1):
+        for name, command in commands.items():
+            seen[name].append(cpu_seconds(command))
+    return {name: round(statistics.median(values[1:]), 4) for name, values in seen.items()}  # the first warms up
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--save", action="store_true", help=f"write {RESULTS.relative_to(ROOT)}")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        source, script = Path(folder, "chain.yaml"), Path(folder, "chain.py")
+        source.write_text(chain(STEPS), encoding="utf-8")
+        script.write_text(KFP, encoding="utf-8")
+        pipec = [sys.executable, "-m", "pipec"]
+        small = measure(
+            {"python -c pass": [sys.executable, "-c", "pass"], "check": [*pipec, "check", str(EXAMPLE)]}, ROUNDS
+        )
+        large = measure(
+            {
+                "compile": [*pipec, "compile", str(source), "-t", "kubeflow", "-o", str(Path(folder, "out"))],
+                "kfp": [sys.executable, str(script), str(STEPS), str(Path(folder, "kfp.yaml"))],
+            },
+            3,
+        )
+    figures = {
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
+        "cpu_s": {**small, f"check and compile {STEPS} steps to Kubeflow": large["compile"],
+                  f"kfp compiles the same {STEPS} tasks": large["kfp"]},
+        "ratios": {
+            "check of the example / python -c pass (at most 60)": round(small["check"] / small["python -c pass"], 1),
+            "pipec / kfp, whole process (at most 0.25)": round(large["compile"] / large["kfp"], 3),
+        },
+    }  # fmt: skip
+    text = json.dumps(figures, indent=2)
+    print(text)
+    if options.save:
+        RESULTS.write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
