@@ -55,7 +55,9 @@ def test_every_operator_compares_two_values(operator: str) -> None:
     assert found == Comparison(operator, Path(("a",), 0, 1), Constant("x y", 3 + len(operator), 8 + len(operator)))
 
 
-@pytest.mark.parametrize(("text", "value"), [("1e-3", 0.001), ("-3", -3), ("true", True), ("false", False), ("0.9", 0.9)])
+@pytest.mark.parametrize(
+    ("text", "value"), [("1e-3", 0.001), ("-3", -3), ("true", True), ("false", False), ("0.9", 0.9)]
+)
 def test_literals_are_those_of_json(text: str, value: object) -> None:
     assert parse_condition(f"{text} == a").left.value == value
 

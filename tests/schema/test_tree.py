@@ -87,7 +87,10 @@ def test_a_repeated_key_points_at_both_places() -> None:
 def test_what_is_dumped_reads_back_the_same_in_yaml_1_1_and_1_2() -> None:
     import yaml
 
-    value = {"a": ["no", "1e-3", "on", "0x1F", "12:30", "null", "~", "", "word", "two words"], "b": {"c": 1.5, "d": None}}
+    value = {
+        "a": ["no", "1e-3", "on", "0x1F", "12:30", "null", "~", "", "word", "two words"],
+        "b": {"c": 1.5, "d": None},
+    }
     assert plain(dump(value)) == value
     assert yaml.safe_load(dump(value)) == value
 

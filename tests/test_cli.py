@@ -1,0 +1,218 @@
+"""The command line as a user meets it: exit codes, streams, and faults as one line."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PIPELINES = ROOT / "examples" / "pipelines"
+WINE = str(PIPELINES / "wine.yaml")
+HEAD = b"apiVersion: pipec/v1alpha1\nkind: Pipeline\n"
+BAD = str(ROOT / "tests" / "rules" / "PIPE203-unknown-output" / "bad.yaml")
+
+
+def pipec(*arguments: str, stdin: str | bytes = "", cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    text = stdin if isinstance(stdin, bytes) else stdin.encode()
+    found = subprocess.run(
+        [sys.executable, "-m", "pipec", *arguments], input=text, capture_output=True, cwd=cwd, check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+    )  # fmt: skip
+    out, err = found.stdout.decode(), found.stderr.decode()
+    assert "Traceback" not in err + out
+    return subprocess.CompletedProcess(found.args, found.returncode, out, err)
+
+
+def test_a_correct_pipeline_gives_exit_0_and_says_so() -> None:
+    found = pipec("check", WINE)
+    assert (found.returncode, found.stdout) == (0, f"{WINE}: no findings (8 steps)\n")
+
+
+def test_findings_give_exit_1_on_standard_output() -> None:
+    found = pipec("check", BAD)
+    assert found.returncode == 1
+    assert found.stdout.startswith(f"{BAD}:10:")
+    assert found.stderr == ""
+
+
+def test_json_findings_are_versioned_and_placed() -> None:
+    found = pipec("check", BAD, "--format", "json")
+    body = json.loads(found.stdout)
+    (finding,) = body["findings"]
+    assert body["format_version"] == "1.0"
+    assert {k: finding[k] for k in ("code", "name", "severity", "line", "column", "end_line", "end_column")} == {
+        "code": "PIPE203", "name": "unknown-output", "severity": "error",
+        "line": 10, "column": 42, "end_line": 10, "end_column": 59,
+    }  # fmt: skip
+    assert (finding["path"], finding["related"]) == (BAD, [])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (), ("nonsense",), ("check",), ("check", WINE, "--format", "xml"), ("compile", WINE),
+        ("compile", WINE, "-t", "jenkins"), ("compile", WINE, "-t", "kubeflow", "-O", "speed=11"),
+        ("compile", WINE, "-t", "airflow", "-O", "operator=bash"), ("check", WINE, "--env", "moon"),
+        ("check", WINE, "--set", "sauce=x"), ("check", WINE, "--set", "minimum_f1=high"),
+        ("check", WINE, "--set", "minimum_f1=2"), ("check", WINE, "--set", "minimum_f1"),
+        ("check", WINE, "--pipeline", "beer"), ("explain", "PIPE999"), ("steps", "tarin"),
+        ("runs", "20200101-nothing"), ("why", "latest", "train"), ("approve", "latest", "approve", "--as", "ana"),
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_a_call_that_cannot_be_carried_out_gives_exit_2_and_one_reason(arguments: tuple[str, ...], tmp_path) -> None:
+    found = pipec(*arguments, cwd=tmp_path)
+    assert found.returncode == 2
+    assert found.stderr.strip().splitlines()[-1].startswith("pipec")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("latin-1", "metadata: {name: \u00e9}".encode("latin-1")), ("utf-16", "a: 1".encode("utf-16")),
+        ("nul", b"a: \x00"), ("random", bytes(range(256))), ("empty", b""), ("list", b"- 1\n- 2\n"),
+        ("scalar", b"hello"), ("many", b"---\na: 1\n" * 70), ("deep", b"[" * 100_000),
+        ("not-mappings", HEAD + b"metadata: 3\nsteps: [1]\nparameters: x\n"),
+        ("nulls", HEAD + b"metadata:\nsteps:\n  a:\n"),
+        ("with-list", HEAD + b"metadata: {name: a}\nsteps: {a: {uses: split, with: [1]}}\n"),
+        ("env-list", HEAD + b"metadata: {name: a}\nsteps: {a: {uses: split}}\nenvironments: [x]\n"),
+        ("odd-uses", HEAD + b"metadata: {name: a}\nsteps: {a: {uses: '@'}}\n"),
+    ],
+)  # fmt: skip
+def test_bad_input_gives_findings_with_a_place_and_exit_1(name: str, content: bytes, tmp_path) -> None:
+    path = tmp_path / f"{name}.yaml"
+    path.write_bytes(content)
+    for command in (("check",), ("compile", "-t", "kubeflow", "-o", str(tmp_path / "out")), ("render",), ("graph",)):
+        found = pipec(command[0], str(path), *command[1:])
+        assert found.returncode == 1
+        assert f"{path}:" in found.stdout + found.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_standard_input_is_read_as_a_file() -> None:
+    found = pipec("check", "-", stdin="a: [")
+    assert found.returncode == 1
+    assert found.stdout.startswith("<stdin>:2:1: error: ")
+    assert pipec("check", "-", stdin=b"\xff\xfe").returncode == 1
+
+
+@pytest.mark.parametrize("name", ["absent.yaml", "."])
+def test_what_cannot_be_read_is_a_finding(name: str, tmp_path) -> None:
+    found = pipec("check", name, cwd=tmp_path)
+    assert (found.returncode, "PIPE002" in found.stdout) == (1, True)
+
+
+def test_files_outside_of_the_project_are_not_read(tmp_path) -> None:
+    secret = tmp_path / "secret.yaml"
+    secret.write_text("expectations: []", encoding="utf-8")
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "link.yaml").symlink_to(secret)
+    (project / "folder").symlink_to(tmp_path)
+    os.mkfifo(project / "pipe.yaml")
+    (project / "large.yaml").write_text("#" * 70_000, encoding="utf-8")
+    good = (ROOT / "tests" / "rules" / "PIPE203-unknown-output" / "good.yaml").read_text(encoding="utf-8")
+    good = good.replace("[ml-leads]", "[ana@example.org]")
+    for name in (
+        "../secret.yaml",
+        str(secret),
+        "link.yaml",
+        "folder/secret.yaml",
+        "pipe.yaml",
+        "large.yaml",
+        "no.yaml",
+    ):
+        (project / "p.yaml").write_text(good.replace("../expectations.yaml", name), encoding="utf-8")
+        found = pipec("check", "p.yaml", cwd=project)
+        assert (found.returncode, "[PIPE002 unreadable-file]" in found.stdout) == (1, True), name
+
+
+def test_compile_writes_whole_files_and_check_says_whether_they_are_current(tmp_path) -> None:
+    arguments = ("compile", WINE, "--env", "prod", "-t", "kubeflow", "-o", str(tmp_path))
+    assert pipec(*arguments, "--check").returncode == 1
+    assert pipec(*arguments).returncode == 0
+    assert pipec(*arguments, "--check").returncode == 0
+    written = sorted(path.name for path in tmp_path.iterdir())
+    assert "wine.yaml" in written
+    assert not any(name.endswith(".tmp") for name in written)
+    (tmp_path / "wine.yaml").write_text("edited", encoding="utf-8")
+    found = pipec(*arguments, "--check")
+    assert (found.returncode, "wine.yaml is not current" in found.stderr) == (1, True)
+
+
+def test_nothing_is_written_where_anything_is_wrong(tmp_path) -> None:
+    good = tmp_path / "wine.yaml"
+    good.write_text("older", encoding="utf-8")
+    assert pipec("compile", BAD, "-t", "kubeflow", "-o", str(tmp_path)).returncode == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["wine.yaml"]
+    assert good.read_text(encoding="utf-8") == "older"
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    found = pipec("compile", WINE, "--env", "prod", "-t", "kubeflow", "-o", str(tmp_path / "file"))
+    assert (found.returncode, len(found.stderr.strip().splitlines())) == (2, 1)
+
+
+@pytest.mark.parametrize("target", ["kubeflow", "airflow"])
+def test_the_same_input_gives_the_same_bytes(target: str) -> None:
+    outputs = {
+        subprocess.run(
+            [sys.executable, "-m", "pipec", "compile", WINE, "--env", "prod", "-t", target, "-o", "-"],
+            env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "PYTHONHASHSEED": seed, "TZ": zone, "LC_ALL": locale},
+            cwd=cwd, capture_output=True, check=True,
+        ).stdout
+        for seed, zone, locale, cwd in (("0", "UTC", "C", ROOT), ("77", "Asia/Tokyo", "C.UTF-8", PIPELINES))
+    }  # fmt: skip
+    assert len(outputs) == 1
+
+
+def test_explain_prints_the_page_and_lists_all() -> None:
+    assert pipec("explain", "pipe210").stdout.startswith(
+        "PIPE210 dependency-cycle (error)\n\nSteps wait for each other."
+    )
+    assert pipec("explain").stdout.count("\n") >= 40
+
+
+def test_steps_lists_the_library_and_shows_one() -> None:
+    names = ["ingest", "validate-data", "split", "train", "evaluate", "approve", "deploy", "monitor"]
+    assert [line.split()[0] for line in pipec("steps").stdout.splitlines()] == names
+    assert "epochs: integer" in pipec("steps", "train").stdout
+
+
+def test_render_lays_the_environment_and_sets_over_the_file() -> None:
+    import yaml
+
+    found = pipec("render", WINE, "--env", "prod", "--set", "minimum_f1=0.5")
+    body = yaml.safe_load(found.stdout)
+    assert body["parameters"]["source"]["default"] == "s3://wine/measured.parquet"
+    assert body["parameters"]["minimum_f1"]["default"] == 0.5
+    assert "environments" not in body
+
+
+def test_graph_draws_every_step_and_what_flows() -> None:
+    lines = pipec("graph", WINE).stdout.splitlines()
+    assert lines[0] == "flowchart LR"
+    assert "    s2 -->|train| s3" in lines
+    assert sum('"' in line for line in lines) == 8
+
+
+def test_a_closed_pipe_ends_quietly() -> None:
+    command = f"{sys.executable} -m pipec schema | head -n 1"
+    found = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+    )  # fmt: skip
+    assert (found.returncode, found.stderr) == (0, "")
+
+
+def test_compiled_files_can_be_read_by_others(tmp_path) -> None:
+    pipec("compile", WINE, "--env", "prod", "-t", "airflow", "-o", str(tmp_path))
+    modes = {stat.S_IMODE(path.stat().st_mode) & 0o444 for path in tmp_path.iterdir()}
+    assert modes == {0o444}

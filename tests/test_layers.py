@@ -1,0 +1,147 @@
+"""The house: who may import whom, how long a module may be, and what `import pipec.cli` must not load."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import networkx as nx
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src"
+MODULES = {
+    ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted(SOURCE.rglob("*.py"))
+}
+
+# A room, and the rooms it may enter; a name stands for itself and all below it. The first that fits a module counts.
+LOW = ("pipec.diagnostics", "pipec.digest", "pipec.values")
+STEP_VALUES = ("pipec.steps.interface", "pipec.steps.declare", "pipec.steps.command")
+TABLE: list[tuple[str, tuple[str, ...]]] = [
+    ("pipec.diagnostics", ()),
+    ("pipec.digest", ()),
+    ("pipec.values", ()),
+    ("pipec.steps.interface", LOW),
+    ("pipec.steps.declare", (*LOW, "pipec.steps.interface")),
+    ("pipec.steps.command", (*LOW, "pipec.steps.interface", "pipec.steps.declare")),
+    # Plain heavy code: it knows nothing of pipec but how content is addressed.
+    ("pipec.steps.data", ("pipec.steps.data", "pipec.digest")),
+    ("pipec.steps.ml", ("pipec.steps.ml", "pipec.digest")),
+    ("pipec.steps.release", ("pipec.steps.release", "pipec.steps.ml", "pipec.steps.data", "pipec.digest")),
+    ("pipec.steps", (*LOW, "pipec.steps")),
+    ("pipec.schema", (*LOW, "pipec.steps.interface", "pipec.schema")),
+    ("pipec.compiler", (*LOW, *STEP_VALUES, "pipec.schema", "pipec.compiler")),
+    ("pipec.targets.base", (*LOW, *STEP_VALUES, "pipec.compiler.plan")),
+    ("pipec.targets.findings", LOW),
+    ("pipec.targets.kubeflow", (*LOW, *STEP_VALUES, "pipec.compiler.plan", "pipec.targets.kubeflow",
+                                "pipec.targets.base", "pipec.targets.cluster", "pipec.targets.judge")),
+    ("pipec.targets.airflow", (*LOW, *STEP_VALUES, "pipec.compiler.plan", "pipec.targets.airflow",
+                               "pipec.targets.base", "pipec.targets.cluster", "pipec.targets.judge")),
+    ("pipec.targets", (*LOW, *STEP_VALUES, "pipec.compiler.plan", "pipec.targets.base")),
+    ("pipec.engine", (*LOW, *STEP_VALUES, "pipec.compiler.plan", "pipec.engine")),
+    ("pipec.api", ("pipec",)),
+    ("pipec.report", LOW),
+    ("pipec.drawing", ("pipec.compiler.graph", "pipec.steps.interface")),
+    ("pipec.output", ("pipec.targets.base",)),
+    ("pipec.commands", ("pipec",)),
+    ("pipec.submit", (*LOW, "pipec.targets.base", "pipec.submit")),
+    ("pipec.cli", ("pipec.commands",)),
+    ("pipec.__main__", ("pipec.cli",)),
+    ("pipec", ()),
+]  # fmt: skip
+
+# Third-party packages, and the one room each is used in.
+DOORS = {
+    "yaml": ("pipec.schema.tree", "pipec.steps.data"),
+    "jsonschema": ("pipec.schema.check",),
+    "networkx": ("pipec.compiler.graph",),
+    "jinja2": ("pipec.targets.airflow", "pipec.engine.html"),
+    "kfp": ("pipec.submit",),
+    "airflow_client": ("pipec.submit",),
+    "torch": ("pipec.steps.ml",),
+    "safetensors": ("pipec.steps.ml",),
+    "sklearn": ("pipec.steps",),
+    "skops": ("pipec.steps.ml",),
+    "great_expectations": ("pipec.steps.data",),
+    "pandas": ("pipec.steps.data", "pipec.steps.ml", "pipec.steps.release"),
+    "pyarrow": ("pipec.steps.data",),
+    "numpy": ("pipec.steps.data", "pipec.steps.ml", "pipec.steps.release"),
+    "scipy": ("pipec.steps.ml",),
+    "fsspec": ("pipec.steps.store", "pipec.steps.release"),
+}
+HEAVY = ("torch", "sklearn", "great_expectations", "pandas", "numpy", "kfp", "airflow", "pyarrow", "fsspec")
+
+
+def imports(path: Path, module: str) -> set[str]:
+    """Return the full names that a file imports, wherever in it."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} imports relatively"
+            base = node.module or ""
+            found |= {f"{base}.{a.name}" if f"{base}.{a.name}" in MODULES else base for a in node.names}
+    return found
+
+
+IMPORTS = {module: imports(path, module) for module, path in MODULES.items()}
+
+
+def below(name: str, room: str) -> bool:
+    return name == room or name.startswith(f"{room}.")
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_enters_only_the_rooms_it_may(module: str) -> None:
+    allowed = next(rooms for room, rooms in TABLE if below(module, room))
+    own = [name for name in IMPORTS[module] if below(name, "pipec") and name != "pipec"]
+    assert [name for name in own if not any(below(name, room) for room in allowed)] == []
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_third_party_packages_stand_behind_their_doors(module: str) -> None:
+    for name in IMPORTS[module]:
+        package = name.split(".")[0]
+        if package in sys.stdlib_module_names or package == "pipec":
+            continue
+        assert package in DOORS, f"{package} has no door"
+        assert any(below(module, door) for door in DOORS[package]), f"{package} is used outside of {DOORS[package]}"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_module_is_longer_than_400_lines(module: str) -> None:
+    assert len(MODULES[module].read_text(encoding="utf-8").splitlines()) <= 400
+
+
+def test_no_two_modules_import_each_other() -> None:
+    graph = nx.DiGraph((module, name) for module, names in IMPORTS.items() for name in names if name in MODULES)
+    assert list(nx.simple_cycles(graph)) == []
+
+
+@pytest.mark.parametrize("name", ["pipec.cli", "pipec.api", "pipec.steps.catalog", "pipec.steps.__main__"])
+def test_the_compile_path_loads_nothing_heavy(name: str) -> None:
+    code = f"import sys, {name}\nprint([m for m in {HEAVY!r} if m in sys.modules])"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+
+
+def test_help_and_version_load_no_package_at_all() -> None:
+    code = (
+        "import sys\nfrom pipec.cli import main\ntry:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "print([m for m in ('yaml', 'jsonschema', 'networkx', 'jinja2') if m in sys.modules], file=sys.stderr)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, check=True)
+    assert found.stderr.strip() == "[]"
+
+
+def test_checking_a_pipeline_loads_nothing_heavy() -> None:
+    example = SOURCE.parent / "examples" / "pipelines" / "wine.yaml"
+    heavy = (*HEAVY, "jinja2", "asyncio", "http")
+    code = (
+        f"import sys\nfrom pipec.cli import main\nassert main(['check', {str(example)!r}]) == 0\n"
+        f"print([m for m in {heavy!r} if m in sys.modules], file=sys.stderr)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, check=True)
+    assert found.stderr.strip() == "[]"
