@@ -174,7 +174,11 @@ def wine() -> Plan:
                 "options": ParameterRef("options"),
             },
             resources=Resources(cpu=4, memory_mib=16384, accelerator=Accelerator(count=2)),
-            env=(("OMP_NUM_THREADS", Literal(4)), ("NOTE", Literal("$(HOME) costs $5")), ("WH", SecretRef("warehouse"))),
+            env=(
+                ("OMP_NUM_THREADS", Literal(4)),
+                ("NOTE", Literal("$(HOME) costs $5")),
+                ("WH", SecretRef("warehouse")),
+            ),
             retry=Retry(attempts=2, backoff_s=60),
             cache=False,
         ),

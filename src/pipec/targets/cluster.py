@@ -114,6 +114,11 @@ def reads_world(task: Task) -> bool:
     )
 
 
+def asks_person(task: Task) -> bool:
+    """Say whether a person decides in this step; with `mode: automatic` the gates of its evidence do."""
+    return task.interface.role is Role.APPROVE and ("mode", Literal("automatic")) not in task.parameters
+
+
 def approvers(task: Task) -> tuple[str, ...]:
     """Return the people whom an approval step lists, in order; empty if it lists none."""
     people = {parameter.name for parameter in task.interface.parameters if parameter.people}

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from pipec.compiler.plan import Plan, Task
-from pipec.steps.interface import Role
 from pipec.targets.airflow.dag import dag_file
 from pipec.targets.airflow.operators import decision_id, is_docker, users, worker_secrets
 from pipec.targets.base import Feature, File, Options, Refusal, Support, Target, Use
-from pipec.targets.cluster import VARIABLE, approvers, secret_variables
+from pipec.targets.cluster import VARIABLE, approvers, asks_person, secret_variables
 from pipec.targets.judge import cluster_secrets, judge, secret_use
 from pipec.values import Json
 
@@ -62,6 +61,7 @@ SETTINGS: Mapping[str, Json] = {
     },
 }
 OPTIONS = {"operator": ("kubernetes", "docker")}
+LONGEST_TAG = 100  # Airflow's own bound
 # Labels by which the Kubernetes operator finds its own pods again.
 _RESERVED = frozenset({"dag_id", "task_id", "run_id", "kubernetes_pod_operator", "try_number", "map_index"})
 
@@ -76,14 +76,16 @@ def refuse(plan: Plan, options: Options) -> Iterator[Refusal]:
     yield from judge(plan, options, "airflow")
     yield from _root(options)
     yield from _triggers(plan)
-    for key, _ in plan.labels:
+    for key, value in plan.labels:
+        use = Use(Feature.METADATA, None, ("metadata", "labels", key))
         if key in _RESERVED:
-            use = Use(Feature.METADATA, None, ("metadata", "labels", key))
             yield Refusal(use, f"airflow labels its pods `{key}` itself", "give the label another name")
+        if len(key) + 1 + len(value) > LONGEST_TAG:
+            yield Refusal(use, f"airflow shows labels as tags, of {LONGEST_TAG} characters at most", "shorten it")
     names = {task.name for task in plan.tasks}
     for task in plan.tasks:
         yield from _worker_secrets(task, options) if is_docker(options) else _pod_secrets(task, options)
-        if task.interface.role is Role.APPROVE:
+        if asks_person(task):
             yield from _approval(task, options, names)
         accelerator = task.resources.accelerator
         if is_docker(options) and accelerator and (accelerator.vendor or "nvidia") != "nvidia":

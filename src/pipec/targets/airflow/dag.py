@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING
 
 from pipec.compiler.plan import Plan, PlanParameter, Task
 from pipec.steps.command import run_folder
-from pipec.steps.interface import Role
 from pipec.targets.airflow.operators import decision_id, default_args, human, is_docker, shared_image, step
 from pipec.targets.airflow.source import WIDTH, Call, Source, write
 from pipec.targets.base import Options
-from pipec.targets.cluster import secret_variables
+from pipec.targets.cluster import asks_person, secret_variables
 from pipec.values import OutputRef
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ def dag_file(plan: Plan, options: Options) -> str:
     for task in plan.tasks:
         name = names[task.name]
         first = name
-        if task.interface.role is Role.APPROVE:
+        if asks_person(task):
             first = names[decision_id(task)]
             tasks.append(f"{first} = {write(human(plan, task, options), 4, 7 + len(first))}")
         tasks.append(f"{name} = {write(step(plan, task, options, shared), 4, 7 + len(name))}")
@@ -83,7 +82,7 @@ def _imports(plan: Plan, options: Options) -> list[str]:
         lines.append(f"from {provider}.cncf.kubernetes.operators.pod import KubernetesPodOperator")
         if any(secret_variables(task) for task in plan.tasks):
             lines.append(f"from {provider}.cncf.kubernetes.secret import Secret")
-    if any(task.interface.role is Role.APPROVE for task in plan.tasks):
+    if any(asks_person(task) for task in plan.tasks):
         lines.append(f"from {provider}.standard.operators.hitl import ApprovalOperator")
     lines.append(f"from airflow.sdk import {', '.join(sdk)}")
     standard = ["import os"] if _has_worker_secrets(plan, options) else []
@@ -94,9 +93,7 @@ def _imports(plan: Plan, options: Options) -> list[str]:
 
 def _needs_timedelta(plan: Plan, options: Options) -> bool:
     return any(
-        task.retry.attempts > 1
-        or task.interface.role is Role.APPROVE
-        or (is_docker(options) and task.timeout_s is not None)
+        task.retry.attempts > 1 or asks_person(task) or (is_docker(options) and task.timeout_s is not None)
         for task in plan.tasks
     )
 
@@ -173,7 +170,7 @@ def variable_names(plan: Plan) -> dict[str, str]:
     names: dict[str, str] = {}
     taken: set[str] = set()
     ids = [task.name for task in plan.tasks]
-    ids += [decision_id(task) for task in plan.tasks if task.interface.role is Role.APPROVE]
+    ids += [decision_id(task) for task in plan.tasks if asks_person(task)]
     for task_id in ids:
         name = re.sub(r"[^a-z0-9_]", "_", task_id)
         if not _PLAIN.fullmatch(name) or keyword.iskeyword(name) or hasattr(builtins, name) or name in _OURS:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from pipec.compiler.plan import Plan, Task, order
 from pipec.steps.command import order_text
-from pipec.steps.interface import Accelerator, Role
+from pipec.steps.interface import Accelerator
 from pipec.targets.airflow.source import Call, Source, jinja, templated
 from pipec.targets.base import Options
 from pipec.targets.cluster import (
     DEVICES,
     approvers,
+    asks_person,
     cpu_quantity,
     guard_dollars,
     labels,
@@ -23,7 +24,7 @@ from pipec.targets.cluster import (
     variables,
     wait_s,
 )
-from pipec.values import ParameterRef, RunRef
+from pipec.values import Literal, ParameterRef, RunRef
 
 FINAL = [1, 2, 3]  # a bug, the caller's arguments, a no: design.md 3.1.7 tries 75, 137 and lost machines again
 STARTUP_S = 900  # pulling an image with torch in it to a fresh GPU machine takes minutes; Airflow's default is 120
@@ -169,7 +170,7 @@ def arguments(plan: Plan, task: Task, options: Options) -> list[Source]:
         given += ["--parameters", PARAMETERS]
     if RunRef("date") in references or RunRef("scheduled_at") in references:
         given += ["--scheduled-at", SCHEDULED_AT]
-    if task.interface.role is Role.APPROVE:
+    if asks_person(task):
         given += ["--decision", decision(task, options)]
     return given
 
@@ -180,21 +181,23 @@ def decision_id(task: Task) -> str:
 
 
 def decision(task: Task, options: Options) -> str:
-    """Return the template that turns a person's answer into the decision that the step reads.
+    """Return the template that turns a person's answer into the decision document that the step reads.
 
-    An Airflow user is a person of the project by the environment's `users`; without that table the user's own name
-    counts, with it an unknown user is nobody, and the step refuses.
+    An Airflow user is a person of the project by the environment's `users`. Without that table, or where anyone may
+    decide, the user's own name counts; else an unknown user is nobody, and the step refuses.
     """
     answer = f"ti.xcom_pull(task_ids={jinja(decision_id(task))})"
     known = users(options)
     if known:
         pairs = ", ".join(f"{jinja(number)}: {jinja(person)}" for person, number in known.items())
-        person = f"{{{pairs}}}.get(answer.responded_by_user.id)"
+        otherwise = '""' if approvers(task) else "answer.responded_by_user.name"
+        person = f"{{{pairs}}}.get(answer.responded_by_user.id, {otherwise})"
     else:
         person = "answer.responded_by_user.name"
     return (
         f"{{% set answer = {answer} %}}"
-        '{"approved": {{ (answer.chosen_options == ["Approve"]) | tojson }}, '
+        '{"format_version": "1.0", '
+        '"decision": "{{ "approve" if answer.chosen_options == ["Approve"] else "reject" }}", '
         f'"by": {{{{ {person}{_NO_DOLLAR} }}}}, '
         '"at": {{ answer.responded_at | string | replace(" ", "T") | tojson }}}'
     )
@@ -213,7 +216,9 @@ def human(plan: Plan, task: Task, options: Options) -> Call:
     """
     about = f"{plan.pipeline} ({plan.environment})" if plan.environment else plan.pipeline
     named = approvers(task)
-    body = f"{task.description or 'The steps before this one say what is released.'}"
+    message = dict(task.parameters).get("message")
+    asked = message.value if isinstance(message, Literal) and isinstance(message.value, str) else ""
+    body = asked or task.description or "The steps before this one say what is released."
     known = users(options)
     keywords: list[tuple[str, Source]] = [
         ("task_id", decision_id(task)),

@@ -38,7 +38,7 @@ def templated(text: str) -> str:
 
 def jinja(text: str) -> str:
     """Return `text` as a string of Jinja's own language, which reads Python's escapes."""
-    return ascii(text)
+    return _quoted(text)
 
 
 def write(value: Source, indent: int = 0, taken: int = 0) -> str:

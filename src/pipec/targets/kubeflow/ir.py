@@ -11,11 +11,12 @@ from typing import Any
 
 from pipec.compiler.plan import ONCE, Plan, PlanParameter, Task, order
 from pipec.steps.command import input_name, order_text
-from pipec.steps.interface import Artifact, Kind, Resources, Role
+from pipec.steps.interface import Artifact, Kind, Resources
 from pipec.targets.base import Options
 from pipec.targets.cluster import (
     DEVICES,
     GATES,
+    asks_person,
     cpu_quantity,
     guard_dollars,
     memory_quantity,
@@ -222,7 +223,7 @@ def _container(plan: Plan, task: Task, options: Options) -> Spec:
 
 def arguments(plan: Plan, task: Task, options: Options) -> list[str]:
     """Return what `pipec-step` is called with; `{{$}}` becomes the executor input in the launcher."""
-    wait = wait_s(task) if task.interface.role is Role.APPROVE else 0
+    wait = wait_s(task) if asks_person(task) else 0
     retry = task.retry if task.interface.role in GATES else ONCE
     given = [task.interface.name, "--order", order_text(order(plan, task, wait_s=wait, retry=retry))]
     if needs_root(task) and options.artifacts:

@@ -9,9 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from pipec.compiler.plan import Plan, Schedule, Task
-from pipec.steps.interface import Role
 from pipec.targets.base import File, Options
-from pipec.targets.cluster import GATES, labels, secrets, wait_s
+from pipec.targets.cluster import GATES, asks_person, labels, secrets, wait_s
 from pipec.targets.kubeflow.text import dump
 
 Spec = dict[str, Any]
@@ -47,7 +46,7 @@ def _executor(plan: Plan, task: Task, options: Options) -> Spec:
 
 def deadline_s(task: Task) -> int | None:
     """Return how long a task's pod may live: one attempt, or all of a gate's, which the runtime makes in one pod."""
-    limit = wait_s(task) if task.interface.role is Role.APPROVE else task.timeout_s
+    limit = wait_s(task) if asks_person(task) else task.timeout_s
     if limit is None or task.interface.role not in GATES:
         return limit
     waits: int = sum(min(task.retry.backoff_s * 2**n, LONGEST_WAIT_S) for n in range(task.retry.attempts - 1))

@@ -1,0 +1,93 @@
+# Written by pipec. Change the pipeline's YAML and compile again: changes made here are lost.
+from datetime import timedelta
+
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
+from airflow.providers.docker.operators.docker import DockerOperator
+from airflow.sdk import DAG, Param
+
+
+class Step(DockerOperator):
+    """A step's container. What it ends with 1, 2 or 3 for, trying again cannot heal: that fails without a retry."""
+
+    def execute(self, context):
+        try:
+            return super().execute(context)
+        except AirflowSkipException as end:  # raised for the codes that `skip_on_exit_code` lists
+            raise AirflowFailException("the step's last line says why, and what to do next") from end
+
+
+with DAG(
+    dag_id="short",
+    schedule=None,
+    catchup=False,
+    max_active_runs=16,
+    params={"source": Param("s3://wine/rows.csv", schema={"type": "string"})},
+    default_args={
+        "retries": 0,
+        "skip_on_exit_code": [1, 2, 3],
+        "labels": {
+            "app.kubernetes.io/managed-by": "pipec",
+            "app.kubernetes.io/part-of": "short",
+            "app.kubernetes.io/instance": "dev",
+        },
+        "image": (
+            "registry.example/pipec-steps@sha256:0000000000000000000000000000000000000000000000000000000000000000"
+        ),
+        "entrypoint": ["pipec-step"],
+        "mount_tmp_dir": False,
+        "auto_remove": "force",
+        "mounts": [{"source": "/var/pipec", "target": "/var/pipec", "type": "bind"}],
+    },
+    tags=["environment:dev"],
+) as dag:
+    ingest = Step(
+        task_id="ingest",
+        command=[
+            "ingest",
+            "--order",
+            (
+                '{"format": "1", "pipeline": "short", "task": "ingest", "step": "ingest@1", '
+                '"interface": "sha256:631d52a7b519d697b2e41a33e396279b163ff846eb62cc71aa20c7634d92ab22", '
+                '"parameters": {"source": {"$parameter": "source"}, "dsn": null}, "inputs": {}, "environment": "dev", '
+                '"threads": 1, "wait_s": 0}'
+            ),
+            "--root",
+            "/var/pipec",
+            "--run",
+            "{{ run_id }}",
+            "--parameters",
+            '{{ params | tojson | replace("$", "\\\\u0024") }}',
+        ],
+        cpus=1.0,
+        mem_limit="2048m",
+        do_xcom_push=False,
+        retries=1,
+        retry_delay=timedelta(seconds=30),
+        retry_exponential_backoff=True,
+        max_retry_delay=timedelta(seconds=3600),
+    )
+
+    train = Step(
+        task_id="train",
+        command=[
+            "train",
+            "--order",
+            (
+                '{"format": "1", "pipeline": "short", "task": "train", "step": "train@1", '
+                '"interface": "sha256:1e23fc3f59b867d53b1f2a13f904733a65933ea427e40de59c5ef843fd0dcc02", '
+                '"parameters": {"target": "quality", "epochs": 10, "rate": 0.001, "note": "", "layers": [], '
+                '"options": {}}, "inputs": {"data": [{"$output": ["ingest", "data"]}]}, "environment": "dev", '
+                '"threads": 1, "wait_s": 0}'
+            ),
+            "--root",
+            "/var/pipec",
+            "--run",
+            "{{ run_id }}",
+        ],
+        cpus=1.0,
+        mem_limit="2048m",
+        do_xcom_push=False,
+        execution_timeout=timedelta(seconds=600),
+    )
+
+    ingest >> train

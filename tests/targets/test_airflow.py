@@ -1,0 +1,432 @@
+"""Airflow: the emitted file as Python's own parser, Jinja as Airflow uses it, and the step's decoder see it."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import plans
+import pytest
+from jinja2.sandbox import SandboxedEnvironment
+
+from pipec.compiler.plan import Concurrency, Plan, Schedule
+from pipec.steps.command import Call, Location
+from pipec.steps.decode import decode_arguments
+from pipec.steps.interface import Kind
+from pipec.targets.airflow import TARGET
+from pipec.targets.airflow.dag import variable_names
+from pipec.targets.airflow.source import WIDTH, templated, write
+from pipec.targets.airflow.source import Call as Source
+from pipec.targets.base import Options, refusals
+from pipec.values import Literal
+
+GOLDEN = Path(__file__).with_name("golden")
+USERS = {"users": {"ana@example.org": "12", "bo@example.org": "13"}}
+HOSTILE = [
+    "{{ macros.uuid.os.popen('echo PWN').read() }}",
+    "{% raw %}{{ x }}{% endraw %}",
+    "a{# x #}b",
+    "{{$}}",
+    "x\n",
+    "a\r\nb\rc",
+    "run.sh",
+    "prod.env",
+    "it's \"both\" \\ and \\\" '''",
+    '"""',
+    "#!coding: unicode_escape\\nimport os",
+    "\\u007b\\u007b x",
+    "é\u2028\x00\x7f\U0001f600",
+    "]); import os; os.system('x')  #",
+    "x" * 300 + "'" * 40 + '"' * 40,
+    "",
+]
+
+
+def emitted(plan: Plan, options: Options | None = None) -> str:
+    given = options or plans.options()
+    assert list(refusals(TARGET, plan, given)) == []
+    (file,) = TARGET.emit(plan, given)
+    assert file.path == f"{plan.pipeline}.py"
+    return file.text
+
+
+def docker(**fields: object) -> Options:
+    given: dict[str, object] = {
+        "values": {"operator": "docker"},
+        "artifacts": "/var/pipec",
+        "secrets": {"warehouse": {"env": "WAREHOUSE_DSN"}},
+    } | fields
+    return plans.options(**given)
+
+
+FORMS = {
+    "kubernetes": plans.options(settings={"namespace": "ml", "service_account": "pipec", "pool": "gpu", **USERS}),
+    "bare": plans.options(),
+    "docker": docker(),
+}
+
+
+def tasks_of(text: str) -> dict[str, dict[str, Any]]:
+    """Return the keywords of every operator of a DAG file, by task id: literals by value, calls by their source."""
+    found = {}
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Call) and any(keyword.arg == "task_id" for keyword in node.keywords):
+            given = {str(keyword.arg): literal(keyword.value) for keyword in node.keywords}
+            found[given["task_id"]] = given
+    return found
+
+
+def literal(node: ast.expr) -> Any:
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        return ast.unparse(node)
+
+
+def messages(plan: Plan, options: Options | None = None) -> list[tuple[str, tuple[str, ...]]]:
+    found = refusals(TARGET, plan, options or plans.options())
+    return [(refusal.use.step or "", refusal.use.field) for refusal in found]
+
+
+def hostile(text: str) -> Plan:
+    """A plan that holds `text` wherever a user's text may stand."""
+    plan = plans.wine()
+    changed = []
+    for task in plan.tasks:
+        env = (("NOTE", Literal(text)),) if task.name == "split" else task.env
+        parameters = tuple(
+            (name, Literal(text)) if name in ("note", "target") else (name, value) for name, value in task.parameters
+        )
+        changed.append(replace(task, env=env, parameters=parameters, description=text))
+    parameter = plans.parameter("odd", Kind.STRING, default=text, description=text, schema={"enum": [text, "b"]})
+    return replace(
+        plan, tasks=tuple(changed), description=text, owner=text or "o", parameters=(*plan.parameters, parameter)
+    )
+
+
+SKELETON = {
+    ast.Module, ast.Import, ast.ImportFrom, ast.alias, ast.ClassDef, ast.FunctionDef, ast.arguments, ast.arg,
+    ast.Try, ast.Return, ast.ExceptHandler, ast.Raise, ast.DictComp, ast.comprehension, ast.Compare, ast.In,
+    ast.Subscript, ast.Attribute, ast.Tuple,
+}  # fmt: skip
+VALUES = {
+    ast.With, ast.withitem, ast.Assign, ast.Expr, ast.Name, ast.Load, ast.Store, ast.Constant, ast.Dict, ast.List,
+    ast.Call, ast.keyword, ast.BinOp, ast.RShift, ast.UnaryOp, ast.USub,
+}  # fmt: skip
+CALLED = {
+    "DAG", "Param", "CronTriggerTimetable", "MultipleCronTriggerTimetable", "Step", "ApprovalOperator", "Secret",
+    "timedelta", "from_worker",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("text", ["", *HOSTILE], ids=range(len(HOSTILE) + 1))
+def test_the_file_holds_only_the_skeleton_and_literals(form: str, text: str) -> None:
+    plan = hostile(text) if text else plans.wine()
+    tree = ast.parse(emitted(plan, FORMS[form]))
+    *head, body = tree.body
+    assert {type(node) for node in ast.walk(body)} <= VALUES
+    for node in ast.walk(body):
+        if isinstance(node, ast.Call):
+            assert isinstance(node.func, ast.Name)
+            assert node.func.id in CALLED
+    harmless = ast.parse(emitted(plans.wine(), FORMS[form]))
+    assert [ast.dump(node) for node in head] == [ast.dump(node) for node in harmless.body[:-1]]
+    assert {type(node) for part in head for node in ast.walk(part)} <= SKELETON | VALUES
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("text", ["", *HOSTILE], ids=range(len(HOSTILE) + 1))
+def test_the_file_is_as_formatters_want_it(form: str, text: str, tmp_path: Path) -> None:
+    source = emitted(hostile(text) if text else plans.wine(), FORMS[form])
+    assert source.isascii()
+    assert max(map(len, source.splitlines())) <= WIDTH
+    if text in ("", HOSTILE[0], HOSTILE[8]):
+        path = tmp_path / "dag.py"
+        path.write_text(source, encoding="utf-8")
+        config = str(Path(__file__).parents[2] / "pyproject.toml")
+        for command in (["check"], ["format", "--check"]):
+            ruff = [sys.executable, "-m", "ruff", *command, "--no-cache", "--config", config, str(path)]
+            done = subprocess.run(ruff, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_a_text_survives_source_and_jinja(text: str) -> None:
+    jinja = SandboxedEnvironment()
+    assert ast.literal_eval(write(text)) == text
+    assert ast.literal_eval(write({"k": [text]}, indent=4, taken=100))["k"] == [text]
+    assert jinja.from_string(templated(text)).render() == text
+    assert not templated(text).endswith((".sh", ".bash", ".env"))
+
+
+@pytest.mark.parametrize("value", [None, True, 0, -5, 2**70, 1e-5, [], {}, [[1, "a"]], {"a": {"b": [None]}}])
+def test_a_value_is_written_as_itself(value: Any) -> None:
+    assert ast.literal_eval(write(value)) == value
+
+
+def test_long_values_are_laid_out_over_lines() -> None:
+    call = Source("Step", (("task_id", "a"), ("arguments", ["x" * 50, "y" * 70]), ("flag", True)))
+    assert write(call, 4, 10) == (
+        "Step(\n"
+        '        task_id="a",\n'
+        "        arguments=[\n"
+        f'            "{"x" * 50}",\n'
+        f'            "{"y" * 70}",\n'
+        "        ],\n"
+        "        flag=True,\n"
+        "    )"
+    )
+
+
+def test_what_is_no_number_is_not_written() -> None:
+    with pytest.raises(ValueError, match="cannot be written"):
+        write([float("nan")])
+
+
+@pytest.mark.parametrize("form", ["kubernetes", "docker"])
+def test_a_short_plan_is_written_as_reviewed(form: str, golden: Any) -> None:
+    golden(GOLDEN / f"short_{form}.py", emitted(plans.short(), FORMS[form]))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_emission_is_the_same_twice(form: str) -> None:
+    assert emitted(plans.wine(), FORMS[form]) == emitted(plans.wine(), FORMS[form])
+
+
+PARAMETERS = {"source": "s3://x/y", "epochs": 3, "rate": 0.5, "stage": "$(HOME) </a>'{{ 1 }}", "layers": [1],
+              "options": {"a": None}}  # fmt: skip
+RUN = "scheduled__2026-11-23T03:00:00+00:00"
+FOLDER = "s3://ml-prod/pipec/runs/wine-quality/scheduled__2026-11-23T03_00_00_00_00"
+
+
+class Moment:
+    def strftime(self, form: str) -> str:
+        assert form == "%Y-%m-%dT%H:%M:%SZ"
+        return "2026-11-23T03:00:00Z"
+
+
+def rendered(text: str, answer: dict[str, Any] | None = None) -> str:
+    """Return what Airflow makes of a templated text."""
+    pull = SimpleNamespace(xcom_pull=lambda task_ids: {"approve-decision": answer}[task_ids])
+    context = {"params": PARAMETERS, "run_id": RUN, "dag_run": SimpleNamespace(run_after=Moment()), "ti": pull}
+    return SandboxedEnvironment().from_string(text).render(context)
+
+
+RESULTS = {
+    "ingest": {"values": {"rows": 41}, "artifacts": {"data": {"digest": "sha256:i"}}},
+    "split": {"values": {}, "artifacts": {"train": {"digest": "sha256:a"}, "test": {"digest": "sha256:b"}}},
+    "evaluate": {"values": {}, "artifacts": {"judged": {"digest": "sha256:m"}, "report": {"digest": "sha256:r"}}},
+    "approve": {"values": {}, "artifacts": {"approved": {"digest": "sha256:m"}, "approval": {"digest": "sha256:p"}}},
+    "deploy": {"values": {}, "artifacts": {"endpoint": {"digest": "sha256:e"}}},
+}
+
+
+def decoded(task: str, answer: dict[str, Any] | None = None, settings: dict[str, Any] | None = None) -> Call:
+    text = emitted(plans.wine(), plans.options(settings=settings or {}))
+    argv = [rendered(argument, answer) for argument in tasks_of(text)[task]["arguments"]]
+    assert argv[0] == plans.wine().task(task).interface.name
+    files = {f"{FOLDER}/{name}/result.json": json.dumps(result) for name, result in RESULTS.items()}
+    return decode_arguments(argv[1:], {"PIPEC_SECRET_WAREHOUSE": "postgres://h"}, files.get)
+
+
+def test_the_runtime_decodes_a_task_s_parameters_and_artifacts() -> None:
+    call = decoded("train")
+    assert (call.pipeline, call.task, call.step) == ("wine-quality", "train", "train@1")
+    assert call.parameters == {
+        "target": "quality", "epochs": 3, "rate": 0.5,
+        "note": "it's {{ run_id }} and {{$}} of $(HOME) </a>'{{ 1 }}", "layers": [1], "options": {"a": None},
+    }  # fmt: skip
+    assert call.inputs == {"data": (Location(f"{FOLDER}/split/train", "sha256:a"),)}
+    assert call.outputs == {"*": f"{FOLDER}/train"}
+    assert (call.run_id, call.threads, call.environment) == (RUN, 4, "prod")
+
+
+def test_kubernetes_finds_nothing_to_rewrite_in_a_run_s_parameters() -> None:
+    argv = [rendered(argument) for argument in tasks_of(emitted(plans.wine()))["train"]["arguments"]]
+    assert not any("$(" in argument or "$$" in argument for argument in argv)
+
+
+def test_the_runtime_decodes_secrets_attachments_and_small_outputs() -> None:
+    assert decoded("ingest").parameters == {"source": "s3://x/y", "dsn": "postgres://h"}
+    text = "columns: {quality: {between: [0, 10]}}\n"
+    assert decoded("validate").parameters == {"expectations": {"name": "wine.yaml", "text": text}}
+    assert decoded("monitor").parameters == {"since": "2026-11-23T03:00:00Z", "rows": 41}
+
+
+def test_facts_of_the_run_reach_the_steps_that_ask_for_them() -> None:
+    call = decoded("deploy")
+    assert call.parameters == {"release": f"2026-11-23/{RUN}"}
+    assert call.releases == "s3://ml-prod/pipec/releases"
+
+
+@pytest.mark.parametrize(
+    ("chosen", "user", "settings", "decision", "by"),
+    [
+        pytest.param("Approve", {"id": "12", "name": "ana"}, USERS, "approve", "ana@example.org", id="yes"),
+        pytest.param("Reject", {"id": "13", "name": "bo"}, USERS, "reject", "bo@example.org", id="no"),
+        pytest.param("Approve", {"id": "99", "name": "ana@example.org"}, USERS, "approve", "", id="a stranger"),
+        pytest.param("Approve", {"id": "7", "name": "eve$$'"}, {}, "approve", "eve$$'", id="without a table"),
+    ],
+)
+def test_a_person_s_answer_becomes_the_decision_that_the_step_reads(
+    chosen: str, user: dict[str, str], settings: dict[str, Any], decision: str, by: str
+) -> None:
+    answer = {"chosen_options": [chosen], "responded_at": "2026-11-23 10:00:00.5+00:00", "responded_by_user": user}
+    call = decoded("approve", answer, settings)
+    assert call.decision is not None
+    assert json.loads(call.decision.removeprefix("json:")) == {
+        "format_version": "1.0", "decision": decision, "by": by, "at": "2026-11-23T10:00:00.5+00:00",
+    }  # fmt: skip
+
+
+def test_an_approval_is_a_person_s_task_and_then_the_step() -> None:
+    text = emitted(plans.wine(), FORMS["kubernetes"])
+    human = tasks_of(text)["approve-decision"]
+    assert human["assigned_users"] == [
+        {"id": "12", "name": "ana@example.org"},
+        {"id": "13", "name": "bo@example.org"},
+    ]
+    assert human["response_timeout"] == "timedelta(seconds=604800)"
+    assert human["retries"] == 1
+    assert "    evaluate >> approve_decision >> approve\n    approve >> deploy\n" in text
+
+
+def test_an_automatic_approval_asks_nobody() -> None:
+    plan = plans.wine()
+    task = plan.task("approve")
+    automatic = replace(task, parameters=(*task.parameters, ("mode", Literal("automatic"))))
+    found = tasks_of(emitted(replace(plan, tasks=tuple(automatic if t is task else t for t in plan.tasks))))
+    assert "approve-decision" not in found
+    assert "--decision" not in found["approve"]["arguments"]
+
+
+def test_retries_and_limits_are_per_attempt_of_the_pod() -> None:
+    ingest = tasks_of(emitted(plans.wine()))["ingest"]
+    assert (ingest["retries"], ingest["retry_delay"]) == (2, "timedelta(seconds=30)")
+    assert ingest["retry_exponential_backoff"] is True
+    assert ingest["active_deadline_seconds"] == 3600
+    assert tasks_of(emitted(plans.wine(), docker()))["ingest"]["execution_timeout"] == "timedelta(seconds=3600)"
+
+
+def test_accelerators_go_to_the_engine_s_own_fields() -> None:
+    train = tasks_of(emitted(plans.wine()))["train"]
+    assert train["container_resources"]["limits"] == {"cpu": "4", "memory": "16Gi", "nvidia.com/gpu": "2"}
+    assert tasks_of(emitted(plans.wine(), docker()))["train"]["device_requests"] == [
+        {"count": 2, "capabilities": [["gpu"]]}
+    ]
+
+
+def test_secrets_come_from_the_cluster_or_from_the_worker() -> None:
+    train = tasks_of(emitted(plans.wine()))["train"]
+    assert train["secrets"] == "[Secret('env', 'WH', 'wh', 'dsn')]"
+    assert train["env_vars"] == {"OMP_NUM_THREADS": "4", "NOTE": "$$(HOME) costs $$5"}
+    train = tasks_of(emitted(plans.wine(), docker()))["train"]
+    assert train["private_environment"] == "from_worker({'WH': 'WAREHOUSE_DSN'})"
+    assert train["environment"] == {"OMP_NUM_THREADS": "4", "NOTE": "$(HOME) costs $5"}
+
+
+@pytest.mark.parametrize(
+    ("ids", "names"),
+    [
+        (["a-b", "a_b"], ["a_b", "a_b_2"]),
+        (
+            ["class", "print", "dag", "1st", "import"],
+            ["task_class", "task_print", "task_dag", "task_1st", "task_import"],
+        ),
+        (["train", "train-2", "train-3"], ["train", "train_2", "train_3"]),
+    ],
+)
+def test_variables_are_names_of_their_own(ids: list[str], names: list[str]) -> None:
+    plan = replace(plans.short(), tasks=tuple(replace(plans.short().tasks[0], name=name) for name in ids))
+    assert list(variable_names(plan).values()) == names
+
+
+@pytest.mark.parametrize(
+    ("schedules", "expected"),
+    [
+        ((), "None"),
+        ((Schedule(cron="0 3 * * 1", timezone="Europe/Vienna"),),
+         "CronTriggerTimetable('0 3 * * 1', timezone='Europe/Vienna')"),
+        ((Schedule(cron="0 3 * * 1"), Schedule(cron="0 4 * * 2")),
+         "MultipleCronTriggerTimetable('0 3 * * 1', '0 4 * * 2', timezone='UTC')"),
+    ],
+    ids=["none", "one", "two"],
+)  # fmt: skip
+def test_schedules_are_cron_timetables(schedules: tuple[Schedule, ...], expected: str) -> None:
+    tree = ast.parse(emitted(replace(plans.wine(), schedules=schedules)))
+    block = tree.body[-1]
+    assert isinstance(block, ast.With)
+    call = block.items[0].context_expr
+    assert isinstance(call, ast.Call)
+    assert {k.arg: ast.unparse(k.value) for k in call.keywords}["schedule"] == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "place"),
+    [
+        ({"schedules": (Schedule(cron="0 3 * * 1"), Schedule(cron="0 3 * * 1", timezone="Europe/Vienna"))},
+         ("triggers", "1", "schedule", "timezone")),
+        ({"schedules": (Schedule(cron="0 3 * * 1"), Schedule(cron="0 3 * * 1", catchup=True))},
+         ("triggers", "1", "schedule", "catchup")),
+        ({"concurrency": Concurrency(maximum=1, on_conflict="cancel")}, ("concurrency", "on_conflict")),
+        ({"labels": (("dag_id", "x"),)}, ("metadata", "labels", "dag_id")),
+    ],
+    ids=["time zones", "catchup", "conflict", "label"],
+)  # fmt: skip
+def test_what_airflow_cannot_say_is_refused_at_its_place(fields: dict[str, Any], place: tuple[str, ...]) -> None:
+    assert messages(replace(plans.wine(), **fields)) == [("", place)]
+
+
+@pytest.mark.parametrize(
+    ("options", "refused"),
+    [
+        (plans.options(artifacts=None), True),
+        (plans.options(artifacts=".pipec/artifacts"), True),
+        (plans.options(artifacts="/var/pipec"), True),
+        (docker(artifacts=".pipec/artifacts"), True),
+        (docker(artifacts="/var/pipec"), False),
+        (docker(artifacts="s3://b/k"), False),
+    ],
+)
+def test_an_artifact_root_must_be_within_reach_of_the_containers(options: Options, refused: bool) -> None:
+    assert messages(plans.short(), options) == ([("", ())] if refused else [])
+
+
+def test_an_artifact_root_on_this_machine_is_mounted_into_docker() -> None:
+    text = emitted(plans.short(), docker())
+    assert '"mounts": [{"source": "/var/pipec", "target": "/var/pipec", "type": "bind"}]' in text
+    assert "mounts" not in emitted(plans.short(), docker(artifacts="s3://b/k"))
+
+
+def test_secrets_that_docker_cannot_reach_are_refused_where_they_are_used() -> None:
+    options = docker(secrets={"warehouse": {"kubernetes": {"name": "wh", "key": "dsn"}}})
+    assert messages(plans.wine(), options) == [("ingest", ("with", "dsn")), ("train", ("env", "WH"))]
+
+
+def test_an_approver_without_a_user_is_refused() -> None:
+    options = plans.options(settings={"users": {"ana@example.org": "12"}})
+    (refusal,) = refusals(TARGET, plans.wine(), options)
+    assert refusal.message == "airflow does not know `bo@example.org`, who may approve"
+
+
+def test_a_step_named_like_a_person_s_task_is_refused() -> None:
+    plan = plans.wine()
+    other = replace(plan.tasks[0], name="approve-decision", step="approve-decision", env=())
+    assert messages(replace(plan, tasks=(*plan.tasks, other))) == [("approve", ("uses",))]
+
+
+def test_importing_the_target_loads_neither_jinja_nor_airflow() -> None:
+    code = "import sys, pipec.targets.airflow, pipec.targets.kubeflow; print([m for m in sys.modules if m in names])"
+    names = "names = {'jinja2', 'airflow', 'kfp', 'yaml', 'jsonschema', 'networkx', 'google.protobuf'}\n"
+    done = subprocess.run(
+        [sys.executable, "-c", names + code],
+        capture_output=True, text=True, check=True, env={"PYTHONPATH": str(Path(__file__).parents[2] / "src")},
+    )  # fmt: skip
+    assert done.stdout == "[]\n"
