@@ -82,6 +82,7 @@ class _Reads:
     optional: bool
     many: bool
     fits: bool
+    passes: bool
     help: str
 
 
@@ -111,10 +112,14 @@ def reads(
     optional: bool = False,
     many: bool = False,
     fits: bool = False,
+    passes: bool = False,
     help: str = "",  # noqa: A002
 ) -> Any:
-    """Declare an artifact input. At run time the field is its Path (`many`: a list of them; absent optional: None)."""
-    return _Reads(type, optional, many, fits, help)
+    """Declare an artifact input. At run time the field is its Path (`many`: a list of them; absent optional: None).
+
+    passes: the step also has an output of this name, the same artifact unchanged (one field cannot be declared twice).
+    """
+    return _Reads(type, optional, many, fits, passes, help)
 
 
 def writes(
@@ -211,8 +216,10 @@ def _interface(
     inputs, outputs, parameters = [], [], []
     for attribute, hint in get_type_hints(cls).items():
         match vars(cls).get(attribute):
-            case _Reads(type, optional, many, fits, text):
+            case _Reads(type, optional, many, fits, passes, text):
                 inputs.append(Input(name=attribute, type=type, optional=optional, many=many, fits=fits, help=text))
+                if passes:
+                    outputs.append(Output(name=attribute, type=type, same_as=attribute, help=text))
             case _Writes(type, split, same_as, text):
                 kind = type or _kind(hint)[0]
                 outputs.append(Output(name=attribute, type=kind, split=split, same_as=same_as, help=text))
