@@ -153,7 +153,10 @@ def fit(
     if regression:
         centred_N = target_N - network.get_buffer("target_mean")
         target_N = (centred_N / network.get_buffer("target_scale")).float()
-    losses = _train(network, z_ND, target_N, card, log)
+    try:
+        losses = _train(network, z_ND, target_N, card, log)
+    except torch.OutOfMemoryError as fault:
+        raise DataFault("the GPU's memory ran out: lower `batch_size` or `hidden`, or ask for a larger one") from fault
     return Body(network.cpu().eval(), card.task), losses
 
 
