@@ -68,6 +68,7 @@ DOORS = {
     "pandas": ("pipec.steps.data", "pipec.steps.ml", "pipec.steps.release"),
     "pyarrow": ("pipec.steps.data",),
     "numpy": ("pipec.steps.data", "pipec.steps.ml", "pipec.steps.release"),
+    "threadpoolctl": ("pipec.steps.ml",),
     "scipy": ("pipec.steps.ml",),
     "fsspec": ("pipec.steps.store", "pipec.steps.release"),
 }

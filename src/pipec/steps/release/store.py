@@ -1,0 +1,177 @@
+"""The release store: models by content, one record per generation of a name, and what its servers say.
+
+    _models/sha256-<hex>/        a model folder, whole, checked whenever it is read
+    <name>/<generation>.json     a release record; created once, never changed: creating it is the compare-and-swap
+    <name>/_servers/<id>.json    what one server serves, rewritten at every beat
+
+The highest generation is current. Nothing is ever removed but the servers' files.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pipec import digest
+from pipec.steps.ml.fault import AskFault, DataFault
+from pipec.steps.release import place
+
+FORMAT_VERSION = "1.0"
+NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
+_RECORD = re.compile(r"([1-9][0-9]{0,11})\.json")
+
+
+class Lost(Exception):
+    """Another deploy created the generation first. The message is one line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """One generation of a name. approval: the statement that covers the model, or None. reason: of a restored one."""
+
+    name: str
+    model_digest: str
+    generation: int = 0
+    environment: str = ""
+    pipeline: str = ""
+    run_id: str = ""
+    approval: Mapping[str, Any] | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """What one server says. beat: grows while it lives. failed: the generation it could not load, and why."""
+
+    url: str
+    generation: int = 0
+    model_digest: str = ""
+    healthy: bool = False
+    beat: int = 0
+    heartbeat: str = ""
+    failed_generation: int = 0
+    failed_reason: str = ""
+
+
+class Store:
+    """A release store. root: a full path or an fsspec URL. Every method raises AskFault, DataFault or Unreachable."""
+
+    def __init__(self, root: str | None) -> None:
+        self._place = place.at(root)
+        self.shown = place.shown(root or "")
+
+    def names(self) -> list[str]:
+        """Return the names that have releases."""
+        return [name for name in self._place.names("") if NAME.fullmatch(name) and self.generations(name)]
+
+    def generations(self, name: str) -> list[int]:
+        """Return the generations of a name, newest first."""
+        found = [match for entry in self._place.names(checked(name)) if (match := _RECORD.fullmatch(entry))]
+        return sorted((int(match[1]) for match in found), reverse=True)
+
+    def current(self, name: str) -> Release | None:
+        """Return the newest release of a name, or None."""
+        newest = next(iter(self.generations(name)), None)
+        return None if newest is None else self.release_at(name, newest)
+
+    def release_at(self, name: str, generation: int) -> Release:
+        content = self._place.read(f"{checked(name)}/{generation}.json")
+        body = _object(content, f"release {generation} of `{name}`")
+        version = str(body.pop("format_version", ""))
+        if version.split(".")[0] != FORMAT_VERSION.split(".")[0]:
+            raise DataFault(
+                f"release {generation} of `{name}` has format {version}: this version reads {FORMAT_VERSION}"
+            )
+        known = {field: body[field] for field in Release.__dataclass_fields__ if field in body}
+        try:
+            release = Release(**known)
+        except TypeError as fault:
+            raise DataFault(f"release {generation} of `{name}` is not a record that pipec wrote") from fault
+        if (release.name, release.generation) != (name, generation):
+            raise DataFault(
+                f"release {generation} of `{name}` speaks of another release: the store was changed by hand"
+            )
+        return release
+
+    def release(self, wanted: Release, *, after: int) -> Release:
+        """Make `wanted` the generation that follows `after`, if nobody was faster. Raises Lost.
+
+        Its model must be kept before. Exactly one of any number of racing calls returns.
+        """
+        made = replace(wanted, generation=after + 1)
+        body = json.dumps({"format_version": FORMAT_VERSION, **asdict(made)}, indent=2, sort_keys=True) + "\n"
+        if self.generations(made.name)[:1] > [after] or not self._place.create(_record(made), body.encode()):
+            raise Lost(
+                f"another deploy of `{made.name}` made generation {made.generation} first: look at it, then try again"
+            )
+        return made
+
+    def keep(self, folder: Path, model_digest: str) -> None:
+        """Copy a model in under its digest, whole or not at all."""
+        if digest.of_path(folder) != model_digest:
+            raise DataFault("the model changed while it was deployed: run the deploy again")
+        self._place.keep(folder, _folder(model_digest))
+
+    def fetch(self, model_digest: str, into: Path) -> Path:
+        """Return a private copy of a model below `into`, whose digest was checked."""
+        source, target = _folder(model_digest), into / "model"
+        target.mkdir()
+        for name in self._place.names(source):
+            content = self._place.read(f"{source}/{name}")
+            if content is not None:
+                (target / name).write_bytes(content)
+        if digest.of_path(target) != model_digest:
+            raise DataFault(f"the store's copy of {model_digest[:19]}... is damaged: deploy the model again")
+        return target
+
+    def statuses(self, name: str) -> dict[str, Status]:
+        """Return what the servers of a name say, by server; a file that is no status is left out."""
+        found = {}
+        for entry in self._place.names(f"{checked(name)}/_servers"):
+            content = self._place.read(f"{name}/_servers/{entry}")
+            try:
+                body = json.loads(content or b"")
+                found[entry] = Status(**{field: body[field] for field in Status.__dataclass_fields__})
+            except (ValueError, KeyError, TypeError):
+                continue
+        return found
+
+    def say(self, name: str, server: str, status: Status) -> None:
+        """Write what a server says of a name."""
+        body = {"format_version": FORMAT_VERSION, **asdict(status)}
+        self._place.replace(f"{checked(name)}/_servers/{server}.json", json.dumps(body, sort_keys=True).encode())
+
+    def forget(self, name: str, server: str) -> None:
+        """Remove what a server said."""
+        self._place.remove(f"{checked(name)}/_servers/{server}.json")
+
+
+def checked(name: str) -> str:
+    """Return a name that may be released under. Raises AskFault at any other."""
+    if not NAME.fullmatch(name):
+        raise AskFault(f"`{name}` cannot name a deployment: it takes a small letter, then up to 62 of a-z, 0-9 and -")
+    return name
+
+
+def _record(release: Release) -> str:
+    return f"{checked(release.name)}/{release.generation}.json"
+
+
+def _folder(model_digest: str) -> str:
+    if not re.fullmatch(r"sha256:[0-9a-f]{64}", model_digest):
+        raise DataFault("a release names its model by something that is no digest: the store was changed by hand")
+    return f"_models/{model_digest.replace(':', '-')}"
+
+
+def _object(content: bytes | None, what: str) -> dict[str, Any]:
+    try:
+        body = json.loads(content or b"")
+    except ValueError as fault:
+        raise DataFault(f"{what} is not JSON: the store was changed by hand") from fault
+    if not isinstance(body, dict):
+        raise DataFault(f"{what} is not a JSON object: the store was changed by hand")
+    return body
