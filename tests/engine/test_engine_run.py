@@ -1,16 +1,14 @@
 from __future__ import annotations
 
 import json
-import os
-import time
 from pathlib import Path
 
 import pytest
-from engine_bench import Bench, Diary, StubLauncher, parameter, plan, states, task
+from engine_bench import Bench, Diary, parameter, plan, states, task
 
 from pipec.compiler.plan import Compare, Need, Status
-from pipec.engine.outcome import EngineError, State
-from pipec.steps.interface import Artifact, Interface, Kind, Parameter, Resources, Retry
+from pipec.engine.outcome import EngineError
+from pipec.steps.interface import Kind, Resources, Retry
 from pipec.values import Literal, OutputRef, ParameterRef, RunRef, SecretRef, Text
 
 
