@@ -21,7 +21,8 @@ def python(folder: Path, program: str, **more: object) -> Execution:
 
 
 def test_the_last_line_that_says_anything_is_the_cause(tmp_path: Path) -> None:
-    program = "import sys; print('out'); sys.stderr.write('first\\n\\x1b[31mcause\\x07: do this\\x1b[0m\\n\\n  \\n'); sys.exit(3)"
+    said = "first\n\x1b[31mcause\x07: do this\x1b[0m\n\n  \n"
+    program = f"import sys; print('out'); sys.stderr.write({said!r}); sys.exit(3)"
     end = execute(python(tmp_path, program), Stop())
     assert (end.code, end.cut, end.last_line) == (3, "", "cause : do this")
 

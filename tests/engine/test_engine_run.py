@@ -1,14 +1,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from engine_bench import Bench, Diary, parameter, plan, states, task
+from engine_bench import Bench, Diary, bench, parameter, plan, states, task
 
 from pipec.compiler.plan import Compare, Need, Status
 from pipec.engine.outcome import EngineError
-from pipec.steps.interface import Kind, Resources, Retry
+from pipec.steps.interface import Container, Kind, Resources, Retry
 from pipec.values import Literal, OutputRef, ParameterRef, RunRef, SecretRef, Text
 
 
@@ -29,7 +30,7 @@ def test_data_flows_from_step_to_step_by_digest(shop: Bench) -> None:
 def test_the_same_content_of_two_runs_is_one_object(shop: Bench) -> None:
     for name in ("a", "b"):
         shop.run(plan(task(name, writes=["data"], folders=["more"], say={"text": "same"}, cache=False)))
-    objects = [p for p in (shop.home / "artifacts" / "sha256").glob("??/*")]
+    objects = list((shop.home / "artifacts" / "sha256").glob("??/*"))
     assert len(objects) == 2
     assert {oct(p.stat().st_mode & 0o777) for p in objects} == {"0o444", "0o555"}
 
@@ -86,18 +87,12 @@ def test_only_what_may_heal_is_tried_again(shop: Bench, say: dict[str, int], n_s
 
 
 def test_any_failure_of_a_foreign_image_is_tried_again(shop: Bench) -> None:
-    from dataclasses import replace
-
-    from pipec.steps.interface import Container
-
     flaky = task("flaky", attempts=2, say={"fails": 1, "code": 1})
     foreign = replace(flaky.interface, container=Container(image="i", command=("c",)))
     assert shop.run(plan(replace(flaky, interface=foreign))).task("flaky").attempts == 2
 
 
 def test_the_wait_doubles_between_attempts(shop: Bench) -> None:
-    from dataclasses import replace
-
     waits = []
 
     class Waits(Diary):
@@ -185,36 +180,28 @@ def test_rollback_runs_when_a_deployment_failed(shop: Bench) -> None:
 
 
 def test_an_absent_optional_input_is_left_out(shop: Bench) -> None:
-    shop.run(
+    data = {"a": OutputRef("extra", "data"), "b": OutputRef("main", "data")}
+    outcome = shop.run(
         plan(
             task("extra", writes=["data"], when=Compare("==", Literal(1), Literal(2))),
             task("main", writes=["data"], say={"text": "x"}),
-            task(
-                "both",
-                reads={"a": OutputRef("extra", "data"), "b": OutputRef("main", "data")},
-                optional=["a"],
-                writes=["all"],
-            ),
-        )  # fmt: skip
+            task("both", reads=data, optional=["a"], writes=["all"]),
+        )
     )
     assert shop.ledger == ["main", "both"]
+    assert outcome.task("both").inputs == {"a": (), "b": (outcome.task("main").artifacts["data"].digest,)}
 
 
 def test_finals_run_whatever_happened_and_know_the_outcome(shop: Bench) -> None:
     said = Text((Literal("it "), RunRef("outcome")))
+    data = {"a": OutputRef("bad", "data"), "b": OutputRef("good", "data")}
     outcome = shop.run(
         plan(
             task("bad", say={"fails": 1}),
             task("good", writes=["data"]),
             task("notify", is_final=True, writes=["mail"], say={"text": said}),
-            task(
-                "tidy",
-                is_final=True,
-                reads={"a": OutputRef("bad", "data"), "b": OutputRef("good", "data")},
-                optional=["a", "b"],
-                writes=["list"],
-            ),
-        )  # fmt: skip
+            task("tidy", is_final=True, reads=data, optional=["a", "b"], writes=["list"]),
+        )
     )
     assert states(outcome) == {"bad": "failed", "good": "succeeded", "notify": "succeeded", "tidy": "succeeded"}
     assert shop.text(outcome, "notify", "mail") == "mail:it failed"
@@ -282,8 +269,6 @@ def test_steps_run_together_up_to_the_number_of_jobs(shop: Bench) -> None:
 
 
 def test_a_step_larger_than_the_machine_runs_alone(shop: Bench) -> None:
-    from dataclasses import replace
-
     big = [replace(task(f"t{n}"), resources=Resources(cpu=512)) for n in range(3)]
     assert shop.run(plan(*big)).status == "succeeded"
 
@@ -295,8 +280,6 @@ def test_local_data_is_pinned_by_digest(shop: Bench) -> None:
 
 
 def test_two_runs_of_one_plan_leave_equal_traces(tmp_path: Path) -> None:
-    from engine_bench import bench
-
     both = plan(
         task("ingest", writes=["data"], say={"text": "rows"}),
         task("bad", say={"fails": 9}),

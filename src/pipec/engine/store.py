@@ -5,10 +5,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
+import os
 import re
 import secrets
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from pipec import digest
@@ -70,11 +74,29 @@ class Store:
             return address
         place = self.locate(address)
         files.make_folder(place.parent)
-        self._set_aside(place)
-        self._move(path, place, address)
-        place.chmod(files.FOLDER_MODE if place.is_dir() else files.FILE_MODE)
-        files.sync(place.parent)
+        temporary = place.with_name(f".{place.name}.{secrets.token_hex(4)}.part")
+        try:
+            self._bring(path, temporary, address)
+            with self._alone():
+                if not self.holds(address):  # or another run was quicker with the same content
+                    self._set_aside(place)
+                    temporary.rename(place)
+                    place.chmod(files.FOLDER_MODE if place.is_dir() else files.FILE_MODE)
+                    files.sync(place.parent)
+        finally:
+            files.remove(temporary)
         return address
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep other writers, of any process, from putting an object or taking one away meanwhile."""
+        handle = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            with contextlib.suppress(OSError):  # a file system without locks: renaming is whole there too
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
 
     def _set_aside(self, place: Path) -> None:
         """Take a damaged object out of the way in one step, so that no reader sees two mixed."""
@@ -83,30 +105,17 @@ class Store:
             place.rename(aside)
             files.remove(aside)
 
-    def _move(self, path: Path, place: Path, address: str) -> None:
+    def _bring(self, path: Path, temporary: Path, address: str) -> None:
+        """Move a sealed artifact to the store's device."""
         try:
-            path.rename(place)
+            path.rename(temporary)
         except OSError as fault:
-            if fault.errno in (errno.ENOTEMPTY, errno.EEXIST) and self.holds(address):
-                files.remove(path)  # another run was quicker with the same content
-            elif fault.errno == errno.EXDEV:
-                self._copy(path, place, address)
-            else:
+            if fault.errno != errno.EXDEV:
                 raise
-
-    def _copy(self, path: Path, place: Path, address: str) -> None:
-        """Bring an artifact over from another device, where renaming cannot."""
-        temporary = place.with_name(f".{place.name}.{secrets.token_hex(4)}.part")
-        try:
-            if path.is_dir():
-                shutil.copytree(path, temporary)
-                temporary.chmod(0o700)
-            else:
-                shutil.copyfile(path, temporary)
+            copy = shutil.copytree if path.is_dir() else shutil.copyfile
+            copy(path, temporary)
+            temporary.chmod(0o700)
             files.seal(temporary)
             if digest.of_path(temporary) != address:
-                raise StoreError(f"`{path.name}` changed while it was copied into the store")
-            self._move(temporary, place, address)
-        finally:
-            files.remove(temporary)
-        files.remove(path)
+                raise StoreError(f"`{path.name}` changed while it was copied into the store") from fault
+            files.remove(path)
