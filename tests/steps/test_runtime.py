@@ -113,6 +113,17 @@ def test_a_users_file_is_copied_and_an_artifact_is_linked(is_artifact: bool, tmp
     assert (tmp_path / "t" / "same").samefile(tmp_path / "data") is is_artifact
 
 
+@pytest.mark.parametrize("is_artifact", [False, True], ids=["users-folder", "artifact"])
+def test_a_folder_is_passed_on_whole(is_artifact: bool, tmp_path: Path) -> None:
+    (tmp_path / "data" / "deep").mkdir(parents=True)
+    (tmp_path / "data" / "deep" / "rows").write_text("rows")
+    known = digest.of_path(tmp_path / "data")
+    place = Location(str(tmp_path / "data"), known if is_artifact else None)
+    assert probes.probe(tmp_path, inputs={"data": (place,)}) == 0
+    assert probes.result(tmp_path)["artifacts"]["same"]["digest"] == known
+    assert (tmp_path / "t/same/deep/rows").samefile(tmp_path / "data/deep/rows") is is_artifact
+
+
 def test_an_input_that_is_not_what_was_made_is_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "data").write_text("rows")
     wanted = digest.of_text("other rows")

@@ -70,10 +70,14 @@ def pass_on(source: Path, target: Path, *, is_kept: bool) -> None:
     A user's own file is copied always: an edit of it must not reach into the artifacts of a run.
     """
     copy = _link if is_kept else shutil.copyfile
-    if source.is_dir():
-        shutil.copytree(source, target, copy_function=copy)
-    else:
+    if not source.is_dir():
         copy(source, target)
+        return
+    # Not copytree: it copies the folders' modes too, and a read-only folder can neither be moved nor be cleaned away.
+    target.mkdir()
+    for below in sorted(source.rglob("*")):
+        place = target / below.relative_to(source)
+        place.mkdir() if below.is_dir() else copy(below, place)
 
 
 def _link(source: Path | str, target: Path | str) -> None:

@@ -68,10 +68,18 @@ def fetch(location: str, into: Path) -> Path:
     target = into / (PurePosixPath(urlsplit(location).path).name or "data")
     with _told(location, "read"):
         system, path = _system(location)
-        if system.isdir(path):
-            system.get(path.rstrip("/") + "/", str(target), recursive=True)
-        else:
+        if not system.isdir(path):
             system.get_file(path, str(target))
+            return target
+        # File by file: drivers disagree about what a recursive copy of a folder is called at the other end.
+        target.mkdir()
+        top = path.strip("/")
+        for found in system.find(path):
+            place = target / str(found).strip("/").removeprefix(top).lstrip("/")
+            if not place.resolve().is_relative_to(target.resolve()):
+                raise CallerError(f"`{shown(location)}` holds a file that would leave its folder: rename it")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            system.get_file(found, str(place))
     return target
 
 
