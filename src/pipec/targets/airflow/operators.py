@@ -50,7 +50,7 @@ def default_args(plan: Plan, options: Options) -> dict[str, Source]:
     shared |= {key: str(settings[key]) for key in ("pool",) if settings.get(key)}
     shared |= {"retries": 0, "skip_on_exit_code": FINAL, "labels": dict(labels(plan))}
     if image := shared_image(plan):
-        shared["image"] = image
+        shared["image"] = templated(image)
     if is_docker(options):
         shared |= {"entrypoint": ["pipec-step"], "mount_tmp_dir": False, "auto_remove": "force"}
         root = options.artifacts or ""
@@ -78,7 +78,7 @@ def shared_image(plan: Plan) -> str | None:
 
 
 def _image(task: Task, shared: str | None) -> Keywords:
-    return () if shared else (("image", task.image or ""),)
+    return () if shared else (("image", templated(task.image or "")),)
 
 
 def step(plan: Plan, task: Task, options: Options, shared: str | None) -> Call:

@@ -1,0 +1,93 @@
+"""Run by the Airflow environment's own Python: load DAG files, write and render them, and say as JSON what came out.
+
+Usage: airflow_check.py DAGS. Prints one JSON object on the last line of standard output.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+from airflow.dag_processing.dagbag import DagBag
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
+from airflow.serialization.serialized_objects import DagSerialization
+
+ANSWER = {
+    "chosen_options": ["Approve"],
+    "params_input": {},
+    "responded_at": datetime(2026, 11, 23, 10, tzinfo=UTC),
+    "responded_by_user": {"id": "12", "name": "ana"},
+}
+SHOWN = ("arguments", "command", "env_vars", "environment", "image", "namespace", "subject", "body", "mounts", "name")
+
+
+def main(folder: str) -> dict[str, Any]:
+    bag, again = DagBag(dag_folder=folder), DagBag(dag_folder=folder)
+    return {
+        "errors": bag.import_errors,
+        "warnings": bag.captured_warnings,
+        "stable": {name: written(dag) == written(again.dags[name]) for name, dag in bag.dags.items()},
+        "dags": {name: described(dag) for name, dag in bag.dags.items()},
+    }
+
+
+def written(dag: Any) -> str:
+    return json.dumps(DagSerialization.to_dict(dag), sort_keys=True)
+
+
+def described(dag: Any) -> dict[str, Any]:
+    return {
+        "catchup": dag.catchup,
+        "description": dag.description,
+        "params": dag.params.dump(),
+        "edges": sorted([up, task.task_id] for task in dag.tasks for up in task.upstream_task_ids),
+        "tasks": {task.task_id: rendered(dag, task) for task in dag.tasks},
+    }
+
+
+def rendered(dag: Any, task: Any) -> dict[str, Any]:
+    """Return the templated fields as a run would have them, and what the operator makes of its failures."""
+    found: dict[str, Any] = {"retries": task.retries, "owner": task.owner, "pool": task.pool, "type": task.task_type}
+    if task.task_type == "Step":
+        found["final"] = final(task)
+    task.resolve_template_files()
+    pull = SimpleNamespace(xcom_pull=lambda task_ids: ANSWER)
+    moment = datetime(2026, 11, 23, 3, tzinfo=UTC)
+    task.render_template_fields(
+        {"params": dag.params.dump(), "run_id": "manual__1", "ti": pull, "dag_run": SimpleNamespace(run_after=moment)}
+    )
+    found |= {field: getattr(task, field) for field in SHOWN if hasattr(task, field)}
+    if hasattr(task, "build_pod_request_obj"):
+        found["pod"] = pod(task)
+    return found
+
+
+def final(task: Any) -> bool:
+    """Say whether an exit code that means no fails the task for good; the operator tells it as a skip."""
+
+    def skip(self: Any, context: Any) -> None:
+        raise AirflowSkipException
+
+    parent = type(task).__mro__[1]
+    before = parent.execute
+    parent.execute = skip
+    try:
+        type(task).execute.__wrapped__(task, {})
+    except AirflowFailException:
+        return [code in task.skip_on_exit_code for code in (1, 2, 3, 75, 137)] == [True, True, True, False, False]
+    finally:
+        parent.execute = before
+    return False
+
+
+def pod(task: Any) -> Any:
+    from kubernetes.client import ApiClient
+
+    return ApiClient().sanitize_for_serialization(task.build_pod_request_obj(dry_run=True))
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(sys.argv[1]), default=str))

@@ -1,0 +1,131 @@
+"""The emitted files in a real Airflow, which lives in a virtual environment of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import plans
+import pytest
+from conftest import ROOT, missing
+from test_airflow import HOSTILE, USERS, docker, hostile
+
+from pipec.compiler.plan import order
+from pipec.steps.command import order_text
+from pipec.targets.airflow import TARGET
+from pipec.targets.cluster import guard_dollars
+
+pytestmark = pytest.mark.airflow
+SETTINGS = {"namespace": "ml", "service_account": "pipec", **USERS}
+
+
+def airflow_python() -> Path:
+    given = os.environ.get("PIPEC_AIRFLOW_PYTHON")
+    python = Path(given) if given else ROOT / ".venv-airflow/bin/python"
+    if not python.exists():
+        missing(f"Airflow: {python} does not exist (make it, or name another in PIPEC_AIRFLOW_PYTHON)")
+    return python
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Return what Airflow says of a folder with every form of DAG file, the hostile ones too."""
+    folder = tmp_path_factory.mktemp("dags")
+    forms = {"pods": plans.options(settings=SETTINGS), "docker": docker()}
+    for form, options in forms.items():
+        cases = {"wine": plans.wine()} | {f"bad-{n}": hostile(text) for n, text in enumerate(HOSTILE)}
+        for name, plan in cases.items():
+            (file,) = TARGET.emit(replace(plan, pipeline=f"{name}-{form}"), options)
+            (folder / file.path).write_text(file.text, encoding="utf-8")
+    home = tmp_path_factory.mktemp("airflow")
+    environment = {
+        "PATH": os.environ["PATH"],
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR",
+    }
+    script = str(Path(__file__).with_name("airflow_check.py"))
+    done = subprocess.run(
+        [str(airflow_python()), script, str(folder)], capture_output=True, text=True, check=False, env=environment
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def test_every_file_loads_without_errors_or_warnings(seen: dict[str, Any]) -> None:
+    assert (seen["errors"], seen["warnings"]) == ({}, {})
+    assert len(seen["dags"]) == 2 * (1 + len(HOSTILE))
+
+
+def test_every_dag_is_written_to_the_same_bytes_twice(seen: dict[str, Any]) -> None:
+    assert all(seen["stable"].values())
+
+
+@pytest.mark.parametrize("number", range(len(HOSTILE)))
+@pytest.mark.parametrize("form", ["pods", "docker"])
+def test_a_user_s_text_arrives_byte_for_byte(seen: dict[str, Any], form: str, number: int) -> None:
+    text = HOSTILE[number]
+    plan = replace(hostile(text), pipeline=f"bad-{number}-{form}")
+    dag = seen["dags"][plan.pipeline]
+    assert (dag["description"] or "") == text
+    assert dag["params"]["odd"] == text
+    for name, task in dag["tasks"].items():
+        if task["type"] == "Step":
+            given = task["arguments" if form == "pods" else "command"]
+            assert given[2] == order_text(order(plan, plan.task(name)))
+    split = dag["tasks"]["split"]
+    if form == "docker":
+        assert split["environment"] == {"NOTE": text}
+    else:  # `test_kubernetes_expands_variables_back` says what Kubernetes makes of it
+        assert split["pod"]["spec"]["containers"][0]["env"] == [{"name": "NOTE", "value": guard_dollars(text)}]
+
+
+def test_arguments_are_rendered_as_the_runtime_reads_them(seen: dict[str, Any]) -> None:
+    tasks = seen["dags"]["wine-pods"]["tasks"]
+    train = tasks["train"]["arguments"]
+    assert train[:2] == ["train", "--order"]
+    assert train[3:7] == ["--root", plans.ROOT, "--run", "manual__1"]
+    assert json.loads(train[8])["layers"] == [64, 32]
+    assert tasks["deploy"]["arguments"][-2:] == ["--scheduled-at", "2026-11-23T03:00:00Z"]
+    assert json.loads(tasks["approve"]["arguments"][-1]) == {
+        "format_version": "1.0", "decision": "approve", "by": "ana@example.org", "at": "2026-11-23T10:00:00+00:00",
+    }  # fmt: skip
+
+
+def test_the_edges_are_the_plan_s_and_the_person_s(seen: dict[str, Any]) -> None:
+    plan = plans.wine()
+    wanted = [[need.task, task.name] for task in plan.tasks for need in task.needs]
+    wanted.remove(["evaluate", "approve"])
+    wanted += [["evaluate", "approve-decision"], ["approve-decision", "approve"]]
+    assert seen["dags"]["wine-pods"]["edges"] == sorted(wanted)
+
+
+@pytest.mark.parametrize("form", ["pods", "docker"])
+def test_a_no_fails_for_good_and_the_rest_is_tried_again(seen: dict[str, Any], form: str) -> None:
+    tasks = seen["dags"][f"wine-{form}"]["tasks"]
+    assert all(task["final"] for task in tasks.values() if task["type"] == "Step")
+    assert {name: task["retries"] for name, task in tasks.items()} == {
+        "ingest": 2, "validate": 2, "split": 0, "train": 1, "evaluate": 0, "approve-decision": 1, "approve": 0,
+        "deploy": 0, "monitor": 0,
+    }  # fmt: skip
+
+
+def test_a_pod_is_restricted_and_named_as_kubernetes_wants(seen: dict[str, Any]) -> None:
+    pod = seen["dags"]["wine-pods"]["tasks"]["train"]["pod"]
+    container = pod["spec"]["containers"][0]
+    assert pod["metadata"]["name"].startswith("wine-pods-train-")
+    assert pod["metadata"]["namespace"] == "ml"
+    assert pod["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "pipec"
+    assert pod["spec"]["serviceAccountName"] == "pipec"
+    assert pod["spec"]["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+    assert container["securityContext"] == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    assert container["command"] == ["pipec-step"]
+    assert container["resources"]["limits"] == {"cpu": "4", "memory": "16Gi", "nvidia.com/gpu": "2"}
+    secret = {"name": "WH", "valueFrom": {"secretKeyRef": {"key": "dsn", "name": "wh"}}}
+    assert secret in container["env"]
+    assert seen["dags"]["wine-pods"]["tasks"]["ingest"]["pod"]["spec"]["activeDeadlineSeconds"] == 3600

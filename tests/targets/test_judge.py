@@ -1,0 +1,192 @@
+"""What both targets refuse alike: each at its place, and nothing beside it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Any
+
+import plans
+import pytest
+
+from pipec.compiler.plan import Need, Plan, Task
+from pipec.steps.interface import Accelerator, Container, Kind, Resources
+from pipec.targets import airflow, kubeflow
+from pipec.targets.base import Feature, Support, Target, refusals, uses
+from pipec.targets.cluster import cpu_quantity, guard_dollars, memory_quantity, reads_world
+from pipec.values import ListOf, Literal, OutputRef, ParameterRef, RunRef, Text
+
+TARGETS = {"kubeflow": kubeflow.TARGET, "airflow": airflow.TARGET}
+
+
+def changed(name: str, **fields: Any) -> Plan:
+    plan = plans.short()
+    return replace(plan, tasks=tuple(replace(t, **fields) if t.name == name else t for t in plan.tasks))
+
+
+def given(name: str, parameter: str, value: Any) -> Plan:
+    task = plans.short().task(name)
+    return changed(name, parameters=tuple((at, value if at == parameter else v) for at, v in task.parameters))
+
+
+def found(target: Target, plan: Plan) -> list[tuple[str, str]]:
+    listed = [(r.use.step or "", ".".join(r.use.field)) for r in refusals(target, plan, plans.options())]
+    return list(dict.fromkeys(listed))
+
+
+def with_source(default: str) -> Plan:
+    return replace(plans.short(), parameters=(plans.parameter("source", Kind.STRING, default=default),))
+
+
+CASES = {
+    "a missing image": (changed("train", image=None), [("train", "image")]),
+    "an image that is a template": (changed("train", image="{{ x }}"), [("train", "image")]),
+    "a file of this machine": (given("ingest", "source", Literal("data/rows.csv")), [("ingest", "with.source")]),
+    "a file of this machine by default": (with_source("data/rows.csv"), [("", "parameters.source.default")]),
+    "a file of this machine in a text": (
+        given("ingest", "source", Text((Literal("data/"), RunRef("date")))),
+        [("ingest", "with.source")],
+    ),
+    "a variable known at run time": (changed("train", env=(("A", RunRef("id")),)), [("train", "env.A")]),
+    "a variable that is a list": (changed("train", env=(("A", Literal([1])),)), [("train", "env.A")]),
+    "a variable of ours": (changed("train", env=(("PIPEC_X", Literal("1")),)), [("train", "env.PIPEC_X")]),
+    "a variable with an odd name": (changed("train", env=(("{{ x }}", Literal("1")),)), [("train", "env.{{ x }}")]),
+    "the run's outcome": (given("train", "note", RunRef("outcome")), [("train", "with.note")]),
+    "another accelerator": (
+        changed("train", resources=Resources(accelerator=Accelerator(kind="tpu"))),
+        [("train", "resources.accelerator")],
+    ),
+    "an accelerator's model": (
+        changed("train", resources=Resources(accelerator=Accelerator(model="a100"))),
+        [("train", "resources.accelerator.model")],
+    ),
+    "an accelerator's memory": (
+        changed("train", resources=Resources(accelerator=Accelerator(memory_mib=1))),
+        [("train", "resources.accelerator.memory")],
+    ),
+    "several machines": (changed("train", resources=Resources(machines=2)), [("train", "resources.machines")]),
+    "a pool": (changed("train", resources=Resources(pool="a100")), [("train", "resources.pool")]),
+    "finally": (changed("train", is_final=True), [("train", "uses")]),
+    "going on after a failure": (changed("train", continue_on_error=True), [("train", "continue_on_error")]),
+    "a pipeline's name": (replace(plans.short(), pipeline="Wine_1"), [("", "metadata.name")]),
+    "a label": (replace(plans.short(), labels=(("team", "m l"),)), [("", "metadata.labels.team")]),
+    "a scheduled run without a value": (
+        replace(
+            plans.wine(), parameters=(*plans.wine().parameters, plans.parameter("x", Kind.STRING, is_required=True))
+        ),
+        [("", "parameters.x")],
+    ),
+    "a step of one's own": (
+        changed(
+            "train",
+            interface=replace(plans.short().task("train").interface, container=Container(image="x", command=("y",))),
+        ),
+        [("train", "uses")],
+    ),
+    "many artifacts": (
+        changed("train", inputs=(("data", (OutputRef("ingest", "data"), OutputRef("ingest", "data"))),)),
+        [("train", "with.data")],
+    ),
+}
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("case", CASES)
+def test_what_no_container_can_do_is_refused_at_its_place(target: str, case: str) -> None:
+    plan, places = CASES[case]
+    assert found(TARGETS[target], plan) == places
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("case", CASES)
+def test_a_refusal_is_said_as_the_house_says_things(target: str, case: str) -> None:
+    plan, _ = CASES[case]
+    for refusal in refusals(TARGETS[target], plan, plans.options()):
+        assert refusal.message[0].islower() or refusal.message[0] == "`"
+        assert not re.search(r"invalid|failed to|please|\.$|!", refusal.message)
+
+
+@pytest.mark.parametrize("location", ["s3://b/k", "/mnt/data", "", "https://h/x.csv"])
+@pytest.mark.parametrize("target", TARGETS)
+def test_locations_that_a_container_may_reach_pass(target: str, location: str) -> None:
+    assert found(TARGETS[target], given("ingest", "source", Literal(location))) == []
+    assert found(TARGETS[target], with_source(location)) == []
+
+
+def soft(*needs: Need) -> Task:
+    """An approval whose evidence is optional, and comes from the last of the tasks that it needs."""
+    task = plans.task(
+        "approve",
+        plans.Approve,
+        inputs={"model": OutputRef("train", "model"), "evidence": OutputRef("judge", "report")},
+        parameters={"approvers": Literal([])},
+    )
+    return replace(task, needs=needs)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize(
+    ("before_judge", "places"),
+    [
+        pytest.param((Need("train"),), [], id="all before the producer is before the consumer"),
+        pytest.param((Need("extra"), Need("train")), [("approve", "with.evidence")], id="the producer waits for more"),
+    ],
+)
+def test_a_soft_edge_passes_only_where_it_means_the_same_as_a_hard_one(
+    target: str, before_judge: tuple[Need, ...], places: list[tuple[str, str]]
+) -> None:
+    plan = plans.short()
+    extra = replace(plan.task("ingest"), name="extra", step="extra")
+    model, data = OutputRef("train", "model"), OutputRef("ingest", "data")
+    judge = replace(plans.task("judge", plans.Evaluate, inputs={"model": model, "data": data}), needs=before_judge)
+    approve = soft(Need("judge", soft=True), Need("train"))
+    assert found(TARGETS[target], replace(plan, tasks=(*plan.tasks, extra, judge, approve))) == places
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_every_feature_has_its_line_in_the_table(target: str) -> None:
+    assert set(TARGETS[target].features) == set(Feature)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_every_feature_of_a_whole_life_is_emitted_or_emulated(target: str) -> None:
+    used = {use.feature for use in uses(plans.wine())}
+    assert used >= {Feature.APPROVAL, Feature.SECRETS, Feature.RUN, Feature.ACCELERATOR, Feature.LOCATION_INPUT}
+    assert {TARGETS[target].features[feature] for feature in used} <= {Support.EMITTED, Support.EMULATED}
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_settings_are_a_closed_set(target: str) -> None:
+    assert TARGETS[target].settings["additionalProperties"] is False
+
+
+@pytest.mark.parametrize("text", ["$(HOME)", "$$", "$$(HOME)", "a$", "$5", "$$$(A)$", ""])
+def test_kubernetes_expands_variables_back(text: str) -> None:
+    def expand(value: str) -> str:
+        """What Kubernetes makes of a value (its expansion package): `$$` is `$`, `$(NAME)` a variable's value."""
+        return re.sub(r"\$\$|\$\(\w+\)", lambda m: "$" if m[0] == "$$" else "VALUE", value)
+
+    assert expand(guard_dollars(text)) == text
+
+
+@pytest.mark.parametrize(("cpu", "text"), [(1, "1"), (4.0, "4"), (0.5, "500m"), (1.25, "1250m"), (0.001, "1m")])
+def test_cores_are_written_as_kubernetes_writes_them(cpu: float, text: str) -> None:
+    assert cpu_quantity(cpu) == text
+
+
+@pytest.mark.parametrize(("memory_mib", "text"), [(2048, "2Gi"), (1536, "1536Mi"), (1, "1Mi")])
+def test_memory_is_written_as_kubernetes_writes_it(memory_mib: int, text: str) -> None:
+    assert memory_quantity(memory_mib) == text
+
+
+def test_a_result_that_hangs_on_the_world_is_known() -> None:
+    assert {task.name for task in plans.wine().tasks if reads_world(task)} == {
+        "ingest", "train", "approve", "deploy", "monitor",
+    }  # fmt: skip
+
+
+def test_a_list_of_references_reaches_the_order() -> None:
+    value = ListOf((ParameterRef("source"), Literal(1)))
+    for target in TARGETS.values():
+        (file,) = target.emit(given("train", "layers", value), plans.options())
+        assert "$list" in file.text
