@@ -144,6 +144,8 @@ def _unit(
         return None, found
     pipeline, more = load.pipeline(document, source, request.environment, _sets(request, document))
     found += more
+    if has_error(found):
+        return None, found
     built = graph.build(pipeline, catalog.find)
     subject = rule.Subject(pipeline, built, project, environment, catalog.names())
     found += [*arguments.judge(pipeline, built), *rule.findings(subject)]

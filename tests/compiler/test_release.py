@@ -49,7 +49,7 @@ SAFE: dict[str, dict[str, str | None]] = {
     "steps in any order of the file": {"deploy": STEPS["deploy"]} | {n: STEPS[n] for n in reversed(STEPS)},
     "approved directly, evaluated beside": change("approve", "steps.evaluate.model", "steps.train.model")
     | {"deploy": STEPS["deploy"].replace("uses: deploy,", "uses: deploy, needs: [evaluate],")},
-    "the model is read past the approval that is waited for": change("deploy", "steps.approve.model", "steps.train.model")
+    "the model is read past an approval that is awaited": change("deploy", "steps.approve.model", "steps.train.model")
     | {"deploy": STEPS["deploy"].replace("uses: deploy,", "uses: deploy, needs: [approve],")},
     "two approvals in a row": {
         "again": STEPS["approve"].replace("steps.evaluate.model", "steps.approve.model"),
