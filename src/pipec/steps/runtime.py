@@ -94,7 +94,7 @@ def ending(fault: BaseException) -> tuple[int, str]:
     if isinstance(fault, MemoryError):
         return 1, "the step ran out of memory: give it more under `resources`"
     if isinstance(fault, OSError) and fault.strerror:
-        place = f" `{fault.filename}`" if fault.filename else ""
+        place = f" `{Path(str(fault.filename)).name}`" if fault.filename else ""  # no path may enter a result
         return 1, _one_line(f"the machine refused{place}: {fault.strerror.lower()}: make room or mend its rights")
     what = f"{type(fault).__name__}: {fault}" if str(fault) else type(fault).__name__
     return 1, _one_line(f"the step stopped unexpectedly ({what}): set PIPEC_DEBUG=1 to see where")
