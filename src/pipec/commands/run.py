@@ -129,5 +129,7 @@ def serve(options: argparse.Namespace) -> int:
     from pipec.steps.release.server import serve as follow
 
     store = options.store or str(project_root(Path().absolute()) / ".pipec" / "releases")
+    if "://" not in store:
+        store = str(Path(store).absolute())
     follow(store, options.name, options.host, options.port, lambda line: print(line, file=sys.stderr, flush=True))
     return 0
