@@ -25,6 +25,26 @@ from pipec.values import Attachment, Literal, OutputRef, ParameterRef, RunRef, S
 
 IMAGE = "registry.example/pipec-steps@sha256:" + "0" * 64
 ROOT = "s3://ml-prod/pipec"
+# Texts that some reader on the way might take for more than text.
+HOSTILE = [
+    "{{ macros.uuid.os.popen('echo PWN').read() }}",
+    "{% raw %}{{ x }}{% endraw %}",
+    "a{# x #}b",
+    "{{$}}",
+    "$(HOME) for $$5, $1",
+    "x\n",
+    "a\r\nb\rc",
+    "run.sh",
+    "prod.env",
+    "it's \"both\" \\ and \\\" '''",
+    '"""',
+    "#!coding: unicode_escape\\nimport os",
+    "\\u007b\\u007b x",
+    "é\u2028\x00\x7f\U0001f600",
+    "]); import os; os.system('x')  #",
+    "x" * 300 + "'" * 40 + '"' * 40,
+    "",
+]
 
 
 @step("ingest", version="1")

@@ -14,6 +14,7 @@ from typing import Any
 import plans
 import pytest
 from jinja2.sandbox import SandboxedEnvironment
+from plans import HOSTILE
 
 from pipec.compiler.plan import Concurrency, Plan, Schedule
 from pipec.steps.command import Call, Location
@@ -21,32 +22,12 @@ from pipec.steps.decode import decode_arguments
 from pipec.steps.interface import Kind
 from pipec.targets.airflow import TARGET
 from pipec.targets.airflow.dag import variable_names
-from pipec.targets.airflow.source import WIDTH, templated, write
-from pipec.targets.airflow.source import Call as Source
+from pipec.targets.airflow.source import WIDTH
 from pipec.targets.base import Options, refusals
 from pipec.values import Literal
 
 GOLDEN = Path(__file__).with_name("golden")
 USERS = {"users": {"ana@example.org": "12", "bo@example.org": "13"}}
-HOSTILE = [
-    "{{ macros.uuid.os.popen('echo PWN').read() }}",
-    "{% raw %}{{ x }}{% endraw %}",
-    "a{# x #}b",
-    "{{$}}",
-    "$(HOME) for $$5, $1",
-    "x\n",
-    "a\r\nb\rc",
-    "run.sh",
-    "prod.env",
-    "it's \"both\" \\ and \\\" '''",
-    '"""',
-    "#!coding: unicode_escape\\nimport os",
-    "\\u007b\\u007b x",
-    "é\u2028\x00\x7f\U0001f600",
-    "]); import os; os.system('x')  #",
-    "x" * 300 + "'" * 40 + '"' * 40,
-    "",
-]
 
 
 def emitted(plan: Plan, options: Options | None = None) -> str:
@@ -156,39 +137,6 @@ def test_the_file_is_as_formatters_want_it(form: str, text: str, tmp_path: Path)
             ruff = [sys.executable, "-m", "ruff", *command, "--no-cache", "--config", config, str(path)]
             done = subprocess.run(ruff, capture_output=True, text=True, check=False)
             assert done.returncode == 0, done.stdout
-
-
-@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
-def test_a_text_survives_source_and_jinja(text: str) -> None:
-    jinja = SandboxedEnvironment()
-    assert ast.literal_eval(write(text)) == text
-    assert ast.literal_eval(write({"k": [text]}, indent=4, taken=100))["k"] == [text]
-    assert jinja.from_string(templated(text)).render() == text
-    assert not templated(text).endswith((".sh", ".bash", ".env"))
-
-
-@pytest.mark.parametrize("value", [None, True, 0, -5, 2**70, 1e-5, [], {}, [[1, "a"]], {"a": {"b": [None]}}])
-def test_a_value_is_written_as_itself(value: Any) -> None:
-    assert ast.literal_eval(write(value)) == value
-
-
-def test_long_values_are_laid_out_over_lines() -> None:
-    call = Source("Step", (("task_id", "a"), ("arguments", ["x" * 50, "y" * 70]), ("flag", True)))
-    assert write(call, 4, 10) == (
-        "Step(\n"
-        '        task_id="a",\n'
-        "        arguments=[\n"
-        f'            "{"x" * 50}",\n'
-        f'            "{"y" * 70}",\n'
-        "        ],\n"
-        "        flag=True,\n"
-        "    )"
-    )
-
-
-def test_what_is_no_number_is_not_written() -> None:
-    with pytest.raises(ValueError, match="cannot be written"):
-        write([float("nan")])
 
 
 @pytest.mark.parametrize("form", ["kubernetes", "docker"])

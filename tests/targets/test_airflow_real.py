@@ -12,7 +12,8 @@ from typing import Any
 import plans
 import pytest
 from conftest import ROOT, missing
-from test_airflow import HOSTILE, USERS, docker, hostile
+from plans import HOSTILE
+from test_airflow import USERS, docker, hostile
 
 from pipec.compiler.plan import order
 from pipec.steps.command import order_text

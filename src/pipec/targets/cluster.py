@@ -15,7 +15,18 @@ from pipec.compiler.plan import Plan, Task
 from pipec.steps.command import secret_variable
 from pipec.steps.interface import Artifact, Role
 from pipec.targets.base import Options
-from pipec.values import Literal, OutputRef, ParameterRef, RunRef, SecretRef, Text, Value, as_text, references, resolve
+from pipec.values import (
+    Literal,
+    OutputRef,
+    ParameterRef,
+    Reference,
+    SecretRef,
+    Text,
+    Value,
+    as_text,
+    references,
+    resolve,
+)
 
 WEEK_S = 7 * 24 * 3600  # how long an approval waits where the step says no timeout
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")  # a DNS label (RFC 1123): pods and their labels carry names
@@ -66,7 +77,7 @@ def guard_dollars(text: str) -> str:
     return text.replace("$", "$$") if "$(" in text or "$$" in text else text
 
 
-def task_references(task: Task) -> tuple[ParameterRef | OutputRef | SecretRef | RunRef, ...]:
+def task_references(task: Task) -> tuple[Reference, ...]:
     """Return what the call refers to (parameters and inputs, not variables), each once, in order of first use."""
     values = [value for _, value in task.parameters]
     values += [value for _, listed in task.inputs for value in listed]

@@ -26,7 +26,7 @@ from pipec.targets.cluster import (
     variables,
     wait_s,
 )
-from pipec.values import OutputRef, ParameterRef, RunRef, SecretRef
+from pipec.values import OutputRef, ParameterRef, Reference, RunRef, SecretRef
 
 TYPES = {
     Kind.STRING: "STRING", Kind.INTEGER: "NUMBER_INTEGER", Kind.NUMBER: "NUMBER_DOUBLE",
@@ -38,6 +38,7 @@ RUN_FACTS = {"run-id": "{{$.pipeline_job_uuid}}", "run-scheduled_at": "{{$.pipel
 MOUNTED = ("s3://", "gs://", "minio://")  # schemes whose artifacts KFP's launcher mounts as files
 RETRY_LONGEST = "3600s"
 
+References = tuple[Reference, ...]
 Spec = dict[str, Any]  # protobuf's JSON form: checked against the protobufs in tests, not by types
 
 
@@ -56,16 +57,19 @@ def pipeline_spec(plan: Plan, options: Options) -> Spec:
     }
     if options.artifacts and options.artifacts.startswith(MOUNTED):
         spec["defaultPipelineRoot"] = options.artifacts
-    spec["root"] = _root(plan, tasks)
+    references = {task.name: task_references(task) for task in plan.tasks}
+    spec["root"] = _root(plan, tasks, references)
     kinds = {parameter.name: parameter.kind for parameter in plan.parameters}
-    spec["components"] = {f"comp-{task.name}": _component(task, tasks, kinds) for task in plan.tasks}
+    spec["components"] = {
+        f"comp-{task.name}": _component(task, references[task.name], tasks, kinds) for task in plan.tasks
+    }
     spec["deploymentSpec"] = {
         "executors": {f"exec-{task.name}": {"container": _container(plan, task, options)} for task in plan.tasks}
     }
     return spec
 
 
-def _root(plan: Plan, tasks: dict[str, Task]) -> Spec:
+def _root(plan: Plan, tasks: dict[str, Task], references: dict[str, References]) -> Spec:
     root: Spec = {}
     if plan.parameters:
         root["inputDefinitions"] = {"parameters": {p.name: _parameter(p) for p in plan.parameters}}
@@ -79,7 +83,7 @@ def _root(plan: Plan, tasks: dict[str, Task]) -> Spec:
         root["outputDefinitions"] = _definitions(
             {name: _type(ref, tasks) for name, ref in (artifacts | values).items()}
         )
-    dag: Spec = {"tasks": {task.name: _task(task) for task in plan.tasks}}
+    dag: Spec = {"tasks": {task.name: _task(task, references[task.name]) for task in plan.tasks}}
     if plan.outputs:
         dag["outputs"] = _outputs(artifacts, values)
     return {**root, "dag": dag}
@@ -111,7 +115,7 @@ def _outputs(artifacts: dict[str, OutputRef], values: dict[str, OutputRef]) -> S
     return spec
 
 
-def _task(task: Task) -> Spec:
+def _task(task: Task, references: References) -> Spec:
     spec: Spec = {
         "taskInfo": {"name": task.name},
         "componentRef": {"name": f"comp-{task.name}"},
@@ -119,7 +123,7 @@ def _task(task: Task) -> Spec:
     }
     if task.needs:
         spec["dependentTasks"] = sorted({need.task for need in task.needs})
-    inputs = _task_inputs(task)
+    inputs = _task_inputs(task, references)
     if inputs:
         spec["inputs"] = inputs
     if task.retry.attempts > 1 and task.interface.role not in GATES:
@@ -132,10 +136,10 @@ def _task(task: Task) -> Spec:
     return spec
 
 
-def _task_inputs(task: Task) -> Spec:
+def _task_inputs(task: Task, references: References) -> Spec:
     parameters: Spec = {}
     artifacts: Spec = {}
-    for reference in task_references(task):
+    for reference in references:
         match reference:
             case ParameterRef(name):
                 parameters[input_name(reference)] = {"componentInputParameter": name}
@@ -149,14 +153,14 @@ def _task_inputs(task: Task) -> Spec:
                 }
             case RunRef() | SecretRef():
                 continue  # facts of the run follow; a secret reaches the container by itself
-    for fact in run_facts(task):
+    for fact in run_facts(task, references):
         parameters[fact] = {"runtimeValue": {"constant": RUN_FACTS[fact]}}
     return {kind: given for kind, given in (("parameters", parameters), ("artifacts", artifacts)) if given}
 
 
-def run_facts(task: Task) -> tuple[str, ...]:
+def run_facts(task: Task, references: References) -> tuple[str, ...]:
     """Return the inputs by which the run's facts enter a task, sorted; an approval is found by the run's id."""
-    facts = {input_name(reference) for reference in task_references(task) if isinstance(reference, RunRef)}
+    facts = {input_name(reference) for reference in references if isinstance(reference, RunRef)}
     if needs_root(task):
         facts.add("run-id")
     return tuple(sorted(facts))
@@ -166,10 +170,10 @@ def _is_artifact_input(task: Task, reference: OutputRef) -> bool:
     return any(reference in values for _, values in task.inputs)
 
 
-def _component(task: Task, tasks: dict[str, Task], kinds: dict[str, Kind]) -> Spec:
+def _component(task: Task, references: References, tasks: dict[str, Task], kinds: dict[str, Kind]) -> Spec:
     inputs: dict[str, Artifact | Kind] = {}
     optional = _optional(task)
-    for reference in task_references(task):
+    for reference in references:
         match reference:
             case ParameterRef(name):
                 inputs[input_name(reference)] = kinds[name]
@@ -177,7 +181,7 @@ def _component(task: Task, tasks: dict[str, Task], kinds: dict[str, Kind]) -> Sp
                 inputs[input_name(reference)] = _type(reference, tasks)
             case RunRef() | SecretRef():
                 continue
-    inputs |= dict.fromkeys(run_facts(task), Kind.STRING)
+    inputs |= dict.fromkeys(run_facts(task, references), Kind.STRING)
     spec: Spec = {"executorLabel": f"exec-{task.name}"}
     if inputs:
         spec["inputDefinitions"] = _definitions(inputs, optional)
