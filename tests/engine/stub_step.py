@@ -67,7 +67,10 @@ if call["decision"] is not None:
     given = Path(call["decision"])
     if not given.exists():
         end(75, "parked", "nobody has decided yet")
-    if json.loads(given.read_text(encoding="utf-8"))["decision"] == "reject":
+    decided = json.loads(given.read_text(encoding="utf-8"))
+    if decided["by"] not in say.get("approvers", [decided["by"]]):
+        end(3, "refused", f"`{decided['by']}` may not decide here")
+    if decided["decision"] == "reject":
         end(3, "refused", "it was rejected")
 
 read = {name: [Path(base, place["uri"]) for place in places] for name, places in call["inputs"].items()}

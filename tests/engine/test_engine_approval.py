@@ -190,6 +190,20 @@ def test_a_failure_beside_a_parked_step_is_told_too(shop: Bench) -> None:
     assert outcome.message.split("\n")[0] == "step `bad` failed: it broke: mend it"
 
 
+def test_who_may_not_decide_leaves_the_question_open(shop: Bench) -> None:
+    guarded = plan(task("approve", role=Role.APPROVE, say={"approvers": ["ana"]}))
+    shop.run(guarded)
+    decide(shop.home, "latest", "approve", by="eve", approve=True, reason="")
+    refused = shop.run(guarded, resume="latest")
+    assert (refused.status, refused.task("approve").reason) == ("refused", "`eve` may not decide here")
+    assert refused.message.split("\n")[2:] == [
+        f"  next: `pipec approve {refused.run_id} approve --as NAME`, or with `--reject`",
+        f"then go on with `pipec run FILE --resume {refused.run_id}`",
+    ]
+    decide(shop.home, "latest", "approve", by="ana", approve=True, reason="")
+    assert shop.run(guarded, resume="latest").status == "succeeded"
+
+
 def test_an_automatic_approval_needs_no_reader_of_the_decision(shop: Bench) -> None:
     unread = plan(task("approve", reads={"data": Literal("none")}, role=Role.APPROVE, say={"fails": 1, "code": 3}))
     assert shop.run(unread).status == "refused"

@@ -17,7 +17,7 @@ from pipec.engine.history import runs, show
 from pipec.engine.journal import read
 from pipec.engine.outcome import EngineError, State
 from pipec.engine.process import MARK, family
-from pipec.engine.replay import STANDING, replay
+from pipec.engine.replay import replay, stands
 from pipec.steps.interface import Kind
 from pipec.values import Literal, OutputRef, ParameterRef, RunRef
 
@@ -196,7 +196,7 @@ def test_a_damaged_journal_stops_with_its_place(shop: Bench) -> None:
 
 
 def finished(path: Path) -> set[str]:
-    return {name for name, ending in replay("r", read(path)).endings.items() if ending.state in STANDING}
+    return {name for name, ending in replay("r", read(path)).endings.items() if stands(ending)}
 
 
 def test_a_journal_cut_anywhere_resumes_without_redoing_what_it_tells_of(tmp_path: Path) -> None:

@@ -180,13 +180,16 @@ def _take(shop: Shop, job: Job, prepared: Prepared, call: Call, exit_: Exit, log
     if exit_.cut == "stop":
         return Result()
     reported = _read_result(Path(call.result or ""))
-    said = exit_.last_line or _blotted(str((reported or {}).get("message") or ""), prepared)
+    # The result's message is the last line without the names of task and step before it; who died first left none.
+    said = _blotted(str((reported or {}).get("message") or ""), prepared) or exit_.last_line
     state, reason, is_retryable = _meaning(job.task, exit_, said)
     outcome = replace(
         _ended(job.task, state, reason, attempts=job.number), duration_s=exit_.duration_s, log=log, parts=prepared.parts
     )
     if job.task.interface.role is Role.APPROVE:
         outcome = replace(outcome, decision=decision.read(shop.folder.decision(job.task.name)))
+        if state in (State.FAILED, State.REFUSED) and outcome.decision and outcome.decision["decision"] == "approve":
+            decision.set_aside(shop.folder.decision(job.task.name))  # it was not this person's to take: ask again
     if state is not State.SUCCEEDED:
         return Result(outcome=outcome, is_retryable=is_retryable)
     try:
@@ -211,6 +214,8 @@ def _meaning(task: Task, exit_: Exit, said: str) -> tuple[State, str, bool]:
         case 137 | -9:
             reason = f"it was killed, most likely out of memory: it may use {task.resources.memory_mib} MiB"
             return State.FAILED, reason + (said and f" ({said})"), True
+        case 143:
+            return State.FAILED, "it was ended by SIGTERM" + (said and f": {said}"), True
         case code if code < 0:
             return State.FAILED, f"it was ended by {_signal_name(-code)}" + (said and f": {said}"), True
         case code:

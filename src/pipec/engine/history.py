@@ -15,7 +15,7 @@ from pipec.engine import decision, lock
 from pipec.engine.folder import Folder, find, folders, printed
 from pipec.engine.journal import read
 from pipec.engine.outcome import EngineError, Record, RunOutcome, State, TaskOutcome
-from pipec.engine.replay import Replay, replay
+from pipec.engine.replay import Replay, replay, stands
 from pipec.engine.summary import summarize
 
 _OPEN = (State.PARKED, State.RUNNING)  # an approval in one of these has shown what it is about
@@ -85,9 +85,9 @@ def decide(home: Path, run_id: str, step: str, *, by: str, approve: bool, reason
     wanted = "approve" if approve else "reject"
     path = folder.decision(name)
     if not path.exists():
-        stands = state.task(name).state
-        if stands not in _OPEN:
-            raise EngineError(f"`{name}` has nothing to decide: it {_now(stands)}")
+        task = state.task(name)
+        if task.state not in _OPEN and not (task.state is State.REFUSED and not stands(task)):
+            raise EngineError(f"`{name}` has nothing to decide: it {_now(task.state)}")
         try:
             if decision.write(path, by=by, approve=approve, reason=reason):
                 return

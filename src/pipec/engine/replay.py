@@ -7,7 +7,7 @@ Records: `session` (an engine began or went on; holds what is needed to read the
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from pipec.compiler.plan import Plan
 from pipec.engine.outcome import EngineError, Record, RunOutcome, State, TaskOutcome
@@ -15,7 +15,6 @@ from pipec.steps.interface import Role
 from pipec.values import Json
 
 FORMAT = "1"
-STANDING = (State.SUCCEEDED, State.REFUSED)  # ends that resuming does not undo: no engine asks a gate twice (rule 7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +72,16 @@ class Replay:
         return TaskOutcome(name=name, step=self.tasks[name].step, state=state, attempts=self.attempts.get(name, 0))
 
 
+def stands(ending: TaskOutcome) -> bool:
+    """Say whether resuming keeps this end: a success, and a refusal, for no engine asks a gate twice (rule 7).
+
+    A decision for it that the step would not take (not this person's to make) leaves the question open.
+    """
+    if ending.state is State.REFUSED:
+        return not (ending.decision and ending.decision.get("decision") == "approve")
+    return ending.state is State.SUCCEEDED
+
+
 def session_record(plan: Plan, replay: Replay, given: Mapping[str, Json], scheduled_at: str, at: str) -> Record:
     """Return the record with which an engine begins."""
     return {
@@ -128,9 +137,7 @@ def _begin(state: Replay, record: Record) -> None:
         for name, step, needs, is_approval, is_final in record["tasks"]
     }
     state.before = dict(state.endings)
-    state.endings = {
-        name: ending for name, ending in state.endings.items() if ending.state in STANDING and name in state.tasks
-    }
+    state.endings = {name: ending for name, ending in state.endings.items() if stands(ending) and name in state.tasks}
     state.starts = {name: start for name, start in state.starts.items() if name in state.endings}
     state.status, state.message, state.signal, state.outputs, state.ended_at = None, "", 0, {}, ""
 
@@ -157,8 +164,3 @@ def _reopen_finals(state: Replay) -> None:
     for name, known in state.tasks.items():
         if known.is_final:
             state.endings.pop(name, None)
-
-
-def resumed(ending: TaskOutcome) -> TaskOutcome:
-    """Return the outcome of a task that an earlier engine finished, as this one reports it."""
-    return replace(ending, is_kept=True)

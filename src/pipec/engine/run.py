@@ -30,7 +30,7 @@ from pipec.engine.options import RunOptions, check, parameters
 from pipec.engine.outcome import EngineError, RunOutcome, State, TaskOutcome
 from pipec.engine.process import Stop, end_family
 from pipec.engine.progress import Progress
-from pipec.engine.replay import STANDING, Replay, apply, replay, session_record
+from pipec.engine.replay import Replay, apply, replay, session_record, stands
 from pipec.engine.state import Facts, Fail, Frontier, Ready, Skip, judge, outcome_of
 from pipec.engine.store import Store
 from pipec.engine.summary import summarize
@@ -131,7 +131,7 @@ class _Run:
         self.plan, self.folder, self.journal = shop.plan, shop.folder, shop.journal
         self.index = {task.name: n for n, task in enumerate(self.plan.tasks)}
         self.tasks = {task.name: task for task in self.plan.tasks}
-        self.earlier = {name: ending for name, ending in earlier.endings.items() if ending.state in STANDING}
+        self.earlier = {name: ending for name, ending in earlier.endings.items() if stands(ending)}
         self.attempts = dict(earlier.attempts)
         self.endings: dict[str, TaskOutcome] = {}
         self.facts = replace(facts, endings=self.endings)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipec.engine.outcome import State, TaskOutcome
+from pipec.engine.replay import stands
 
 
 def summarize(status: str, tasks: Sequence[TaskOutcome], folder: Path, file: str) -> str:
@@ -15,13 +16,15 @@ def summarize(status: str, tasks: Sequence[TaskOutcome], folder: Path, file: str
         if task.state in (State.FAILED, State.REFUSED):
             lines += _bad(task, tasks, folder)
     parked = [task for task in tasks if task.state is State.PARKED]
+    reopened = [task for task in tasks if task.state is State.REFUSED and not stands(task)]
     for task in parked:
         lines.append(f"step `{task.step}` waits for a person: {task.reason}")
+    for task in parked + reopened:
         lines.append(f"  next: `pipec approve {folder.name} {task.name} --as NAME`, or with `--reject`")
     go_on = f"`pipec run {file} --resume {folder.name}`"
     if status == "interrupted":
         lines.append(f"the run was interrupted; go on with {go_on}")
-    elif parked:
+    elif parked or (reopened and status == "refused"):
         lines.append(f"then go on with {go_on}")
     elif status == "failed":
         lines.append(f"mend the cause, then go on with {go_on}; finished steps are not done again")
