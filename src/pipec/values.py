@@ -143,10 +143,16 @@ def substitute(value: Value, known: Mapping[str, Json]) -> Value:
 
 
 def as_text(value: Json) -> str:
-    """Return a scalar as it stands inside a longer text; TypeError for null, lists and objects."""
+    """Return a scalar as it stands inside a longer text; TypeError for null, lists and objects.
+
+    A whole number is written without a point, whatever its type: Kubeflow carries every number as a double, so `3`
+    may arrive as `3.0`, and the text must be the same on every engine.
+    """
     match value:
         case str():
             return value
+        case float() if value.is_integer() and abs(value) < 2**53:
+            return str(int(value))
         case bool() | int() | float():
             return json.dumps(value)
         case _:

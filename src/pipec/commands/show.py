@@ -12,7 +12,7 @@ from pipec.commands.request import only, request, tell
 from pipec.diagnostics import guess
 from pipec.schema import check, editor, tree
 from pipec.steps import catalog
-from pipec.steps.interface import MISSING, Interface, Parameter
+from pipec.steps.page import page
 
 
 def graph(options: argparse.Namespace) -> int:
@@ -45,38 +45,8 @@ def steps(options: argparse.Namespace) -> int:
     if found is None:
         close = guess(options.name, catalog.names())
         raise UsageError(f"there is no step `{options.name}`" + (f"; did you mean `{close}`?" if close else ""))
-    print("\n".join(_described(found)))
+    print(page(found))
     return 0
-
-
-def _described(interface: Interface) -> list[str]:
-    resources = interface.resources
-    lines = [f"{interface.name}@{interface.version}: {interface.summary}", ""]
-    if interface.role:
-        lines += [f"role: {interface.role}"]
-    lines += [f"default resources: {resources.cpu:g} CPU, {resources.memory_mib} MiB"]
-    if interface.accelerators:
-        lines += [f"can use: {', '.join(interface.accelerators)}"]
-    for title, rows in (
-        ("inputs", [(i.name, _input(i.type, i.optional, i.many), i.help) for i in interface.inputs]),
-        ("parameters", [(p.name, _parameter(p), p.help) for p in interface.parameters]),
-        ("outputs", [(o.name, o.type.value, o.help) for o in interface.outputs]),
-    ):
-        if rows:
-            lines += ["", f"{title}:", *(f"  {name}: {kind}. {text}".rstrip(". ") + "." for name, kind, text in rows)]
-    return lines
-
-
-def _input(kind: str, optional: bool, many: bool) -> str:
-    return ("many " if many else "") + kind + (" (optional)" if optional else "")
-
-
-def _parameter(parameter: Parameter) -> str:
-    limits = {key: value for key, value in parameter.schema.items() if key not in ("type", "items", "properties")}
-    words = [parameter.kind.value, *(f"{key} {json.dumps(value)}" for key, value in limits.items())]
-    words += [parameter.unit] if parameter.unit else []
-    words += ["required"] if parameter.default is MISSING else [f"default {json.dumps(parameter.default)}"]
-    return ", ".join(words)
 
 
 def schema(options: argparse.Namespace) -> int:

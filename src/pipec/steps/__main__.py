@@ -16,9 +16,10 @@ from types import FrameType
 
 from pipec.diagnostics import guess
 from pipec.steps import catalog, runtime, store
+from pipec.steps.again import again
 from pipec.steps.declare import CallerError
 from pipec.steps.decode import decode_arguments
-from pipec.steps.interface import MISSING, Interface, Parameter
+from pipec.steps.page import page
 from pipec.values import Absent
 
 USAGE = """usage: pipec-step NAME --call FILE
@@ -45,7 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         runtime.say(f"pipec-step: there is no step `{name}`: {hint}")
         return 2
     if {"-h", "--help"} & set(rest):
-        print(_page(catalog.find(name)))
+        found = catalog.find(name)
+        assert found is not None, "main asks only for steps that the catalogue has"
+        print(page(found))
         return 0
     try:
         with _stoppable():
@@ -72,7 +75,7 @@ def _call(name: str, rest: Sequence[str]) -> int:
         code, message = runtime.ending(fault)
         runtime.say(f"{name}: {message}")
         return code
-    return runtime.execute(call)
+    return again(lambda: runtime.execute(call), call.attempts, call.backoff_s)
 
 
 @contextmanager
@@ -96,27 +99,6 @@ def _stoppable() -> Iterator[None]:
 def _overview() -> str:
     lines = [f"  {interface.name:<14} {interface.summary}" for interface in catalog.interfaces()]
     return "\n".join([USAGE, "", "steps:", *lines])
-
-
-def _page(interface: Interface | None) -> str:
-    assert interface is not None, "main asks only for steps that the catalogue has"
-    lines = [f"{interface.name}@{interface.version}: {interface.summary}"]
-    if interface.role:
-        lines.append(f"role: {interface.role}")
-    inputs = [(i.name, i.type + (" (optional)" if i.optional else "") + (" ..." if i.many else ""), i.help)
-              for i in interface.inputs]  # fmt: skip
-    parameters = [(p.name, _kind(p), p.help) for p in interface.parameters]
-    outputs = [(o.name, str(o.type) + (f", as `{o.same_as}` came in" if o.same_as else ""), o.help)
-               for o in interface.outputs]  # fmt: skip
-    for title, rows in (("inputs", inputs), ("parameters", parameters), ("outputs", outputs)):
-        if rows:
-            lines += ["", f"{title}:", *(f"  {name:<16} {kind:<28} {text}".rstrip() for name, kind, text in rows)]
-    return "\n".join(lines)
-
-
-def _kind(parameter: Parameter) -> str:
-    default = "required" if parameter.default is MISSING else f"default {parameter.default}"
-    return f"{parameter.kind}, {default}" + (f" {parameter.unit}" if parameter.unit else "")
 
 
 if __name__ == "__main__":
