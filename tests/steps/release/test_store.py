@@ -52,6 +52,14 @@ def test_a_damaged_copy_is_never_handed_out(shelf: Path, tmp_path: Path):
         store.fetch(wanted.model_digest, tmp_path)
 
 
+def test_deploying_again_replaces_a_damaged_copy(shelf: Path, tmp_path: Path):
+    store, wanted = Store(str(tmp_path / "releases")), of(shelf, "first")
+    store.keep(shelf / "first", wanted.model_digest)
+    next((tmp_path / "releases" / "_models").glob("*/model.json")).write_text("{}")
+    store.keep(shelf / "first", wanted.model_digest)
+    assert digest.of_path(store.fetch(wanted.model_digest, tmp_path)) == wanted.model_digest
+
+
 def test_a_model_that_changed_is_not_kept(store: Store, shelf: Path, tmp_path: Path):
     shutil.copytree(shelf / "first", tmp_path / "m")
     (tmp_path / "m" / "model.json").write_text("{}")

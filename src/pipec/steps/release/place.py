@@ -48,6 +48,9 @@ class Place(Protocol):
     def keep(self, source: Path, folder: str) -> None:
         """Copy the files of `source` to `folder`; a folder that is there already is left alone."""
 
+    def drop(self, folder: str) -> None:
+        """Remove a folder, if it is there."""
+
 
 def at(root: str | None) -> Place:
     """Return the place that `root` names. Raises AskFault at a relative path."""
@@ -118,6 +121,10 @@ class Folder:
             finally:
                 shutil.rmtree(temporary, ignore_errors=True)
 
+    def drop(self, folder: str) -> None:
+        with _told(str(self.root)):
+            shutil.rmtree(self.root / folder, ignore_errors=True)
+
     def _written(self, name: str, content: bytes) -> Path:
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -187,6 +194,10 @@ class Remote:
         # No store moves a folder at once: whoever reads it checks its digest, and the record is written after it.
         for file in sorted(below for below in source.rglob("*") if below.is_file()):
             self.replace(f"{folder}/{file.relative_to(source).as_posix()}", file.read_bytes())
+
+    def drop(self, folder: str) -> None:
+        for name in self.names(folder):
+            self.remove(f"{folder}/{name}")
 
     def _path(self, name: str) -> str:
         return f"{self.root}/{name}"

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import re
+import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -111,10 +112,21 @@ class Store:
         return made
 
     def keep(self, folder: Path, model_digest: str) -> None:
-        """Copy a model in under its digest, whole or not at all."""
+        """Copy a model in under its digest, whole or not at all; a damaged copy is replaced."""
         if digest.of_path(folder) != model_digest:
             raise DataFault("the model changed while it was deployed: run the deploy again")
-        self._place.keep(folder, _folder(model_digest))
+        target = _folder(model_digest)
+        if self._place.names(target) and not self._is_whole(model_digest):
+            self._place.drop(target)
+        self._place.keep(folder, target)
+
+    def _is_whole(self, model_digest: str) -> bool:
+        with tempfile.TemporaryDirectory(prefix="pipec-store-") as aside:
+            try:
+                self.fetch(model_digest, Path(aside))
+            except DataFault:
+                return False
+        return True
 
     def fetch(self, model_digest: str, into: Path) -> Path:
         """Return a private copy of a model below `into`, whose digest was checked."""
