@@ -18,7 +18,7 @@ from pipec.diagnostics import START, Finding, Loc, Report, Rule, Source, guess, 
 from pipec.schema import check as shape
 from pipec.schema import findings as kinds
 from pipec.schema import load, tree
-from pipec.schema.files import PROJECT_FILE, UnreadableError, project_root, read_below, read_named
+from pipec.schema.files import PROJECT_FILE, UnreadableError, decoded, project_root, read_below, read_named
 from pipec.schema.model import Environment, Pipeline, Project
 from pipec.schema.overlay import without_overlay_nulls
 from pipec.steps import catalog
@@ -41,12 +41,12 @@ class UsageError(Exception):
 class Request:
     """What a user asked about one file.
 
-    text: given instead of reading `path` (standard input). environment: its name, or empty. sets: raw `--set` texts.
+    content: given instead of reading `path` (standard input). environment: its name, or empty. sets: raw `--set` texts.
     target: its name, or None. options: raw `-O` texts. pipeline: of which document; None: all.
     """
 
     path: Path
-    text: str | None = None
+    content: bytes | None = None
     environment: str = ""
     sets: Mapping[str, str] = field(default_factory=dict)
     target: str | None = None
@@ -86,11 +86,11 @@ class Checked:
 
 def check(request: Request) -> Checked:
     """Take a file all the way to plans, and for a target to its refusals. Raises UsageError."""
-    shown = STDIN if request.text is not None else request.path.as_posix()
-    folder = (Path() if request.text is not None else request.path.parent).absolute()
+    shown = STDIN if request.content is not None else request.path.as_posix()
+    folder = (Path() if request.content is not None else request.path.parent).absolute()
     root = project_root(folder)
     try:
-        text = request.text if request.text is not None else read_named(request.path, tree.MAX_BYTES)
+        text = read_named(request.path, MAX_BYTES) if request.content is None else decoded(request.content, STDIN)
     except UnreadableError as fault:
         finding = kinds.NOT_TEXT.at(Loc(shown, START), str(fault))
         return Checked(report=Report((finding,)), root=root, folder=folder)

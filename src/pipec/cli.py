@@ -17,7 +17,7 @@ from pipec import __version__
 
 OUR_FAULT = 70
 # What ends a command with one line and exit code 2; by name, so that naming them imports nothing.
-_USAGE_ERRORS = ("UsageError", "OutputError", "EngineError", "AskFault")
+_USAGE_ERRORS = ("UsageError", "OutputError", "EngineError", "AskFault", "Unreachable")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -195,7 +195,10 @@ def test_help_shows_the_interface() -> None:
     done = run("split", "--help")
     first, *rest = done.stdout.splitlines()
     assert (done.returncode, first) == (0, f"split@1: {interface_of('split').summary}")
-    line = "  test_size        number, default 0.2          Share of the rows that are kept for the test."
+    line = (
+        "  test_size: number, exclusiveMinimum 0, exclusiveMaximum 1, default 0.2. "
+        "Share of the rows that are kept for the test."
+    )
     assert line in rest
 
 

@@ -13,12 +13,9 @@ from pipec.api import Checked, Request, UsageError
 
 def request(options: argparse.Namespace, file: str) -> Request:
     """Return what the arguments ask about one file. Raises UsageError."""
-    text = None
-    if file == "-":
-        text = sys.stdin.buffer.read(api.MAX_BYTES + 1).decode("utf-8", "surrogateescape")
     return Request(
         path=Path(file),
-        text=text,
+        content=sys.stdin.buffer.read(api.MAX_BYTES + 1) if file == "-" else None,
         environment=options.env,
         sets=pairs(options.sets, "--set"),
         target=getattr(options, "target", None),

@@ -36,7 +36,7 @@ def read_below(root: Path, folder: str, name: str, limit: int) -> str:
     path = posixpath.normpath(posixpath.join(folder, name))
     if path == ".." or path.startswith("../"):
         raise UnreadableError(f"`{name}` lies outside of the project")
-    return _decoded(_bytes_at(root, path.split("/"), name, limit), name)
+    return decoded(_bytes_at(root, path.split("/"), name, limit), name)
 
 
 def read_named(path: Path, limit: int) -> str:
@@ -45,7 +45,7 @@ def read_named(path: Path, limit: int) -> str:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as fault:
         raise UnreadableError(f"cannot read `{path}`: {(fault.strerror or 'unknown').lower()}") from None
-    return _decoded(_content(handle, str(path), limit), str(path))
+    return decoded(_content(handle, str(path), limit), str(path))
 
 
 def _bytes_at(root: Path, parts: list[str], name: str, limit: int) -> bytes:
@@ -73,16 +73,18 @@ def _open(part: str, flags: int, folder: int, name: str) -> int:
 
 
 def _content(handle: int, name: str, limit: int) -> bytes:
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise UnreadableError(f"`{name}` is not a regular file")
     with os.fdopen(handle, "rb") as stream:
-        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-            raise UnreadableError(f"`{name}` is not a regular file")
         content = stream.read(limit + 1)
     if len(content) > limit:
         raise UnreadableError(f"`{name}` is larger than {limit // 1024} KiB")
     return content
 
 
-def _decoded(content: bytes, name: str) -> str:
+def decoded(content: bytes, name: str) -> str:
+    """Return bytes as UTF-8 text. Raises UnreadableError with the line of the first byte that is not."""
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as fault:
