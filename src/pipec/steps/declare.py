@@ -82,7 +82,6 @@ class _Reads:
     optional: bool
     many: bool
     fits: bool
-    passes: bool
     help: str
 
 
@@ -91,6 +90,7 @@ class _Writes:
     type: Artifact | None
     split: str | None
     same_as: str | None
+    name: str | None
     help: str
 
 
@@ -112,14 +112,10 @@ def reads(
     optional: bool = False,
     many: bool = False,
     fits: bool = False,
-    passes: bool = False,
     help: str = "",  # noqa: A002
 ) -> Any:
-    """Declare an artifact input. At run time the field is its Path (`many`: a list of them; absent optional: None).
-
-    passes: the step also has an output of this name, the same artifact unchanged (one field cannot be declared twice).
-    """
-    return _Reads(type, optional, many, fits, passes, help)
+    """Declare an artifact input. At run time the field is its Path (`many`: a list of them; absent optional: None)."""
+    return _Reads(type, optional, many, fits, help)
 
 
 def writes(
@@ -127,13 +123,16 @@ def writes(
     *,
     split: str | None = None,
     same_as: str | None = None,
+    name: str | None = None,
     help: str = "",  # noqa: A002
 ) -> Any:
     """Declare an output. With a type: an artifact; the field is the Path to write (a file, or a folder to make).
 
-    Without: a small value of the annotated type, which `run` assigns. `same_as` outputs are passed on by the runtime.
+    Without: a small value of the annotated type, which `run` assigns. `same_as` outputs are passed on by the runtime
+    and may share the name of their input: `name` says it where the field, which must be unique in the class, cannot.
     """
-    return _Writes(type, split, same_as, help)
+    assert name is None or same_as is not None, "only an output that is passed on may be named apart from its field"
+    return _Writes(type, split, same_as, name, help)
 
 
 def param(
@@ -216,13 +215,11 @@ def _interface(
     inputs, outputs, parameters = [], [], []
     for attribute, hint in get_type_hints(cls).items():
         match vars(cls).get(attribute):
-            case _Reads(type, optional, many, fits, passes, text):
+            case _Reads(type, optional, many, fits, text):
                 inputs.append(Input(name=attribute, type=type, optional=optional, many=many, fits=fits, help=text))
-                if passes:
-                    outputs.append(Output(name=attribute, type=type, same_as=attribute, help=text))
-            case _Writes(type, split, same_as, text):
+            case _Writes(type, split, same_as, named, text):
                 kind = type or _kind(hint)[0]
-                outputs.append(Output(name=attribute, type=kind, split=split, same_as=same_as, help=text))
+                outputs.append(Output(name=named or attribute, type=kind, split=split, same_as=same_as, help=text))
             case _Param() as declared:
                 parameters.append(_parameter(attribute, hint, declared))
     summary = (cls.__doc__ or "").strip().split("\n", 1)[0]
