@@ -23,9 +23,9 @@ INLINE = "json:"  # a decision that the caller hands over as text
 class Approve:
     """Ask a person whether a model may be deployed, and write down who allowed it until when."""
 
-    model: Path = reads(Model, help="The model to approve; passed on unchanged.")
-    approved: Path = writes(Model, same_as="model", name="model", help="The same model.")
+    model: Path = reads(Model, help="The model to approve.")
     evidence: Path | None = reads(Report, optional=True, help="What `evaluate` reported of it.")
+    passed: Path = writes(Model, same_as="model", name="model", help="The model, unchanged.")
     approval: Path = writes(Approval, help="The statement that a deploy asks for: subjects, by whom, until when.")
     decision: str = writes(help="`approve`; a rejection ends the step instead.")
     approved_by: str = writes(help="Who approved, or `automatic`.")

@@ -37,8 +37,8 @@ class Evaluate:
     """Judge a model on rows it has not seen, and refuse it at a gate it does not pass."""
 
     model: Path = reads(Model, help="The model to judge.")
-    judged: Path = writes(Model, same_as="model", name="model", help="The same model.")
     data: Path = reads(Dataset, help="Rows with the target, not used in training.")
+    passed: Path = writes(Model, same_as="model", name="model", help="The model, unchanged.")
     report: Path = writes(Report, help="Figures, confusion matrix, figures per class, gates and verdict, as JSON.")
     metrics: Path = writes(Metrics, help="The figures alone, as JSON.")
     verdict: str = writes(help="`passed` if every gate holds, else `failed`.")
