@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parents[1]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -25,10 +22,3 @@ def golden(request: pytest.FixtureRequest):
         assert text == path.read_text(encoding="utf-8"), f"{path.name} differs; see pytest --update-golden"
 
     return compare
-
-
-def missing(what: str) -> None:
-    """Skip a test for want of `what` on a laptop; fail it in CI, where nothing may be missing."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"CI lacks {what}")
-    pytest.skip(f"this machine lacks {what}")

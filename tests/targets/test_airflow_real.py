@@ -11,7 +11,7 @@ from typing import Any
 
 import plans
 import pytest
-from conftest import ROOT, missing
+from needs import ROOT, missing
 from plans import HOSTILE
 from test_airflow import USERS, docker, hostile
 

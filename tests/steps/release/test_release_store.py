@@ -6,6 +6,7 @@ import uuid
 from pathlib import Path
 
 import obstore
+import obstore.fsspec  # before any test patches obstore: it keeps what it imports
 import pytest
 from obstore.store import MemoryStore
 
