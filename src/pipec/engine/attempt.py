@@ -97,9 +97,16 @@ def perform(shop: Shop, job: Job) -> Result:
     try:
         result = _attempt(shop, job, prepared, again, why)
     except (OSError, StoreError) as fault:
-        reason = f"{fault.strerror}: {fault.filename}" if isinstance(fault, OSError) and fault.filename else str(fault)
-        result = Result(outcome=_ended(task, State.FAILED, reason, attempts=job.number))
+        result = Result(outcome=_ended(task, State.FAILED, _told(fault), attempts=job.number))
     return replace(result, again=again, is_changed=is_changed)
+
+
+def _told(fault: OSError | StoreError) -> str:
+    """Return what the machine or the store refused, on one line."""
+    if not isinstance(fault, OSError):
+        return str(fault)
+    where = f": {fault.filename}" if fault.filename else ""
+    return printable(f"the engine could not go on: {fault.strerror or fault}{where}")
 
 
 def _stale(shop: Shop, job: Job, prepared: Prepared) -> tuple[str, bool]:

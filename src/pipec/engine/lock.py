@@ -29,7 +29,10 @@ def hold(path: Path, run_id: str) -> Iterator[None]:
     try:
         if not _take(handle):
             raise EngineError(f"run {run_id} is already going on in process {_read(handle).get('pid', '?')}")
-        _write(handle, json.dumps(identity(os.getpid())))
+        try:
+            _write(handle, json.dumps(identity(os.getpid())))
+        except OSError as fault:
+            raise EngineError(f"{path} cannot be written: {fault.strerror}") from fault
         yield
         _write(handle, "")
     finally:
