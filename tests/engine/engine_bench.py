@@ -72,6 +72,19 @@ def plan(*tasks: Task, **more: object) -> Plan:
     return Plan(pipeline="wine", tasks=tasks, **more)  # type: ignore[arg-type]
 
 
+def five(**say: object) -> Plan:
+    """Five steps in a diamond with a tail; nothing is taken from a cache, so the ledger tells what was done."""
+    return plan(
+        task("ingest", writes=["data"], say={"text": "rows"}, cache=False),
+        task("left", reads={"data": OutputRef("ingest", "data")}, writes=["out"], cache=False),
+        task("right", reads={"data": OutputRef("ingest", "data")}, folders=["out"], cache=False),
+        task("join", reads={"a": OutputRef("left", "out"), "b": OutputRef("right", "out")}, values={"n": 2},
+             say=say, cache=False),  # type: ignore[arg-type]
+        task("last", needs=["join"], writes=["end"], cache=False),
+        outputs=(("n", OutputRef("join", "n")),),
+    )  # fmt: skip
+
+
 def parameter(name: str, kind: Kind = Kind.STRING, **more: object) -> PlanParameter:
     return PlanParameter(name=name, kind=kind, schema={"type": kind.json_type}, **more)  # type: ignore[arg-type]
 

@@ -1,4 +1,4 @@
-"""Runs the five steps of `test_engine_resume.py` in an engine that kills itself at one of its journal's records.
+"""Runs the five steps of `engine_bench.py` in an engine that kills itself at one of its journal's records.
 
 Arguments: the bench's folder; `before`, `torn` or `after` the record's bytes are written; which record.
 """
@@ -8,8 +8,7 @@ import signal
 import sys
 from pathlib import Path
 
-from engine_bench import bench
-from test_engine_resume import five
+from engine_bench import bench, five
 
 from pipec.engine.journal import Journal
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, Timer
 
 import pytest
 
@@ -68,3 +68,27 @@ def test_a_lock_that_nobody_holds_is_taken(tmp_path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
     with hold(path, "r"):
         assert is_held(path)
+
+
+def test_a_lock_that_a_dead_engine_left_to_its_child_is_awaited(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    path.write_text(json.dumps({"pid": 2**22 + 5, "start": "", "boot": ""}), encoding="utf-8")
+    holding = "import fcntl, sys, time; f = open(sys.argv[1]); fcntl.flock(f, 2); print('held', flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", holding, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as child:
+        assert child.stdout
+        child.stdout.readline()
+        Timer(0.2, child.kill).start()
+        with hold(path, "r"):
+            assert is_held(path)
+
+
+def test_a_dead_process_that_nobody_has_reaped_holds_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        path.write_text(json.dumps(identity(other.pid)), encoding="utf-8")
+        other.kill()
+        os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)
+        with hold(path, "r"):
+            assert is_held(path)

@@ -51,6 +51,14 @@ def test_a_pipe_gets_one_line_for_each_thing(shop: Bench) -> None:
     ]
 
 
+def test_cached_work_is_not_said_to_start(shop: Bench) -> None:
+    work = plan(task("a", writes=["data"]))
+    shop.run(work)
+    stream = io.StringIO()
+    shop.run(work, choose(stream, {}))
+    assert stream.getvalue().split("\n")[1] == "a: cached"
+
+
 def test_a_terminal_shows_what_runs_below_what_ended() -> None:
     stream = Terminal()
     view = Live(stream, is_colored=False)

@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from engine_bench import Bench, Diary, bench, parameter, plan, states, task
+from engine_bench import Bench, Diary, bench, five, parameter, plan, states, task
 
 from pipec.compiler.plan import Compare, Need, Plan, Status
 from pipec.engine import files
@@ -22,19 +22,6 @@ from pipec.steps.interface import Kind
 from pipec.values import Literal, OutputRef, ParameterRef, RunRef
 
 KILLER = Path(__file__).with_name("killed_engine.py")
-
-
-def five(**say: object) -> Plan:
-    """Five steps in a diamond with a tail; nothing is taken from a cache, so the ledger tells what was done."""
-    return plan(
-        task("ingest", writes=["data"], say={"text": "rows"}, cache=False),
-        task("left", reads={"data": OutputRef("ingest", "data")}, writes=["out"], cache=False),
-        task("right", reads={"data": OutputRef("ingest", "data")}, folders=["out"], cache=False),
-        task("join", reads={"a": OutputRef("left", "out"), "b": OutputRef("right", "out")}, values={"n": 2},
-             say=say, cache=False),  # type: ignore[arg-type]
-        task("last", needs=["join"], writes=["end"], cache=False),
-        outputs=(("n", OutputRef("join", "n")),),
-    )  # fmt: skip
 
 
 def journal(shop: Bench, run_id: str) -> Path:
@@ -302,7 +289,7 @@ def test_a_full_disk_fails_the_step_and_resuming_finishes(shop: Bench, monkeypat
 
     monkeypatch.setattr(files, "seal", full)
     first = shop.run(five())
-    assert first.task("ingest").reason.startswith("No space left on device: ")
+    assert first.task("ingest").reason.startswith("the engine could not go on: No space left on device: ")
     monkeypatch.setattr(files, "seal", seal)
     assert shop.run(five(), resume="latest").status == "succeeded"
 

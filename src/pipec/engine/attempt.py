@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -53,7 +53,7 @@ class Shop:
 class Job:
     """One attempt to make. number: from 1. serial: unique in the session. earlier: the outcome that may be kept.
 
-    follows: a changed task that this one needs, or empty.
+    follows: a changed task that this one needs, or empty. begin: called when a process is about to be started.
     """
 
     task: Task
@@ -62,6 +62,7 @@ class Job:
     serial: int
     earlier: TaskOutcome | None
     follows: str
+    begin: Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,9 +97,16 @@ def perform(shop: Shop, job: Job) -> Result:
     try:
         result = _attempt(shop, job, prepared, again, why)
     except (OSError, StoreError) as fault:
-        reason = f"{fault.strerror}: {fault.filename}" if isinstance(fault, OSError) and fault.filename else str(fault)
-        result = Result(outcome=_ended(task, State.FAILED, reason, attempts=job.number))
+        result = Result(outcome=_ended(task, State.FAILED, _told(fault), attempts=job.number))
     return replace(result, again=again, is_changed=is_changed)
+
+
+def _told(fault: OSError | StoreError) -> str:
+    """Return what the machine or the store refused, on one line."""
+    if not isinstance(fault, OSError):
+        return str(fault)
+    where = f": {fault.filename}" if fault.filename else ""
+    return printable(f"the engine could not go on: {fault.strerror or fault}{where}")
 
 
 def _stale(shop: Shop, job: Job, prepared: Prepared) -> tuple[str, bool]:
@@ -130,6 +138,7 @@ def _attempt(shop: Shop, job: Job, prepared: Prepared, again: str, why: str) -> 
     shop.journal.append(_start_record(shop, job, call, log, again, why))
     if task.interface.role is Role.APPROVE and shop.approve_as:
         decision.write(shop.folder.decision(task.name), by=shop.approve_as, approve=True)
+    job.begin()
     argv, environ = shop.launcher.command(task, folder / "call.json")
     exit_ = execute(
         Execution(

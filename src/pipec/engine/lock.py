@@ -10,10 +10,13 @@ import contextlib
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from pipec.engine.outcome import EngineError
+
+HANDOVER_S = 5.0  # far longer than a process takes from fork to exec, on a machine that is swapping too
 
 
 @contextlib.contextmanager
@@ -24,13 +27,30 @@ def hold(path: Path, run_id: str) -> Iterator[None]:
     except OSError as fault:
         raise EngineError(f"{path} cannot be written: {fault.strerror}") from fault
     try:
-        if not _lock(handle) or _is_other(_read(handle)):
+        if not _take(handle):
             raise EngineError(f"run {run_id} is already going on in process {_read(handle).get('pid', '?')}")
-        _write(handle, json.dumps(identity(os.getpid())))
+        try:
+            _write(handle, json.dumps(identity(os.getpid())))
+        except OSError as fault:
+            raise EngineError(f"{path} cannot be written: {fault.strerror}") from fault
         yield
         _write(handle, "")
     finally:
         os.close(handle)
+
+
+def _take(handle: int) -> bool:
+    """Take the lock, unless a live process has it.
+
+    An engine that was killed while it started a step leaves a copy of itself that holds the lock until that has become
+    the step: a moment later it is free. So the kernel's no is believed at once only with a live holder's name to it.
+    """
+    deadline = time.monotonic() + HANDOVER_S
+    while not _lock(handle):
+        if _is_other(_read(handle)) or _read(handle).get("pid") == os.getpid() or time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return not _is_other(_read(handle))
 
 
 def is_held(path: Path) -> bool:
@@ -72,6 +92,9 @@ def _is_other(holder: dict[str, str | int]) -> bool:
 
 
 def _is_alive(pid: int) -> bool:
+    """Say whether the process runs; one that is dead and waits to be asked for its exit code does not."""
+    if _text(f"/proc/{pid}/stat").rpartition(")")[2].split()[:1] == ["Z"]:
+        return False
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

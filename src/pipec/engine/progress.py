@@ -26,7 +26,7 @@ class Progress(Protocol):
         """A run begins or goes on."""
 
     def started(self, task: str, attempt: int) -> None:
-        """A task was handed to a worker."""
+        """A process was started for a task; not told of work that is done already."""
 
     def retrying(self, task: str, reason: str, wait_s: float) -> None:
         """An attempt failed; the next comes after `wait_s` seconds."""

@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import os
 import queue
-import signal
 import threading
 import time
 from bisect import insort
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from types import FrameType
 
 from pipec.compiler.plan import Plan, Task
-from pipec.engine import files, lock
+from pipec.engine import files, lock, signals
 from pipec.engine.attempt import Job, Result, Shop, perform
 from pipec.engine.cache import Cache
 from pipec.engine.call import Place
@@ -115,6 +112,14 @@ def _clear(folder: Folder) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class _Began:
+    """A process is being started; not told of work that is kept or cached."""
+
+    name: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Done:
     """An attempt is over. fault: what it raised."""
 
@@ -136,7 +141,7 @@ class _Run:
         self.endings: dict[str, TaskOutcome] = {}
         self.facts = replace(facts, endings=self.endings)
         self.frontier = Frontier(self.plan)
-        self.events: queue.SimpleQueue[_Done | None] = queue.SimpleQueue()
+        self.events: queue.SimpleQueue[_Began | _Done | None] = queue.SimpleQueue()
         self.ready: list[int] = []  # places in the plan, sorted
         self.due: dict[str, float] = {}  # when the next attempt comes, by the clock that never jumps
         self.running: dict[str, float] = {}  # the cores each uses
@@ -149,7 +154,7 @@ class _Run:
     def conduct(self) -> RunOutcome:
         """Run everything that can run."""
         self.progress.begin(self.folder.run_id, len(self.plan.tasks))
-        with _signals(self._hear):
+        with signals.handed(self._hear):
             try:
                 self._judge(self.frontier.first())
                 while self._is_busy():
@@ -224,12 +229,13 @@ class _Run:
         follows = next((need.task for need in task.needs if need.task in self.changed), "")
         is_stale = task.is_final and self.has_worked  # what concludes a run comes after all else
         needed = {need.task for need in task.needs}
+        number = self.attempts.get(name, 0) + 1
         job = Job(
-            task=task, number=self.attempts.get(name, 0) + 1, serial=self.n_started, follows=follows,
+            task=task, number=number, serial=self.n_started, follows=follows,
             facts=replace(self._facts(task), endings={n: self.endings[n] for n in needed}),
             earlier=None if is_stale else self.earlier.pop(name, None),
+            begin=lambda: self.events.put(_Began(name, number)),
         )  # fmt: skip
-        self.progress.started(name, job.number)
         threading.Thread(target=self._work, args=(job,), daemon=True).start()
 
     def _work(self, job: Job) -> None:
@@ -246,15 +252,17 @@ class _Run:
         if not self.running and self.due:
             wait_s = min(TICK_S, max(0.0, min(self.due.values()) - time.monotonic()))
         try:
-            done = self.events.get(timeout=wait_s)
+            event = self.events.get(timeout=wait_s)
         except queue.Empty:
             return
-        if done is None:
-            return
-        del self.running[done.name]
-        if done.fault:
-            raise done.fault
-        self._weigh(self.tasks[done.name], done.result)
+        match event:
+            case _Began(name, attempt):
+                self.progress.started(name, attempt)
+            case _Done(name, result, fault):
+                del self.running[name]
+                if fault:
+                    raise fault
+                self._weigh(self.tasks[name], result)
 
     def _weigh(self, task: Task, result: Result) -> None:
         """Decide between an end and a further attempt."""
@@ -323,9 +331,9 @@ class _Run:
             self.shop.stop.gently.set()
         while self.running:
             self._heed()
-            done = self.events.get()
-            if done:
-                self.running.pop(done.name, None)
+            event = self.events.get()
+            if isinstance(event, _Done):
+                self.running.pop(event.name, None)
 
     def _finish(self) -> RunOutcome:
         tasks = tuple(self._stand(task) for task in self.plan.tasks)
@@ -360,24 +368,3 @@ class _Run:
             elif ending and (stored := ending.artifacts.get(reference.output)):
                 place = self.shop.store.locate(stored.digest)
                 yield name, {"type": stored.type, "digest": stored.digest, "path": str(place)}
-
-
-@contextmanager
-def _signals(interrupted: Callable[[int], None]) -> Iterator[None]:
-    """Hand signals that ask to end to `interrupted`; elsewhere than on the main thread there are none to hand."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def handler(number: int, frame: FrameType | None) -> None:
-        interrupted(number)
-
-    asked = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    before = {number: old for number, old in asked.items() if old not in (signal.SIG_IGN, None)}  # as nohup wants it
-    for number in before:
-        signal.signal(number, handler)
-    try:
-        yield
-    finally:
-        for number, old in before.items():
-            signal.signal(number, old)
