@@ -7,6 +7,7 @@ Exit codes: 0 done, 1 findings, 2 usage, 3 refused by a gate or a person, 4 a st
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -19,11 +20,16 @@ OUR_FAULT = 70
 # What ends a command with one line and exit code 2; by name, so that naming them imports nothing.
 _USAGE_ERRORS = ("UsageError", "OutputError", "EngineError", "AskFault", "Unreachable")
 
+# They read, answer and end, on trees that hold no cycles: looking for garbage took a fifth of their time (1,000 steps).
+_SHORT_LIVED = ("compile", "show")
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. No exception leaves it unless `PIPEC_DEBUG` is set."""
     options = _parser().parse_args(argv)
     module, _, function = options.command.partition(":")
+    if module in _SHORT_LIVED:
+        gc.disable()
     try:
         code = int(getattr(import_module(f"pipec.commands.{module}"), function)(options))
         sys.stdout.flush()
