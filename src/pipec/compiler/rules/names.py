@@ -6,7 +6,8 @@ import keyword
 from collections.abc import Iterable, Iterator
 
 from pipec.compiler.rule import Subject, rule
-from pipec.diagnostics import Finding, Note, Rule, guess
+from pipec.diagnostics import Finding, Note, Rule, Severity, guess
+from pipec.values import ParameterRef
 
 # Names that an engine's own parts would take: KFP templates and hooks, the human half of an approval on Airflow.
 _RESERVED = ("root", "entrypoint", "system", "exit-hook", "pipec", "status", "dag")
@@ -158,6 +159,27 @@ def unknown_role(rule: Rule, subject: Subject) -> Iterator[Finding]:
                 if isinstance(name, str) and "@" not in name and "$" not in name and name not in subject.project.roles:
                     help_text = _suggest(name, subject.project.roles, "`pipec.yaml` has the roles")
                     yield rule.at(item.loc, f"there is no role `{name}`", help=help_text)
+
+
+@rule("PIPE207", "unused-parameter", severity=Severity.WARNING)
+def unused_parameter(rule: Rule, subject: Subject) -> Iterator[Finding]:
+    """A parameter that nothing reads.
+
+    Why: whoever sets it expects that something changes.
+
+    Bad:
+        parameters: {epochs: {type: integer, default: 10}}
+        steps: {train: {uses: train, with: {epochs: 20}}}
+
+    Fix:
+        steps: {train: {uses: train, with: {epochs: "${{ parameters.epochs }}"}}}
+    """
+    read = {ref.parts[1] for use in subject.pipeline.steps for ref, _ in use.references if ref.root == "parameters"}
+    read |= {o.value.name for o in subject.pipeline.outputs if isinstance(o.value, ParameterRef)}
+    for parameter in subject.pipeline.parameters:
+        if parameter.name not in read:
+            help_text = f"remove it, or write `${{{{ parameters.{parameter.name} }}}}` where it is wanted"
+            yield rule.at(parameter.loc, f"nothing reads the parameter `{parameter.name}`", help=help_text)
 
 
 @rule("PIPE210", "dependency-cycle")

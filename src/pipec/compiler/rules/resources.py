@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from pipec.compiler.rule import Subject, rule
 from pipec.diagnostics import Finding, Rule
-from pipec.values import ParameterRef
 
 _CRON = (("minute", 0, 59), ("hour", 0, 23), ("day of the month", 1, 31), ("month", 1, 12), ("weekday", 0, 7))
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -100,24 +99,3 @@ def _number(text: str, low: int, names: tuple[str, ...]) -> int | None:
     if text.lower() in names:
         return names.index(text.lower()) + low
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 2 else None
-
-
-@rule("PIPE420", "unused-parameter")
-def unused_parameter(rule: Rule, subject: Subject) -> Iterator[Finding]:
-    """A parameter that nothing reads.
-
-    Why: whoever sets it expects that something changes.
-
-    Bad:
-        parameters: {epochs: {type: integer, default: 10}}
-        steps: {train: {uses: train, with: {epochs: 20}}}
-
-    Fix:
-        steps: {train: {uses: train, with: {epochs: "${{ parameters.epochs }}"}}}
-    """
-    read = {ref.parts[1] for use in subject.pipeline.steps for ref, _ in use.references if ref.root == "parameters"}
-    read |= {o.value.name for o in subject.pipeline.outputs if isinstance(o.value, ParameterRef)}
-    for parameter in subject.pipeline.parameters:
-        if parameter.name not in read:
-            help_text = f"remove it, or write `${{{{ parameters.{parameter.name} }}}}` where it is wanted"
-            yield rule.at(parameter.loc, f"nothing reads the parameter `{parameter.name}`", help=help_text)
