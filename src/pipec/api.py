@@ -7,6 +7,7 @@ network, no user's code, no environment variable, no clock.
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -166,7 +167,7 @@ def _project(
     if not (root / PROJECT_FILE).is_file():
         return Project(), None, None, []
     up = [".."] * len(folder.relative_to(root).parts)
-    path = Path(*(Path(shown).parent.parts if shown != STDIN else ()), *up, PROJECT_FILE).as_posix()
+    path = posixpath.normpath(posixpath.join(posixpath.dirname(shown), *up, PROJECT_FILE))
     try:
         source = Source(path, read_below(root, "", PROJECT_FILE, tree.MAX_BYTES))
     except UnreadableError as fault:
