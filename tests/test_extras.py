@@ -18,7 +18,7 @@ MODULES = {
     "pyyaml": "yaml", "scikit-learn": "sklearn", "great-expectations": "great_expectations", "skl2onnx": "skl2onnx",
     "kfp-kubernetes": "kfp.kubernetes", "apache-airflow-client": "airflow_client.client", "mlflow-skinny": "mlflow",
     "openlineage-python": "openlineage.client", "pyopenssl": "OpenSSL", "prometheus-client": "prometheus_client",
-    "pytest-xdist": "xdist", "model-signing": "model_signing",
+    "pytest-xdist": "xdist", "pytest-timeout": "pytest_timeout", "model-signing": "model_signing",
     "types-pyyaml": "", "types-jsonschema": "", "types-networkx": "", "ruff": "",
 }  # fmt: skip
 

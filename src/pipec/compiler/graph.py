@@ -135,7 +135,7 @@ def _edges(use: StepUse, steps: Mapping[str, StepUse], interface: Interface | No
     for name, loc in use.needs:
         if name in steps:
             yield Edge(name, use.name, loc, soft=name in asked)
-    for reference, argument in use.references:
+    for reference, where, argument in use.references:
         if reference.root not in ("steps", "status") or reference.parts[1] not in steps:
             continue
         source = reference.parts[1]
@@ -144,10 +144,10 @@ def _edges(use: StepUse, steps: Mapping[str, StepUse], interface: Interface | No
             output = "" if reference.root == "status" else reference.parts[2]
             yield Edge(source, use.name, reference.loc, output, "", soft=source in asked)
             continue
-        declared = interface.input(argument.name) if interface else None
+        declared = interface.input(argument.name) if interface and where == "with" else None
         soft = source in asked or bool(declared and declared.optional)
         output = reference.parts[2] if len(reference.parts) > 2 else ""
-        yield Edge(source, use.name, reference.loc, output, argument.name, soft)
+        yield Edge(source, use.name, reference.loc, output, argument.name if where == "with" else "", soft)
 
 
 def _sorted(names: list[str], edges: Iterable[Edge]) -> tuple[tuple[str, ...], tuple[Edge, ...]]:

@@ -101,13 +101,14 @@ class StepUse:
         return next((argument for argument in self.arguments if argument.name == name), None)
 
     @property
-    def references(self) -> Iterator[tuple[Reference, Argument | None]]:
-        """Every reference of the step, with the argument it stands in (None: in `when`)."""
-        for argument in (*self.arguments, *self.env):
-            for reference in argument.references:
-                yield reference, argument
+    def references(self) -> Iterator[tuple[Reference, str, Argument | None]]:
+        """Every reference of the step, with the field it stands in (`with`, `env` or `when`) and the argument there."""
+        for field_name, given in (("with", self.arguments), ("env", self.env)):
+            for argument in given:
+                for reference in argument.references:
+                    yield reference, field_name, argument
         for reference in self.when.references if self.when else ():
-            yield reference, None
+            yield reference, "when", None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

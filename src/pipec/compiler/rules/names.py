@@ -57,7 +57,7 @@ def unknown_step(rule: Rule, subject: Subject) -> Iterator[Finding]:
         for name, loc in use.needs:
             if name not in subject.graph.steps:
                 yield rule.at(loc, f"there is no step `{name}`", help=_suggest(name, names))
-        for reference, _ in use.references:
+        for reference, *_ in use.references:
             if reference.root in ("steps", "status") and reference.parts[1] not in subject.graph.steps:
                 yield rule.at(reference.loc, f"there is no step `{reference.parts[1]}`",
                               help=_suggest(reference.parts[1], names))  # fmt: skip
@@ -80,7 +80,7 @@ def unknown_output(rule: Rule, subject: Subject) -> Iterator[Finding]:
     Fix:
         model: ${{ steps.train.model }}
     """
-    references = [reference for use in subject.pipeline.steps for reference, _ in use.references]
+    references = [reference for use in subject.pipeline.steps for reference, *_ in use.references]
     references += [reference for output in subject.pipeline.outputs for reference in output.references]
     for reference in references:
         if reference.root != "steps" or len(reference.parts) != 3:
@@ -107,7 +107,7 @@ def unknown_pipeline_parameter(rule: Rule, subject: Subject) -> Iterator[Finding
     parameters = [parameter.name for parameter in subject.pipeline.parameters]
     secrets = {*subject.project.secrets, *(subject.environment.secrets if subject.environment else ())}
     for use in subject.pipeline.steps:
-        for reference, _ in use.references:
+        for reference, *_ in use.references:
             if reference.root == "parameters" and reference.parts[1] not in parameters:
                 message = f"the pipeline has no parameter `{reference.parts[1]}`"
                 yield rule.at(reference.loc, message, help=_suggest(reference.parts[1], parameters))
@@ -174,7 +174,7 @@ def unused_parameter(rule: Rule, subject: Subject) -> Iterator[Finding]:
     Fix:
         steps: {train: {uses: train, with: {epochs: "${{ parameters.epochs }}"}}}
     """
-    read = {ref.parts[1] for use in subject.pipeline.steps for ref, _ in use.references if ref.root == "parameters"}
+    read = {ref.parts[1] for use in subject.pipeline.steps for ref, *_ in use.references if ref.root == "parameters"}
     read |= {o.value.name for o in subject.pipeline.outputs if isinstance(o.value, ParameterRef)}
     for parameter in subject.pipeline.parameters:
         if parameter.name not in read:

@@ -33,9 +33,7 @@ def mismatched_artifact(rule: Rule, subject: Subject) -> Iterator[Finding]:
             case ParameterRef(name):
                 parameter = next((p for p in subject.pipeline.parameters if p.name == name), None)
                 if parameter and parameter.kind is not Kind.STRING:
-                    message = (
-                        f"input `{declared.name}` of `{use.name}` needs a location, but `{name}` is a {parameter.kind}"
-                    )
+                    message = f"input `{declared.name}` of `{use.name}` needs a location, but `{name}` is {_a(parameter.kind)}"
                     yield rule.at(argument.references[0].loc, message, help="a location is a text: a path or URL")
             case Literal(str()):
                 pass
@@ -85,31 +83,44 @@ def mismatched_type(rule: Rule, subject: Subject) -> Iterator[Finding]:
     """
     for use in subject.pipeline.steps:
         interface = subject.graph.interfaces.get(use.name)
-        for argument in use.arguments:
-            parameter = interface.parameter(argument.name) if interface else None
-            if parameter is None:
-                continue
-            for reference in argument.references:
+        for reference, where, argument in use.references:
+            parameter = interface.parameter(argument.name) if interface and argument and where == "with" else None
+            if where != "with":
+                yield from _in_text(rule, subject, reference, where)
+            elif argument and parameter:
                 yield from _typed(rule, subject, use, argument, parameter, reference)
+
+
+def _in_text(rule: Rule, subject: Subject, reference: Reference, where: str) -> Iterator[Finding]:
+    """Find what has no value to compare in `when`, or no text to stand in a variable of `env`."""
+    kind = _kind(subject, reference)
+    if isinstance(kind, Artifact):
+        message = f"`{reference}` is {_a(kind)}, and `{where}` takes values"
+        yield rule.at(reference.loc, message, help="read one of the step's small outputs, or a parameter")
+    elif where == "env" and kind in (Kind.LIST, Kind.OBJECT):
+        yield rule.at(reference.loc, f"`{reference}` is {_a(kind)} and cannot stand in a variable")
 
 
 def _typed(
     rule: Rule, subject: Subject, use: StepUse, argument: Argument, parameter: Parameter, reference: Reference
 ) -> Iterator[Finding]:
     kind = _kind(subject, reference)
+    wanted = f"parameter `{parameter.name}` of `{use.name}` needs {_a(parameter.kind)}"
     if kind is None:
         return
     if isinstance(kind, Artifact):
         message = f"parameter `{parameter.name}` of `{use.name}` takes a value, but `{reference}` is {_a(kind)}"
         yield rule.at(reference.loc, message)
     elif not reference.whole and kind in (Kind.LIST, Kind.OBJECT):
-        yield rule.at(reference.loc, f"`{reference}` is a {kind} and cannot stand inside a text")
-    elif not isinstance(argument.value, Text | ListOf | ObjectOf):
-        if not parameter.kind.admits(kind):
-            wanted = f"parameter `{parameter.name}` of `{use.name}` needs {_a(parameter.kind)}"
-            yield rule.at(reference.loc, f"{wanted}, but `{reference}` is {_a(kind)}")
-        else:
-            yield from _default(rule, subject, use, parameter, reference)
+        yield rule.at(reference.loc, f"`{reference}` is {_a(kind)} and cannot stand inside a text")
+    elif isinstance(argument.value, Text) and parameter.kind is not Kind.STRING:
+        yield rule.at(argument.node.loc, f"{wanted}, but a text stands around `{reference}`")
+    elif isinstance(argument.value, Text | ListOf | ObjectOf):
+        return
+    elif not parameter.kind.admits(kind):
+        yield rule.at(reference.loc, f"{wanted}, but `{reference}` is {_a(kind)}")
+    else:
+        yield from _default(rule, subject, use, parameter, reference)
 
 
 def _default(
@@ -181,12 +192,12 @@ def misplaced_secret(rule: Rule, subject: Subject) -> Iterator[Finding]:
     """
     for use in subject.pipeline.steps:
         interface = subject.graph.interfaces.get(use.name)
-        for reference, argument in use.references:
+        for reference, where, argument in use.references:
             if reference.root != "secrets":
                 continue
             whole = argument is not None and isinstance(argument.value, SecretRef)
             parameter = interface.parameter(argument.name) if interface and argument else None
-            if not whole or (argument not in use.env and not (parameter and parameter.secret)):
+            if not whole or (where == "with" and not (parameter and parameter.secret)):
                 message = f"the secret `{reference.parts[1]}` would be written down here"
                 yield rule.at(reference.loc, message, help="give it as the whole value of an `env` entry")
     for output in subject.pipeline.outputs:
