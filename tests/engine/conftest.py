@@ -15,7 +15,7 @@ def shop(tmp_path: Path) -> Bench:
 
 @pytest.fixture(autouse=True)
 def usual_signals() -> Iterator[None]:
-    """Take signals as a terminal's program does: CI and `nohup` may start us with some ignored, and the engine obeys."""
+    """Take signals as a program of a terminal does: CI and `nohup` may ignore some, and the engine would obey."""
     usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL, signal.SIGHUP: signal.SIG_DFL}
     before = {number: signal.signal(number, handler) for number, handler in usual.items()}
     yield

@@ -33,7 +33,8 @@ def mismatched_artifact(rule: Rule, subject: Subject) -> Iterator[Finding]:
             case ParameterRef(name):
                 parameter = next((p for p in subject.pipeline.parameters if p.name == name), None)
                 if parameter and parameter.kind is not Kind.STRING:
-                    message = f"input `{declared.name}` of `{use.name}` needs a location, but `{name}` is {_a(parameter.kind)}"
+                    wanted = f"input `{declared.name}` of `{use.name}` needs a location"
+                    message = f"{wanted}, but `{name}` is {_a(parameter.kind)}"
                     yield rule.at(argument.references[0].loc, message, help="a location is a text: a path or URL")
             case Literal(str()):
                 pass
