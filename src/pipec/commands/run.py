@@ -31,6 +31,7 @@ def run(options: argparse.Namespace) -> int:
     plan = only(checked, "run").plan
     assert plan is not None, "commands.run got a unit without a plan though nothing was wrong"
     home = _home(options, checked.root)
+    _tell_place(checked, home)
     outcome = engine.run(
         plan,
         RunOptions(
@@ -48,6 +49,13 @@ def run(options: argparse.Namespace) -> int:
     )
     print("\n".join(_ending(outcome, home)))
     return outcome.exit_code
+
+
+def _tell_place(checked: Checked, home: Path) -> None:
+    """Say so where the environment names another place for artifacts: a run here keeps its own."""
+    named = checked.environment.artifacts if checked.environment else None
+    if named and ("://" in named or checked.root / named != home / "artifacts"):
+        print(f"artifacts of this run are kept in {home / 'artifacts'}, not in {named}", file=sys.stderr)
 
 
 def _given(options: argparse.Namespace, plan: Plan) -> dict[str, Json]:
