@@ -71,8 +71,8 @@ DOORS = {
     "numpy": ("pipec.steps.data", "pipec.steps.ml", "pipec.steps.release"),
     "threadpoolctl": ("pipec.steps.ml",),
     "scipy": ("pipec.steps.ml",),
-    "fsspec": ("pipec.steps.store", "pipec.steps.release.place"),
-    "obstore": ("pipec.steps.store", "pipec.steps.release.place"),
+    "fsspec": ("pipec.steps.data.remote",),
+    "obstore": ("pipec.steps.data.remote",),
 }
 HEAVY = ("torch", "sklearn", "great_expectations", "pandas", "numpy", "kfp", "airflow", "pyarrow", "fsspec")
 

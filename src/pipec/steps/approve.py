@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pipec import digest
+from pipec.steps import store
 from pipec.steps.declare import CallerError, Context, Refused, TryAgain, param, reads, step, writes
 from pipec.steps.interface import Approval, Model, Report, Role
 
@@ -85,16 +86,11 @@ class Approve:
 
 
 def _decision_text(context: Context) -> str | None:
-    from pipec.steps.release import place
-
     if context.decision is None:
         raise CallerError("nobody can decide here: the caller named no place for a decision")
     if context.decision.startswith(INLINE):
         return context.decision.removeprefix(INLINE)
-    try:
-        return place.read_text(context.decision, context.base)
-    except place.Unreachable as fault:
-        raise TryAgain(str(fault)) from fault
+    return store.read_text(context.decision, context.base)
 
 
 def _report(path: Path) -> dict[str, Any]:

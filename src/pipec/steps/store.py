@@ -1,32 +1,23 @@
-"""The door to where files lie: paths of this machine, and any fsspec URL.
+"""Where files lie, for the runtime: paths of this machine, and any fsspec URL.
 
-Local paths need no package; fsspec, and obstore for object stores, are imported when a URL is met. Faults are told
-without the user name, password or query of a URL.
+Local paths need no package; a URL's driver is met in `data/remote.py`. Faults become a step's ends, told without the
+user name, password or query of a URL.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit
 
+from pipec.steps.data.remote import is_absent, is_denied, is_remote, shown, system_of
 from pipec.steps.declare import CallerError, StepError, TryAgain
 
-# obstore serves these without botocore, whose dependencies clash with ours; fsspec's own drivers serve the rest.
-OBJECT_STORES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss")
-# obstore's own words for what other drivers say with FileNotFoundError and PermissionError (obstore.exceptions).
-_ABSENT = ("NotFoundError",)
-_DENIED = ("PermissionDeniedError", "UnauthenticatedError")
-
-
-def is_remote(location: str) -> bool:
-    """Say whether a location is a URL that must be fetched."""
-    return "://" in location and not location.startswith("file://")
+__all__ = ["fetch", "is_remote", "local", "push", "read_text", "replace_text", "shown", "write_text"]
 
 
 def local(location: str, base: str | None) -> Path:
@@ -53,14 +44,6 @@ def _below(base: Path, location: str) -> Path:
         if path.is_symlink():
             raise CallerError(f"`{location}` leads over a link, `{part}`: put the files themselves into the project")
     return path
-
-
-def shown(location: str) -> str:
-    """Return a location as it may be printed: without user name, password, query and fragment."""
-    if not is_remote(location):
-        return location
-    parts = urlsplit(location)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def fetch(location: str, into: Path) -> Path:
@@ -111,7 +94,7 @@ def read_text(location: str, base: str | None = None) -> str | None:
         try:
             found: bytes = system.cat_file(path)
         except Exception as fault:
-            if _is_absent(fault):
+            if is_absent(fault):
                 return None
             raise
         return found.decode("utf-8")
@@ -146,22 +129,15 @@ def replace_text(path: Path, text: str) -> None:
 
 def _system(location: str) -> tuple[Any, str]:
     """Return fsspec's file system for a URL, and the path in it."""
-    try:
-        import fsspec
-    except ImportError as fault:
-        raise CallerError(f"`{shown(location)}` needs fsspec: use an image with `pipec[steps]`") from fault
     scheme = location.partition("://")[0]
-    if scheme in OBJECT_STORES and importlib.util.find_spec("obstore"):
-        from obstore.fsspec import register
-
-        register(scheme)
     try:
-        system, path = fsspec.core.url_to_fs(location)
+        return system_of(location)
     except ValueError as fault:
         raise CallerError(f"`{scheme}://` is no kind of location that is known here: {_first_line(fault)}") from fault
     except ImportError as fault:
+        if fault.name == "fsspec":
+            raise CallerError(f"`{shown(location)}` needs fsspec: use an image with `pipec[steps]`") from fault
         raise CallerError(f"this image cannot reach `{scheme}://` locations: {_first_line(fault)}") from fault
-    return system, str(path)
 
 
 @contextmanager
@@ -173,16 +149,12 @@ def _told(location: str, verb: str) -> Iterator[None]:
     except StepError:
         raise
     except Exception as fault:
-        if _is_absent(fault):
+        if is_absent(fault):
             raise CallerError(f"nothing is at `{place}`: check the location") from fault
-        if isinstance(fault, PermissionError) or type(fault).__name__ in _DENIED:
+        if is_denied(fault):
             raise CallerError(f"`{place}` may not be {verb} with this step's rights: check its account") from fault
         why = _first_line(fault).replace(location, place)
         raise TryAgain(f"`{place}` could not be {verb} ({why}): check the connection and try again") from fault
-
-
-def _is_absent(fault: Exception) -> bool:
-    return isinstance(fault, (FileNotFoundError, NotADirectoryError)) or type(fault).__name__ in _ABSENT
 
 
 def _first_line(fault: BaseException) -> str:

@@ -6,7 +6,6 @@ Names are relative, with `/`. Raises AskFault at a place that cannot be used, Un
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 import uuid
@@ -17,9 +16,9 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
+from pipec.steps.data.remote import OBJECT_STORES, create, is_absent, is_denied, is_remote, shown, system_of
 from pipec.steps.ml.fault import AskFault
 
-OBJECT_STORES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss")
 # Drivers whose `mode="create"` was read to be one conditional request (or one locked step). fsspec's own fallback asks
 # first and writes then, which two deploys can both pass.
 CREATES = ("memory", *OBJECT_STORES)
@@ -56,7 +55,7 @@ def at(root: str | None) -> Place:
     """Return the place that `root` names. Raises AskFault at a relative path."""
     if not root:
         raise AskFault("this environment has no release store: give it an `artifacts` root")
-    if "://" in root and not root.startswith("file://"):
+    if is_remote(root):
         return _remote(root)
     path = Path(unquote(urlsplit(root).path) if root.startswith("file://") else root)
     if not path.is_absolute():
@@ -150,22 +149,14 @@ class Remote:
             try:
                 content: bytes = self.system.cat_file(self._path(name))
             except Exception as fault:
-                if _is_absent(fault):
+                if is_absent(fault):
                     return None
                 raise
             return content
 
     def create(self, name: str, content: bytes) -> bool:
         with _told(self.shown):
-            try:
-                _create(self.system, self.scheme, self._path(name), content)
-            except FileExistsError:
-                return False
-            except Exception as fault:
-                if type(fault).__name__ == "AlreadyExistsError":  # obstore's word
-                    return False
-                raise
-        return True
+            return create(self.system, self.scheme, self._path(name), content)
 
     def replace(self, name: str, content: bytes) -> None:
         with _told(self.shown):
@@ -176,7 +167,7 @@ class Remote:
             try:
                 self.system.rm_file(self._path(name))
             except Exception as fault:
-                if not _is_absent(fault):
+                if not is_absent(fault):
                     raise
 
     def names(self, folder: str) -> list[str]:
@@ -185,7 +176,7 @@ class Remote:
             try:
                 found = self.system.ls(self._path(folder), detail=False)
             except Exception as fault:
-                if _is_absent(fault):
+                if is_absent(fault):
                     return []
                 raise
         return sorted({str(path).rstrip("/").rpartition("/")[2] for path in found})
@@ -210,37 +201,10 @@ def _remote(root: str) -> Remote:
             f"`{shown(root)}` cannot hold a release store: only {', '.join(CREATES)} create a file exactly once"
         )
     try:
-        import fsspec
-
-        if scheme in OBJECT_STORES and importlib.util.find_spec("obstore"):
-            from obstore.fsspec import register
-
-            register(scheme)
-        system, path = fsspec.core.url_to_fs(root)
+        system, path = system_of(root)
     except ImportError as fault:
         raise AskFault(f"`{shown(root)}` needs a driver that is not here: install pipec[steps,s3]") from fault
-    return Remote(system, str(path).rstrip("/"), scheme, shown(root))
-
-
-def shown(root: str) -> str:
-    """Return a location as it may be printed: without user, password, query and fragment."""
-    if "://" not in root:
-        return root
-    parts = urlsplit(root)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-
-
-def _create(system: Any, scheme: str, path: str, content: bytes) -> None:
-    """Write a file that must not exist yet, in one request."""
-    if type(system).__module__.startswith("obstore"):
-        # Its fsspec form takes `mode` and ignores it (obstore 0.12): ask the store itself.
-        import obstore
-        from obstore.store import from_url
-
-        bucket, _, key = path.removeprefix(f"{scheme}://").partition("/")
-        obstore.put(from_url(f"{scheme}://{bucket}"), key, content, mode="create")
-        return
-    system.pipe_file(path, content, mode="create")
+    return Remote(system, path.rstrip("/"), scheme, shown(root))
 
 
 @contextmanager
@@ -248,25 +212,10 @@ def _told(place: str) -> Iterator[None]:
     """Turn what a file system raises into one line. Its own text may hold credentials, so only its kind is told."""
     try:
         yield
-    except PermissionError as fault:
-        raise AskFault(f"the release store `{place}` may not be used with these rights: check its account") from fault
     except (Unreachable, AskFault):
         raise
     except Exception as fault:
+        if is_denied(fault):
+            raise AskFault(f"the release store `{place}` may not be used with these rights: check it") from fault
         why = fault.strerror if isinstance(fault, OSError) and fault.strerror else type(fault).__name__
         raise Unreachable(f"the release store `{place}` did not answer ({why}): check it and try again") from fault
-
-
-def _is_absent(fault: Exception) -> bool:
-    return isinstance(fault, (FileNotFoundError, NotADirectoryError)) or type(fault).__name__ == "NotFoundError"
-
-
-def read_text(location: str, base: str | None) -> str | None:
-    """Return the text at a path or URL, or None. base: where a relative path starts; without it such a path is told."""
-    if "://" not in location and not Path(location).is_absolute():
-        if base is None:
-            raise AskFault(f"`{location}` is relative, and here is no project folder: give a full path or a URL")
-        location = str(Path(base) / location)
-    folder, _, name = location.rpartition("/")
-    content = at(folder or "/").read(name)
-    return None if content is None else content.decode("utf-8", errors="replace")

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from pipec import digest
+from pipec.steps.data.remote import shown
 from pipec.steps.ml.fault import AskFault, DataFault
 from pipec.steps.release import place
 
@@ -63,7 +64,7 @@ class Store:
 
     def __init__(self, root: str | None) -> None:
         self._place = place.at(root)
-        self.shown = place.shown(root or "")
+        self.shown = shown(root or "")
 
     def names(self) -> list[str]:
         """Return the names that have releases."""
