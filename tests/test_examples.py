@@ -73,10 +73,9 @@ def test_wine_is_trained_approved_served_and_monitored(project: Path, server: st
 def test_wine_waits_for_a_person_and_goes_on_after_the_decision(project: Path, server: str) -> None:
     parked = run(project, "wine.yaml", "--env", "dev")
     assert parked.returncode == 75
-    assert "pipec approve" in parked.stdout
-    decide = [*PIPEC, "approve", "latest", "approve", "--as", "bo@example.org"]
-    subprocess.run(decide, cwd=project, env=ENVIRON, check=True)
-    resumed = run(project, "wine.yaml", "--env", "dev", "--resume", "latest")
+    approve, resume = re.findall(r"`pipec ((?:approve|run) [^`]*)`", parked.stdout)
+    subprocess.run([*PIPEC, *approve.replace("NAME", "bo@example.org").split()], cwd=project, env=ENVIRON, check=True)
+    resumed = run(project, *resume.split()[1:])
     assert resumed.returncode == 0, resumed.stderr
     assert "train: done before" in resumed.stderr
     assert trace(project)["steps"]["approve"]["decisions"][0]["by"] == "bo@example.org"

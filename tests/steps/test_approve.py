@@ -85,10 +85,7 @@ def test_a_decision_that_comes_while_waiting_is_taken(model: Path, tmp_path: Pat
 def test_no_decision_yet_tells_how_to_decide(model: Path, tmp_path: Path):
     with pytest.raises(TryAgain) as told:
         step(Approve, tmp_path / "out", model=model).run(context(decision=str(tmp_path / "none"), task="approve"))
-    assert str(told.value) == (
-        "nobody has decided yet: `pipec approve run-1 approve --as NAME` says yes, with `--reject` no; "
-        "then go on with the run"
-    )
+    assert str(told.value) == "nobody has decided about `approve` of run run-1 yet: decide, then go on with it"
     assert not (tmp_path / "out" / "approval").exists()
 
 

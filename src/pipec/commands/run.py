@@ -43,12 +43,25 @@ def run(options: argparse.Namespace) -> int:
             jobs=options.jobs if options.jobs is not None else os.cpu_count() or 1,
             approve_as=options.approve_as,
             resume=options.resume,
-            file=options.file,
+            file=_again(options),
+            flags=_home_flag(home),
         ),
         progress.choose(sys.stderr, os.environ),
     )
     print("\n".join(_ending(outcome, home)))
     return outcome.exit_code
+
+
+def _again(options: argparse.Namespace) -> str:
+    """Return the file with what a later `pipec run` of it must say again."""
+    flags = [("--pipeline", options.pipeline), ("--env", options.env), ("--home", options.home)]
+    return " ".join([options.file, *(f"{name} {value}" for name, value in flags if value)])
+
+
+def _home_flag(home: Path) -> str:
+    """Return what commands about a run need here in order to find it: nothing, if they look there anyway."""
+    is_found = home == project_root(Path().absolute()) / ".pipec"
+    return "" if is_found else f" --home {os.path.relpath(home)}"
 
 
 def _tell_place(checked: Checked, home: Path) -> None:

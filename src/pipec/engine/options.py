@@ -26,7 +26,8 @@ class RunOptions:
     releases: the release store (a location). parameters: given values; others have the plan's defaults. secrets:
     values by name; they reach the environment of the tasks that use them and nothing else. jobs: tasks at once.
     approve_as: who approves whatever asks, or None. scheduled_at: the trigger's moment, or None for now. resume: a run
-    id or `latest`. file: the pipeline as messages should name it. wait_s: how long a step may wait for a server.
+    id or `latest`. file: the pipeline as messages should name it, flags that a new call needs included. flags: what
+    `pipec approve` needs besides, such as ` --home DIR`. wait_s: how long a step may wait for a server.
     grace_s: between asking a task's processes to end and ending them.
     """
 
@@ -41,6 +42,7 @@ class RunOptions:
     resume: str | None = None
     launcher: Launcher = field(default_factory=ProcessLauncher)
     file: str = "FILE"
+    flags: str = ""
     wait_s: float = WAIT_S
     grace_s: float = GRACE_S
 

@@ -342,7 +342,7 @@ class _Run:
         outcome = RunOutcome(
             run_id=self.folder.run_id, pipeline=self.plan.pipeline, status=status, tasks=tasks,
             outputs=dict(self._outputs()), signal=self.signals[0] if is_cut else 0,
-            message=summarize(status, tasks, self.folder.path, self.options.file),
+            message=summarize(status, tasks, self.folder.path, self.options.file, self.options.flags),
         )  # fmt: skip
         self.journal.append({
             "type": "finish", "at": moment(), "status": status, "message": outcome.message, "signal": outcome.signal,

@@ -9,8 +9,11 @@ from pipec.engine.outcome import State, TaskOutcome
 from pipec.engine.replay import stands
 
 
-def summarize(status: str, tasks: Sequence[TaskOutcome], folder: Path, file: str) -> str:
-    """Return the lines, none for a success without a forgiven failure. folder: the run's. file: the pipeline's."""
+def summarize(status: str, tasks: Sequence[TaskOutcome], folder: Path, file: str, flags: str = "") -> str:
+    """Return the lines, none for a success without a forgiven failure. folder: the run's. file: the pipeline's.
+
+    flags: what `pipec approve` needs besides.
+    """
     lines: list[str] = []
     for task in tasks:
         if task.state in (State.FAILED, State.REFUSED):
@@ -20,7 +23,7 @@ def summarize(status: str, tasks: Sequence[TaskOutcome], folder: Path, file: str
     for task in parked:
         lines.append(f"step `{task.step}` waits for a person: {task.reason}")
     for task in parked + reopened:
-        lines.append(f"  next: `pipec approve {folder.name} {task.name} --as NAME`, or with `--reject`")
+        lines.append(f"  next: `pipec approve {folder.name} {task.name} --as NAME{flags}`, or with `--reject`")
     go_on = f"`pipec run {file} --resume {folder.name}`"
     if status == "interrupted":
         lines.append(f"the run was interrupted; go on with {go_on}")

@@ -77,8 +77,7 @@ class Approve:
         while (text := _decision_text(context)) is None:
             if time.monotonic() >= deadline:
                 raise TryAgain(
-                    f"nobody has decided yet: `pipec approve {context.run_id} {context.task} --as NAME` says yes, "
-                    "with `--reject` no; then go on with the run"
+                    f"nobody has decided about `{context.task}` of run {context.run_id} yet: decide, then go on with it"
                 )
             time.sleep(min(pause, max(0.0, deadline - time.monotonic())))
             pause = min(pause * 1.5, PAUSE_S[1])
