@@ -31,6 +31,8 @@ _HIDDEN = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufdd0-\ufdef"
     "\ufeff\ufff9-\ufffb\ufffe\uffff]"
 )
+# A carriage return alone ends a line for libyaml and for no diff; every place below it would be told a line too low.
+_HIDDEN_IN_TEXT = re.compile(_HIDDEN.pattern + "|\r(?!\n)")
 _INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
@@ -130,7 +132,7 @@ def _unreadable(source: Source) -> Finding | None:
     if len(source.text.encode("utf-8", "replace")) > MAX_BYTES:
         return kinds.TOO_LARGE.at(Loc(source.path, START), f"the file is larger than {MAX_BYTES >> 20} MiB")
     body = source.text.removeprefix("\ufeff")
-    if hidden := _HIDDEN.search(body):
+    if hidden := _HIDDEN_IN_TEXT.search(body):
         return _hidden(source, body, hidden)
     return None
 
