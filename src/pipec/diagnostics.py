@@ -29,6 +29,8 @@ class Span(NamedTuple):
 
 
 START = Span(1, 1, 1, 1)
+MAX_TEXT = 1000  # of a message: what a user wrote is quoted in it, and may be megabytes
+_ENDS_OF_LINES = str.maketrans({"\n": "\\n", "\r": "\\r"})
 
 
 class Loc(NamedTuple):
@@ -68,8 +70,9 @@ class Rule:
     severity: Severity = Severity.ERROR
 
     def at(self, loc: Loc, message: str, *, help: str = "", notes: Iterable[Note] = ()) -> Finding:  # noqa: A002
-        """Return a finding of this kind at `loc`."""
-        return Finding(self, loc, message, help, tuple(notes))
+        """Return a finding of this kind at `loc`; its texts are made lines of bounded length."""
+        told = tuple(Note(one_line(note.message), note.loc) for note in notes)
+        return Finding(self, loc, one_line(message), one_line(help), told)
 
     @property
     def summary(self) -> str:
@@ -131,6 +134,12 @@ class Report:
             Diagnostic(finding, Severity.ERROR if strict else finding.rule.severity, line(finding.loc))
             for finding in self.findings
         )
+
+
+def one_line(text: str) -> str:
+    """Return a text as a reader of lines may be given it: no line ends, and not longer than MAX_TEXT."""
+    text = text.translate(_ENDS_OF_LINES)
+    return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 3] + "..."
 
 
 def has_error(findings: Iterable[Finding]) -> bool:
