@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipec.diagnostics import MAX_TEXT, Loc, Note, Report, Rule, Source, Span
+from pipec.diagnostics import MAX_TEXT, Loc, Note, Report, Rule, Source, Span, guess
 from pipec.report import MAX_LINE, render
 
 RULE = Rule("PIPE999", "example", "An example.")
@@ -37,3 +37,8 @@ def test_carets_below_a_very_long_line_end_with_it() -> None:
     _, _, line, carets = printed("k: " + "v" * 5000, Span(1, 4, 1, 5004))
     assert len(carets) <= len(line)
 
+
+def test_a_word_is_guessed_among_a_few_and_among_thousands() -> None:
+    assert guess("epoch", ["seed", "epochs", "target"]) == "epochs"
+    assert guess("step-417x", [f"step-{n}" for n in range(5000)]) == "step-417"
+    assert guess("zebra", ["seed", "epochs"]) is None

@@ -30,6 +30,7 @@ class Span(NamedTuple):
 
 START = Span(1, 1, 1, 1)
 MAX_TEXT = 1000  # of a message: what a user wrote is quoted in it, and may be megabytes
+MAX_GUESSES = 100  # words compared for one suggestion
 _ENDS_OF_LINES = str.maketrans({"\n": "\\n", "\r": "\\r"})
 
 
@@ -154,7 +155,14 @@ def ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
 
 def guess(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word that `word` most likely meant, or None if none is close."""
-    from difflib import get_close_matches  # lazily: only a document with a mistake pays for it
+    """Return the known word that `word` most likely meant, or None if none is close.
 
-    return next(iter(get_close_matches(word, sorted(known), n=1, cutoff=0.6)), None)
+    Of very many words only those that sort near are tried: a document may hold thousands of names, all of them wrong.
+    """
+    from bisect import bisect_left  # lazily: only a document with a mistake pays for it
+    from difflib import get_close_matches
+
+    words = sorted(known)
+    at = bisect_left(words, word)
+    near = words if len(words) <= MAX_GUESSES else words[max(0, at - MAX_GUESSES // 2) : at + MAX_GUESSES // 2]
+    return next(iter(get_close_matches(word, near, n=1, cutoff=0.6)), None)
