@@ -36,7 +36,11 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """An artifact by its origin. step is empty for an artifact that comes from outside; output is then its location."""
+    """An artifact by its origin.
+
+    step is empty for an artifact from outside; output then says which input read it, as `step.input`: what lies at a
+    location may change between two reads, so two that read it do not read the same artifact.
+    """
 
     step: str
     output: str
@@ -102,9 +106,14 @@ class Graph:
             if argument is None:
                 break
             if not isinstance(argument.value, OutputRef):
-                return Port("", repr(argument.value))
+                return outside(at.task, declared.same_as)
             at = argument.value
         return Port(at.task, at.output)
+
+
+def outside(step: str, argument: str) -> Port:
+    """Return the origin of what an input reads from a location."""
+    return Port("", f"{step}.{argument}")
 
 
 def build(pipeline: Pipeline, catalogue: Callable[[str, str | None], Interface | None]) -> Graph:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 
-from pipec.compiler.graph import Graph, Port, artifact_edges
+from pipec.compiler.graph import Graph, Port, artifact_edges, outside
 from pipec.compiler.rule import Subject, rule
 from pipec.diagnostics import Finding, Loc, Note, Rule
 from pipec.schema.model import StepUse
@@ -156,17 +156,14 @@ def _production_models(subject: Subject) -> Iterator[tuple[StepUse, Port, Loc]]:
             continue
         for declared, given, loc in subject.graph.artifact_inputs(use.name):
             if declared.type is Artifact.MODEL:
-                model = _origin(subject.graph, use, declared.name, given)
+                model = _origin(subject.graph, use.name, declared.name, given)
                 if not model.step or subject.graph.output(model):
                     yield use, model, loc
 
 
-def _origin(graph: Graph, use: StepUse, name: str, given: OutputRef | None) -> Port:
-    """Return where the artifact given to an input was made; one from outside is named by what was written."""
-    if given is not None:
-        return graph.origin(given)
-    argument = use.argument(name)
-    return Port("", repr(argument.value) if argument else "")
+def _origin(graph: Graph, step: str, name: str, given: OutputRef | None) -> Port:
+    """Return where the artifact given to an input was made."""
+    return outside(step, name) if given is None else graph.origin(given)
 
 
 def _judged_before(graph: Graph, step: str, model: Port, role: Role) -> bool:
@@ -186,7 +183,7 @@ def _judges_model(graph: Graph, step: str, model: Port, role: Role) -> bool:
     for declared, given, _ in graph.artifact_inputs(step):
         if declared.type is not Artifact.MODEL or declared.optional:
             continue
-        if _origin(graph, graph.steps[step], declared.name, given) == model:
+        if _origin(graph, step, declared.name, given) == model:
             return True
     return False
 
