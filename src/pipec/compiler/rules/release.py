@@ -247,26 +247,25 @@ def _sibling(graph: Graph, port: Port) -> str:
     return ""
 
 
-def _unvalidated(graph: Graph, fit: str) -> Iterator[list[str]]:
-    """Yield one route from each source of data to the inputs of `fit` that are learned from, past every validation."""
-    declared_fits = [(i, g) for i, g, _ in graph.artifact_inputs(fit) if i.fits]
-    came_from: dict[str, str | None] = {fit: None}
-    queue: deque[str] = deque()
-    for _, given in declared_fits:
-        if given is None:
-            yield ["a location", fit]
-        elif given.task in graph.steps and given.task not in came_from:
-            came_from[given.task] = fit
-            queue.append(given.task)
+def _unvalidated(graph: Graph, made_by: str) -> Iterator[list[str]]:
+    """Yield one route from each source of data to the step that made a model, past every validation.
+
+    All artifacts are followed: a model may be made of another, and rows by one.
+    """
+    came_from: dict[str, str | None] = {made_by: None}
+    queue = deque([made_by])
     while queue:
         step = queue.popleft()
         interface = graph.interfaces.get(step)
         if interface is None or interface.role is Role.VALIDATE:
             continue
-        inputs = [(i, g) for i, g, _ in graph.artifact_inputs(step) if i.type is Artifact.DATASET]
-        if not inputs or any(given is None for _, given in inputs):
+        read = list(graph.artifact_inputs(step))
+        data = [given for declared, given, _ in read if declared.type is Artifact.DATASET]
+        if None in data:
+            yield ["a location", *_back(came_from, step)]
+        elif not data and any(output.type is Artifact.DATASET for output in interface.outputs):
             yield _back(came_from, step)
-        for _, given in inputs:
+        for _, given, _ in read:
             if given is not None and given.task in graph.steps and given.task not in came_from:
                 came_from[given.task] = step
                 queue.append(given.task)
