@@ -194,11 +194,17 @@ class _Reader:
             yield from yaml.parse(self.source.text.removeprefix("\ufeff"), Loader=loader)
         except yaml.MarkedYAMLError as fault:
             mark = fault.problem_mark or fault.context_mark
-            at = Span(mark.line + 1, mark.column + 1, mark.line + 1, mark.column + 2) if mark else START
+            at = self._marked(mark) if mark else START
             problem = " ".join(part for part in (fault.problem, fault.context) if part)
             raise _Stop(self._at(kinds.SYNTAX, at, f"this is not YAML: {problem}")) from None
         except (yaml.YAMLError, RecursionError, UnicodeError) as fault:
             raise _Stop(self._at(kinds.SYNTAX, START, f"this is not YAML: {fault}")) from None
+
+    def _marked(self, mark: yaml.Mark) -> Span:
+        """Return where the parser stopped: libyaml ends a last line that has no end, and stops on the line after it."""
+        lines = self.source.text.removeprefix("\ufeff").split("\n")
+        line, column = (mark.line, mark.column) if mark.line < len(lines) else (len(lines) - 1, len(lines[-1]))
+        return Span(line + 1, column + 1, line + 1, column + 2)
 
     def _at(self, rule: Rule, span: Span, message: str, help: str = "") -> Finding:  # noqa: A002
         return rule.at(Loc(self.source.path, span), message, help=help)
