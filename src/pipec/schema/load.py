@@ -287,7 +287,7 @@ def _overlays(document: Mapping, section: str) -> Iterator[tuple[str, Mapping]]:
 
 
 def _unknown_overlays(document: Mapping) -> Iterator[Finding]:
-    """Find steps that an environment changes and the pipeline does not have."""
+    """Find steps that an environment changes and the pipeline does not have, and those that it would remove."""
     steps = document.get("steps")
     known = {entry.key for entry in steps.entries} if isinstance(steps, Mapping) else set()
     for name, given in _overlays(document, "steps"):
@@ -296,6 +296,9 @@ def _unknown_overlays(document: Mapping) -> Iterator[Finding]:
                 close = guess(entry.key, known)
                 message = f"environment `{name}` changes step `{entry.key}`, which the pipeline does not have"
                 yield kinds.UNKNOWN_KEY.at(entry.key_loc, message, help=f"did you mean `{close}`?" if close else "")
+            elif not isinstance(entry.value, Mapping):
+                message = f"environment `{name}` removes step `{entry.key}`; every environment has the same steps"
+                yield kinds.WRONG_SHAPE.at(entry.key_loc, message, help="say what differs, such as `with`")
 
 
 def typed_set(name: str, text: str, pipeline_kind: str) -> Tree:
