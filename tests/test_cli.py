@@ -98,7 +98,7 @@ def test_bad_input_gives_findings_with_a_place_and_exit_1(name: str, content: by
 def test_standard_input_is_read_as_a_file() -> None:
     found = pipec("check", "-", stdin="a: [")
     assert found.returncode == 1
-    assert found.stdout.startswith("<stdin>:2:1: error: ")
+    assert found.stdout.startswith("<stdin>:1:5: error: ")
     assert pipec("check", "-", stdin=b"\xff\xfe").returncode == 1
 
 

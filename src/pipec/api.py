@@ -15,7 +15,7 @@ from pathlib import Path
 from pipec import __version__
 from pipec.compiler import arguments, graph, lower, rule, rules
 from pipec.compiler.plan import Plan
-from pipec.diagnostics import START, Finding, Loc, Report, Rule, Source, guess, has_error, ordered
+from pipec.diagnostics import START, Finding, Loc, Report, Rule, Source, guess, has_error, one_line, ordered
 from pipec.schema import check as shape
 from pipec.schema import findings as kinds
 from pipec.schema import load, tree
@@ -23,7 +23,7 @@ from pipec.schema.files import PROJECT_FILE, UnreadableError, decoded, project_r
 from pipec.schema.model import Environment, Pipeline, Project
 from pipec.schema.overlay import without_overlay_nulls
 from pipec.steps import catalog
-from pipec.steps.interface import MISSING, Kind
+from pipec.steps.interface import MISSING
 from pipec.targets import airflow, kubeflow
 from pipec.targets import findings as target_findings
 from pipec.targets.base import File, Options, Refusal, Target, refusals
@@ -36,6 +36,9 @@ MAX_BYTES = tree.MAX_BYTES
 
 class UsageError(Exception):
     """The call itself cannot be carried out; the message is one line with the next action."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(one_line(message))  # it quotes what was typed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -263,16 +266,12 @@ def _set(name: str, text: str, entries: Mapping[str, tree.Tree]) -> Json:
     declaration = tree.as_json(entries[name])
     assert isinstance(declaration, dict), "api._set got a parameter that is no mapping (shape should have told it)"
     try:
-        value = load.typed_set(name, text, str(declaration["type"]))
+        node = load.typed_set(name, text, str(declaration["type"]))
     except ValueError as fault:
         raise UsageError(f"--set: {fault}") from None
-    node = tree.Scalar(value, Loc("--set", START)) if isinstance(value, str | int | float | bool) else None
-    wanted = load.parameter_schema(declaration)
-    for problem in shape.value_problems(name, node, wanted) if node else ():
+    for problem in shape.value_problems(name, node, load.parameter_schema(declaration)):
         raise UsageError(f"--set: {problem.message}")
-    if node is None and not isinstance(value, list if declaration["type"] == Kind.LIST else dict):
-        raise UsageError(f"--set: parameter `{name}` is a {declaration['type']}, and `{text}` is not one")
-    return value
+    return tree.as_json(node)
 
 
 def _known_environment(request: Request, project: Project, units: list[Unit]) -> None:

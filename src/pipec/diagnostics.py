@@ -29,6 +29,9 @@ class Span(NamedTuple):
 
 
 START = Span(1, 1, 1, 1)
+MAX_TEXT = 1000  # of a message: what a user wrote is quoted in it, and may be megabytes
+MAX_GUESSES = 100  # words compared for one suggestion
+_ENDS_OF_LINES = str.maketrans({"\n": "\\n", "\r": "\\r"})
 
 
 class Loc(NamedTuple):
@@ -68,8 +71,9 @@ class Rule:
     severity: Severity = Severity.ERROR
 
     def at(self, loc: Loc, message: str, *, help: str = "", notes: Iterable[Note] = ()) -> Finding:  # noqa: A002
-        """Return a finding of this kind at `loc`."""
-        return Finding(self, loc, message, help, tuple(notes))
+        """Return a finding of this kind at `loc`; its texts are made lines of bounded length."""
+        told = tuple(Note(one_line(note.message), note.loc) for note in notes)
+        return Finding(self, loc, one_line(message), one_line(help), told)
 
     @property
     def summary(self) -> str:
@@ -133,6 +137,12 @@ class Report:
         )
 
 
+def one_line(text: str) -> str:
+    """Return a text as a reader of lines may be given it: no line ends, and not longer than MAX_TEXT."""
+    text = text.translate(_ENDS_OF_LINES)
+    return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 3] + "..."
+
+
 def has_error(findings: Iterable[Finding]) -> bool:
     """Say whether a stage after these findings must not run."""
     return any(finding.is_error for finding in findings)
@@ -145,7 +155,14 @@ def ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
 
 def guess(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word that `word` most likely meant, or None if none is close."""
-    from difflib import get_close_matches  # lazily: only a document with a mistake pays for it
+    """Return the known word that `word` most likely meant, or None if none is close.
 
-    return next(iter(get_close_matches(word, sorted(known), n=1, cutoff=0.6)), None)
+    Of very many words only those that sort near are tried: a document may hold thousands of names, all of them wrong.
+    """
+    from bisect import bisect_left  # lazily: only a document with a mistake pays for it
+    from difflib import get_close_matches
+
+    words = sorted(known)
+    at = bisect_left(words, word)
+    near = words if len(words) <= MAX_GUESSES else words[max(0, at - MAX_GUESSES // 2) : at + MAX_GUESSES // 2]
+    return next(iter(get_close_matches(word, near, n=1, cutoff=0.6)), None)

@@ -51,6 +51,9 @@ SAFE: dict[str, dict[str, str | None]] = {
     | {"deploy": STEPS["deploy"].replace("uses: deploy,", "uses: deploy, needs: [evaluate],")},
     "the model is read past an approval that is awaited": change("deploy", "steps.approve.model", "steps.train.model")
     | {"deploy": STEPS["deploy"].replace("uses: deploy,", "uses: deploy, needs: [approve],")},
+    "a model from outside, evaluated, approved and released as it was read once": change(
+        "evaluate", "${{ steps.train.model }}", "s3://models/old"
+    ),
     "two approvals in a row": {
         "again": STEPS["approve"].replace("steps.evaluate.model", "steps.approve.model"),
         "deploy": STEPS["deploy"].replace("approve.", "again."),
@@ -98,6 +101,13 @@ UNSAFE: dict[str, tuple[dict[str, str | None], list[str]]] = {
     ),
     "a model from outside": (
         change("deploy", "${{ steps.approve.model }}", "s3://models/old"), ["PIPE501", "PIPE502"],
+    ),
+    "a model from outside that is read again after it was evaluated and approved": (
+        change("evaluate", "${{ steps.train.model }}", "s3://models/old")
+        | change("approve", "${{ steps.evaluate.model }}", "s3://models/old")
+        | change("deploy", "${{ steps.approve.model }}", "s3://models/old")
+        | {"deploy-2": STEPS["deploy"].replace("with: {", "needs: [evaluate], with: {name: b, ")},
+        ["PIPE501", "PIPE502", "PIPE502"],
     ),
     "one of two releases is unsafe": (
         {"deploy-2": '{uses: deploy, with: {name: b, model: "${{ steps.train.model }}"}}'}, ["PIPE501", "PIPE502"],

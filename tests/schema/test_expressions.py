@@ -44,6 +44,14 @@ def test_what_is_no_name_is_told_inside_the_braces(text: str, start: int) -> Non
     assert caught.value.start == start
 
 
+@pytest.mark.parametrize("parse", [parse_template, parse_condition], ids=["template", "condition"])
+def test_what_is_larger_than_anyone_writes_is_refused(parse) -> None:
+    text = "${{ a }}" * 101 if parse is parse_template else "a or " * 2000 + "a"
+    with pytest.raises(ExpressionError, match=r"more than 100 expressions|longer than 8192 characters"):
+        parse(text)
+    assert len(parse_template("${{ a }}" * 100)) == 100
+
+
 def test_and_binds_closer_than_or_and_not_closest() -> None:
     a, b, c = Path(("a",), 0, 1), Path(("b",), 5, 6), Path(("c",), 15, 16)
     assert parse_condition("a or b and not c") == Junction("or", (a, Junction("and", (b, Negation(c)))))

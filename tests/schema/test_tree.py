@@ -44,11 +44,15 @@ def test_scalars_mean_what_yaml_1_2_core_says(text: str, value: object) -> None:
         ("? {a: b}\n: 1", "PIPE009"), ("~: 1", "PIPE009"), ("", "PIPE010"), ("# only this", "PIPE010"),
         ("a: [", "PIPE001"), ("a: 'x", "PIPE001"), ("\tx: 1", "PIPE001"), ("a: \u200b", "PIPE004"),
         ('a: "\\u202e"', "PIPE004"), ("a: \x07", "PIPE004"), ("a\u0301: 1\n\u00e1: 2", "PIPE007"),
-        ("--- a\n" * 65, "PIPE003"), ('a: "\\U00110000"', "PIPE001"),
+        ("--- a\n" * 65, "PIPE003"), ('a: "\\U00110000"', "PIPE001"), ("a: 1\rb: 2", "PIPE004"),
     ],
 )  # fmt: skip
 def test_what_two_readers_could_see_differently_is_refused(text: str, code: str) -> None:
     assert code in codes(text)
+
+
+def test_windows_line_ends_and_an_escaped_return_are_read() -> None:
+    assert plain('a: 1\r\nb: "x\\ry"\r\n') == {"a": 1, "b": "x\ry"}
 
 
 @pytest.mark.parametrize("opening", ["[", "{a: ", "- ", "? "], ids=["lists", "maps", "items", "keys"])

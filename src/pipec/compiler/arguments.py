@@ -68,7 +68,8 @@ def attach(pipeline: Pipeline, graph: Graph, read: Reader) -> tuple[Attachments,
     total = 0
     for use, argument in _named_files(pipeline, graph):
         node = argument.node
-        assert isinstance(node, Scalar), "arguments._named_files yields scalars only"
+        if not isinstance(node, Scalar):
+            continue  # `judge` has told that a list or a mapping names no file
         try:
             text = read(node.loc, str(node.value), MAX_FILE_BYTES)
         except UnreadableError as fault:

@@ -36,7 +36,11 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """An artifact by its origin. step is empty for an artifact that comes from outside; output is then its location."""
+    """An artifact by its origin.
+
+    step is empty for an artifact from outside; output then says which input read it, as `step.input`: what lies at a
+    location may change between two reads, so two that read it do not read the same artifact.
+    """
 
     step: str
     output: str
@@ -56,6 +60,7 @@ class Graph:
     cycle: tuple[Edge, ...] = ()
     _into: Mapping[str, tuple[Edge, ...]] = field(repr=False)
     _out_of: Mapping[str, tuple[Edge, ...]] = field(repr=False)
+    _origins: dict[OutputRef, Port] = field(default_factory=dict, repr=False, compare=False)  # what `origin` has found
 
     def into(self, step: str) -> tuple[Edge, ...]:
         return self._into.get(step, ())
@@ -92,19 +97,31 @@ class Graph:
 
     def origin(self, reference: OutputRef) -> Port:
         """Return where an artifact was made, following outputs that pass an input through unchanged."""
-        at, seen = reference, set()
-        while (at.task, at.output) not in seen:
-            seen.add((at.task, at.output))
-            declared = self.output(at)
-            if declared is None or declared.same_as is None:
-                break
-            argument = self.steps[at.task].argument(declared.same_as)
-            if argument is None:
-                break
-            if not isinstance(argument.value, OutputRef):
-                return Port("", repr(argument.value))
-            at = argument.value
-        return Port(at.task, at.output)
+        passed: dict[OutputRef, None] = {}  # in order, and to end where a cycle does
+        at, found = reference, self._origins.get(reference)
+        while found is None:
+            passed[at] = None
+            before = self._unchanged(at)
+            if isinstance(before, OutputRef) and before not in passed:
+                at, found = before, self._origins.get(before)
+            else:
+                found = before if isinstance(before, Port) else Port(at.task, at.output)
+        for each in passed:
+            self._origins[each] = found
+        return found
+
+    def _unchanged(self, reference: OutputRef) -> OutputRef | Port | None:
+        """Return what an output passes on unchanged, or None if it is made by its step."""
+        declared = self.output(reference)
+        argument = self.steps[reference.task].argument(declared.same_as) if declared and declared.same_as else None
+        if declared is None or declared.same_as is None or argument is None:
+            return None
+        return argument.value if isinstance(argument.value, OutputRef) else outside(reference.task, declared.same_as)
+
+
+def outside(step: str, argument: str) -> Port:
+    """Return the origin of what an input reads from a location."""
+    return Port("", f"{step}.{argument}")
 
 
 def build(pipeline: Pipeline, catalogue: Callable[[str, str | None], Interface | None]) -> Graph:

@@ -1,7 +1,7 @@
 """Expressions: text to a small syntax tree, with offsets for carets.
 
 Two grammars share one tokenizer: a template is text with `${{ path }}` inside, a condition is a bare expression. There
-is no `eval`, no backtracking pattern, and a bound on nesting. Knows nothing of YAML, steps or values.
+is no `eval`, no backtracking pattern, and a bound on nesting, length and count. Knows nothing of YAML, steps or values.
 
     condition  = disjunct { "or" disjunct }          operand = path | string | number | "true" | "false"
     disjunct   = term { "and" term }                 status  = ("succeeded"|"failed"|"skipped") "(" name ")"
@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from typing import NoReturn, TypeAlias
 
 MAX_NESTING = 32
+MAX_PATHS = 100  # in one text
+MAX_LENGTH = 8192  # of a condition, in characters; placing each of its names walks through all of it
 STATUSES = ("failed", "skipped", "succeeded")
 OPERATORS = ("==", "!=", "<=", ">=", "<", ">")
 _KEYWORDS = ("and", "or", "not", "in", "true", "false")
@@ -87,7 +89,7 @@ def has_expression(text: str) -> bool:
 def parse_template(text: str) -> tuple[str | Path, ...]:
     """Return the parts of a text: literal pieces, never empty, and paths. Raises ExpressionError."""
     parts: list[str | Path] = []
-    literal, at = "", 0
+    literal, at, n_paths = "", 0, 0
     while (opening := text.find("${{", at)) >= 0:
         if opening > 0 and text[opening - 1] == "$":  # `$${{` writes a literal `${{`
             literal += text[at : opening - 1] + "${{"
@@ -99,6 +101,9 @@ def parse_template(text: str) -> tuple[str | Path, ...]:
             parts.append(literal)
             literal = ""
         parts.append(_Parser(text, opening + 3, closing).only_path())
+        n_paths += 1
+        if n_paths > MAX_PATHS:
+            raise ExpressionError(f"the text holds more than {MAX_PATHS} expressions", opening, closing + 2)
         at = closing + 2
     literal += text[at:]
     return (*parts, literal) if literal else tuple(parts)
@@ -120,6 +125,8 @@ def parse_condition(text: str) -> Expression:
         raise ExpressionError(
             "`when` is an expression already and takes no `${{ }}`", opening, opening + 3, "write the names bare"
         )
+    if len(text) > MAX_LENGTH:
+        raise ExpressionError(f"the expression is longer than {MAX_LENGTH} characters", 0, 1)
     return _Parser(text, 0, len(text)).only_condition()
 
 

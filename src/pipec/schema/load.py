@@ -23,7 +23,7 @@ from pipec.schema.model import (
 )
 from pipec.schema.overlay import environment_of
 from pipec.schema.template import Templates
-from pipec.schema.tree import Entry, Mapping, Scalar, Sequence, Tree, as_json
+from pipec.schema.tree import Entry, Mapping, Scalar, Sequence, Tree, as_json, read
 from pipec.steps.interface import MISSING, Accelerator, Kind, Missing, Retry
 from pipec.values import Json
 
@@ -287,7 +287,7 @@ def _overlays(document: Mapping, section: str) -> Iterator[tuple[str, Mapping]]:
 
 
 def _unknown_overlays(document: Mapping) -> Iterator[Finding]:
-    """Find steps that an environment changes and the pipeline does not have."""
+    """Find steps that an environment changes and the pipeline does not have, and those that it would remove."""
     steps = document.get("steps")
     known = {entry.key for entry in steps.entries} if isinstance(steps, Mapping) else set()
     for name, given in _overlays(document, "steps"):
@@ -296,14 +296,22 @@ def _unknown_overlays(document: Mapping) -> Iterator[Finding]:
                 close = guess(entry.key, known)
                 message = f"environment `{name}` changes step `{entry.key}`, which the pipeline does not have"
                 yield kinds.UNKNOWN_KEY.at(entry.key_loc, message, help=f"did you mean `{close}`?" if close else "")
+            elif not isinstance(entry.value, Mapping):
+                message = f"environment `{name}` removes step `{entry.key}`; every environment has the same steps"
+                yield kinds.WRONG_SHAPE.at(entry.key_loc, message, help="say what differs, such as `with`")
 
 
-def typed_set(name: str, text: str, pipeline_kind: str) -> Json:
-    """Return the value of `--set name=text` for a parameter of a kind; ValueError says what was expected."""
-    if pipeline_kind == Kind.STRING:
-        return text
+def typed_set(name: str, text: str, pipeline_kind: str) -> Tree:
+    """Return the value of `--set name=text` for a parameter of a kind; ValueError says what was expected.
+
+    It passes the same reader as a document, so that nothing enters this way that a file could not say.
+    """
     try:
-        value: Json = json.loads(text)
-    except ValueError:
-        raise ValueError(f"parameter `{name}` is a {pipeline_kind}, and `{text}` is not one in JSON") from None
-    return value
+        value = text if pipeline_kind == Kind.STRING else json.loads(text)
+        written = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except (ValueError, RecursionError):
+        raise ValueError(f"parameter `{name}` is of type {pipeline_kind}, and `{text}` is not one in JSON") from None
+    documents, found = read(Source("--set", written))
+    if found:
+        raise ValueError(f"parameter `{name}`: {found[0].message}")
+    return documents[0]

@@ -21,15 +21,28 @@ def lay(base: Tree, over: Tree) -> Tree:
 
 
 def environment_of(document: Mapping, name: str) -> Mapping:
-    """Return the document with what its environment `name` says laid over it; parameters' values are left to load."""
+    """Return the document with what its environment `name` says laid over it; parameters' values are left to load.
+
+    Steps that only the environment names, and those it would remove, are as the pipeline has them: they are told.
+    """
     environments = document.get("environments")
     over = environments.get(name) if isinstance(environments, Mapping) else None
     if not isinstance(over, Mapping):
         return document
-    wanted = Mapping(tuple(entry for entry in over.entries if entry.key in OVERLAID), over.loc)
+    steps = document.get("steps")
+    known = {entry.key for entry in steps.entries} if isinstance(steps, Mapping) else set()
+    wanted = Mapping(tuple(_of_known(entry, known) for entry in over.entries if entry.key in OVERLAID), over.loc)
     laid = lay(document, wanted)
     assert isinstance(laid, Mapping), "overlay.lay of two mappings gave something else"
     return laid
+
+
+def _of_known(entry: Entry, steps: set[str]) -> Entry:
+    if entry.key != "steps":
+        return entry
+    given = entry.value.entries if isinstance(entry.value, Mapping) else ()
+    kept = tuple(below for below in given if below.key in steps and isinstance(below.value, Mapping))
+    return Entry(entry.key, entry.key_loc, Mapping(kept, entry.value.loc))
 
 
 def without_overlay_nulls(document: Mapping) -> Mapping:

@@ -31,6 +31,8 @@ _HIDDEN = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufdd0-\ufdef"
     "\ufeff\ufff9-\ufffb\ufffe\uffff]"
 )
+# A carriage return alone ends a line for libyaml and for no diff; every place below it would be told a line too low.
+_HIDDEN_IN_TEXT = re.compile(_HIDDEN.pattern + "|\r(?!\n)")
 _INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
@@ -130,7 +132,7 @@ def _unreadable(source: Source) -> Finding | None:
     if len(source.text.encode("utf-8", "replace")) > MAX_BYTES:
         return kinds.TOO_LARGE.at(Loc(source.path, START), f"the file is larger than {MAX_BYTES >> 20} MiB")
     body = source.text.removeprefix("\ufeff")
-    if hidden := _HIDDEN.search(body):
+    if hidden := _HIDDEN_IN_TEXT.search(body):
         return _hidden(source, body, hidden)
     return None
 
@@ -192,11 +194,17 @@ class _Reader:
             yield from yaml.parse(self.source.text.removeprefix("\ufeff"), Loader=loader)
         except yaml.MarkedYAMLError as fault:
             mark = fault.problem_mark or fault.context_mark
-            at = Span(mark.line + 1, mark.column + 1, mark.line + 1, mark.column + 2) if mark else START
+            at = self._marked(mark) if mark else START
             problem = " ".join(part for part in (fault.problem, fault.context) if part)
             raise _Stop(self._at(kinds.SYNTAX, at, f"this is not YAML: {problem}")) from None
         except (yaml.YAMLError, RecursionError, UnicodeError) as fault:
             raise _Stop(self._at(kinds.SYNTAX, START, f"this is not YAML: {fault}")) from None
+
+    def _marked(self, mark: yaml.Mark) -> Span:
+        """Return where the parser stopped: libyaml ends a last line that has no end, and stops on the line after it."""
+        lines = self.source.text.removeprefix("\ufeff").split("\n")
+        line, column = (mark.line, mark.column) if mark.line < len(lines) else (len(lines) - 1, len(lines[-1]))
+        return Span(line + 1, column + 1, line + 1, column + 2)
 
     def _at(self, rule: Rule, span: Span, message: str, help: str = "") -> Finding:  # noqa: A002
         return rule.at(Loc(self.source.path, span), message, help=help)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 
-from pipec.compiler.graph import Graph, Port, artifact_edges
+from pipec.compiler.graph import Graph, Port, artifact_edges, outside
 from pipec.compiler.rule import Subject, rule
 from pipec.diagnostics import Finding, Loc, Note, Rule
 from pipec.schema.model import StepUse
@@ -156,17 +156,14 @@ def _production_models(subject: Subject) -> Iterator[tuple[StepUse, Port, Loc]]:
             continue
         for declared, given, loc in subject.graph.artifact_inputs(use.name):
             if declared.type is Artifact.MODEL:
-                model = _origin(subject.graph, use, declared.name, given)
+                model = _origin(subject.graph, use.name, declared.name, given)
                 if not model.step or subject.graph.output(model):
                     yield use, model, loc
 
 
-def _origin(graph: Graph, use: StepUse, name: str, given: OutputRef | None) -> Port:
-    """Return where the artifact given to an input was made; one from outside is named by what was written."""
-    if given is not None:
-        return graph.origin(given)
-    argument = use.argument(name)
-    return Port("", repr(argument.value) if argument else "")
+def _origin(graph: Graph, step: str, name: str, given: OutputRef | None) -> Port:
+    """Return where the artifact given to an input was made."""
+    return outside(step, name) if given is None else graph.origin(given)
 
 
 def _judged_before(graph: Graph, step: str, model: Port, role: Role) -> bool:
@@ -186,7 +183,7 @@ def _judges_model(graph: Graph, step: str, model: Port, role: Role) -> bool:
     for declared, given, _ in graph.artifact_inputs(step):
         if declared.type is not Artifact.MODEL or declared.optional:
             continue
-        if _origin(graph, graph.steps[step], declared.name, given) == model:
+        if _origin(graph, step, declared.name, given) == model:
             return True
     return False
 
@@ -250,26 +247,25 @@ def _sibling(graph: Graph, port: Port) -> str:
     return ""
 
 
-def _unvalidated(graph: Graph, fit: str) -> Iterator[list[str]]:
-    """Yield one route from each source of data to the inputs of `fit` that are learned from, past every validation."""
-    declared_fits = [(i, g) for i, g, _ in graph.artifact_inputs(fit) if i.fits]
-    came_from: dict[str, str | None] = {fit: None}
-    queue: deque[str] = deque()
-    for _, given in declared_fits:
-        if given is None:
-            yield ["a location", fit]
-        elif given.task in graph.steps and given.task not in came_from:
-            came_from[given.task] = fit
-            queue.append(given.task)
+def _unvalidated(graph: Graph, made_by: str) -> Iterator[list[str]]:
+    """Yield one route from each source of data to the step that made a model, past every validation.
+
+    All artifacts are followed: a model may be made of another, and rows by one.
+    """
+    came_from: dict[str, str | None] = {made_by: None}
+    queue = deque([made_by])
     while queue:
         step = queue.popleft()
         interface = graph.interfaces.get(step)
         if interface is None or interface.role is Role.VALIDATE:
             continue
-        inputs = [(i, g) for i, g, _ in graph.artifact_inputs(step) if i.type is Artifact.DATASET]
-        if not inputs or any(given is None for _, given in inputs):
+        read = list(graph.artifact_inputs(step))
+        data = [given for declared, given, _ in read if declared.type is Artifact.DATASET]
+        if None in data:
+            yield ["a location", *_back(came_from, step)]
+        elif not data and any(output.type is Artifact.DATASET for output in interface.outputs):
             yield _back(came_from, step)
-        for _, given in inputs:
+        for _, given, _ in read:
             if given is not None and given.task in graph.steps and given.task not in came_from:
                 came_from[given.task] = step
                 queue.append(given.task)
