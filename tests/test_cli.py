@@ -216,3 +216,26 @@ def test_compiled_files_can_be_read_by_others(tmp_path) -> None:
     pipec("compile", WINE, "--env", "prod", "-t", "airflow", "-o", str(tmp_path))
     modes = {stat.S_IMODE(path.stat().st_mode) & 0o444 for path in tmp_path.iterdir()}
     assert modes == {0o444}
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("layers=[1, 2, 3]", "`layers` must have at most 2 items, not this"),
+        ('layers=["x"]', "`layers.0` needs a whole number, but `x` is text"),
+        ("layers=null", "`layers` needs a list, but nothing stands here"),
+        ("layers={}", "`layers` needs a list, but a mapping stands here"),
+        ("rate=NaN", "parameter `rate` is a number, and `NaN` is not one in JSON"),
+        ("rate=1e999", "parameter `rate` is a number, and `1e999` is not one in JSON"),
+        ("rate=3", "`rate` must be at most 1, not `3`"),
+    ],
+)
+def test_a_set_value_is_held_to_all_that_is_declared(given: str, told: str) -> None:
+    document = HEAD + (
+        b"metadata: {name: p}\nparameters:\n"
+        b"  layers: {type: list, default: [1], items: {type: integer}, maxItems: 2}\n"
+        b"  rate: {type: number, default: 1, maximum: 1}\n"
+        b"steps: {ingest: {uses: ingest, with: {source: a.csv}}}\n"
+    )
+    found = pipec("render", "-", "--set", given, stdin=document)
+    assert (found.returncode, found.stderr) == (2, f"pipec: --set: {told}\n")

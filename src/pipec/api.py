@@ -23,7 +23,7 @@ from pipec.schema.files import PROJECT_FILE, UnreadableError, decoded, project_r
 from pipec.schema.model import Environment, Pipeline, Project
 from pipec.schema.overlay import without_overlay_nulls
 from pipec.steps import catalog
-from pipec.steps.interface import MISSING, Kind
+from pipec.steps.interface import MISSING
 from pipec.targets import airflow, kubeflow
 from pipec.targets import findings as target_findings
 from pipec.targets.base import File, Options, Refusal, Target, refusals
@@ -266,13 +266,21 @@ def _set(name: str, text: str, entries: Mapping[str, tree.Tree]) -> Json:
         value = load.typed_set(name, text, str(declaration["type"]))
     except ValueError as fault:
         raise UsageError(f"--set: {fault}") from None
-    node = tree.Scalar(value, Loc("--set", START)) if isinstance(value, str | int | float | bool) else None
-    wanted = load.parameter_schema(declaration)
-    for problem in shape.value_problems(name, node, wanted) if node else ():
+    for problem in shape.value_problems(name, _as_tree(value), load.parameter_schema(declaration)):
         raise UsageError(f"--set: {problem.message}")
-    if node is None and not isinstance(value, list if declaration["type"] == Kind.LIST else dict):
-        raise UsageError(f"--set: parameter `{name}` is a {declaration['type']}, and `{text}` is not one")
     return value
+
+
+def _as_tree(value: Json) -> tree.Tree:
+    loc = Loc("--set", START)
+    match value:
+        case list():
+            return tree.Sequence(tuple(_as_tree(item) for item in value), loc)
+        case dict():
+            return tree.Mapping(tuple(tree.Entry(name, loc, _as_tree(item)) for name, item in value.items()), loc)
+        case None | bool() | int() | float() | str():
+            return tree.Scalar(value, loc)
+    raise AssertionError(f"api._as_tree got what JSON does not have: {value!r}")
 
 
 def _known_environment(request: Request, project: Project, units: list[Unit]) -> None:

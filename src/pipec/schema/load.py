@@ -304,6 +304,7 @@ def typed_set(name: str, text: str, pipeline_kind: str) -> Json:
         return text
     try:
         value: Json = json.loads(text)
+        json.dumps(value, allow_nan=False)  # `NaN` and `1e999` are no JSON, though Python reads them
     except ValueError:
         raise ValueError(f"parameter `{name}` is a {pipeline_kind}, and `{text}` is not one in JSON") from None
     return value
