@@ -239,3 +239,14 @@ def test_a_set_value_is_held_to_all_that_is_declared(given: str, told: str) -> N
     )
     found = pipec("render", "-", "--set", given, stdin=document)
     assert (found.returncode, found.stderr) == (2, f"pipec: --set: {told}\n")
+
+
+def test_the_project_of_a_file_named_through_its_sub_folder_is_its_own(tmp_path) -> None:
+    project = "apiVersion: pipec/v1alpha1\nkind: Project\nmetadata: {{name: p}}\nenvironments: {{{name}: {{}}}}\n"
+    sub = tmp_path / "sub"
+    sub.mkdir()
+    (tmp_path / "pipec.yaml").write_text(project.format(name="outer"), encoding="utf-8")
+    (sub / "pipec.yaml").write_text(project.format(name="inner"), encoding="utf-8")
+    step = b"metadata: {name: p}\nsteps: {ingest: {uses: ingest, with: {source: a.csv}}}\n"
+    (tmp_path / "p.yaml").write_bytes(HEAD + step)
+    assert pipec("check", "../p.yaml", "--env", "outer", cwd=sub).returncode == 0
