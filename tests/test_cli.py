@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import stat
 import subprocess
 import sys
@@ -216,3 +217,76 @@ def test_compiled_files_can_be_read_by_others(tmp_path) -> None:
     pipec("compile", WINE, "--env", "prod", "-t", "airflow", "-o", str(tmp_path))
     modes = {stat.S_IMODE(path.stat().st_mode) & 0o444 for path in tmp_path.iterdir()}
     assert modes == {0o444}
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("layers=[1, 2, 3]", "`layers` must have at most 2 items, not this"),
+        ('layers=["x"]', "`layers.0` needs a whole number, but `x` is text"),
+        ("layers=null", "`layers` needs a list, but nothing stands here"),
+        ("layers={}", "`layers` needs a list, but a mapping stands here"),
+        ("rate=NaN", "parameter `rate` is a number, and `NaN` is not one in JSON"),
+        ("rate=1e999", "parameter `rate` is a number, and `1e999` is not one in JSON"),
+        ("rate=3", "`rate` must be at most 1, not `3`"),
+    ],
+)
+def test_a_set_value_is_held_to_all_that_is_declared(given: str, told: str) -> None:
+    document = HEAD + (
+        b"metadata: {name: p}\nparameters:\n"
+        b"  layers: {type: list, default: [1], items: {type: integer}, maxItems: 2}\n"
+        b"  rate: {type: number, default: 1, maximum: 1}\n"
+        b"steps: {ingest: {uses: ingest, with: {source: a.csv}}}\n"
+    )
+    found = pipec("render", "-", "--set", given, stdin=document)
+    assert (found.returncode, found.stderr) == (2, f"pipec: --set: {told}\n")
+
+
+def test_the_project_of_a_file_named_through_its_sub_folder_is_its_own(tmp_path) -> None:
+    project = "apiVersion: pipec/v1alpha1\nkind: Project\nmetadata: {{name: p}}\nenvironments: {{{name}: {{}}}}\n"
+    sub = tmp_path / "sub"
+    sub.mkdir()
+    (tmp_path / "pipec.yaml").write_text(project.format(name="outer"), encoding="utf-8")
+    (sub / "pipec.yaml").write_text(project.format(name="inner"), encoding="utf-8")
+    step = b"metadata: {name: p}\nsteps: {ingest: {uses: ingest, with: {source: a.csv}}}\n"
+    (tmp_path / "p.yaml").write_bytes(HEAD + step)
+    assert pipec("check", "../p.yaml", "--env", "outer", cwd=sub).returncode == 0
+
+
+def parked(folder: Path) -> Path:
+    """Write a project whose second pipeline waits for a person at once, and return that file."""
+    (folder / "model").mkdir(parents=True)
+    (folder / "model" / "weights").write_text("none", encoding="utf-8")
+    project = "apiVersion: pipec/v1alpha1\nkind: Project\nmetadata: {name: p}\nenvironments: {dev: {}}\n"
+    (folder / "pipec.yaml").write_text(project, encoding="utf-8")
+    one = HEAD.decode() + "metadata: {{name: {}}}\nsteps: {{ask: {{uses: approve, with: {{model: model}}}}}}\n"
+    (folder / "p.yaml").write_text("---\n".join(one.format(name) for name in ("first", "second")), encoding="utf-8")
+    return folder / "p.yaml"
+
+
+def test_what_a_parked_run_says_can_be_pasted_where_it_was_started(tmp_path) -> None:
+    parked(tmp_path / "my wine")
+    found = pipec("run", "my wine/p.yaml", "--pipeline", "second", "--env", "dev", cwd=tmp_path)
+    lines = found.stdout.splitlines()
+    run = lines[0].split()[1].rstrip(":")
+    assert found.returncode == 75
+    assert lines[1:4] == [
+        f"step `ask` waits for a person: nobody has decided about `ask` of run {run} yet: decide, then go on with it",
+        f"  next: `pipec approve {run} ask --as NAME --home 'my wine/.pipec'`, or with `--reject`",
+        f"then go on with `pipec run 'my wine/p.yaml' --pipeline second --env dev --resume {run}`",
+    ]
+    pasted = shlex.split(lines[2].split("`")[1].replace("NAME", "ana"))[1:]
+    said = pipec(*pasted, cwd=tmp_path)
+    assert said.stdout == f"ask: ana says yes; go on with `pipec run FILE --resume {run}`\n"
+    pasted = shlex.split(lines[3].split("`")[1])[1:]
+    assert pipec(*pasted, cwd=tmp_path).returncode == 0
+
+
+def test_a_rejected_run_is_refused_for_good(tmp_path) -> None:
+    folder = parked(tmp_path / "p").parent
+    pipec("run", "p.yaml", "--pipeline", "first", cwd=folder)
+    assert pipec("approve", "latest", "ask", "--as", "bo", "--reject", "--reason", "no", cwd=folder).returncode == 0
+    for _ in range(2):
+        found = pipec("run", "p.yaml", "--pipeline", "first", "--resume", "latest", cwd=folder)
+        told = "step `ask` was refused: `bo` rejected the model (no): change it and run the pipeline again"
+        assert (found.returncode, found.stdout.splitlines()[1]) == (3, told)

@@ -19,7 +19,7 @@ from pipec.diagnostics import START, Finding, Loc, Report, Rule, Source, guess, 
 from pipec.schema import check as shape
 from pipec.schema import findings as kinds
 from pipec.schema import load, tree
-from pipec.schema.files import PROJECT_FILE, UnreadableError, decoded, project_root, read_below, read_named
+from pipec.schema.files import PROJECT_FILE, UnreadableError, decoded, folder_of, project_root, read_below, read_named
 from pipec.schema.model import Environment, Pipeline, Project
 from pipec.schema.overlay import without_overlay_nulls
 from pipec.steps import catalog
@@ -91,7 +91,7 @@ class Checked:
 def check(request: Request) -> Checked:
     """Take a file all the way to plans, and for a target to its refusals. Raises UsageError."""
     shown = STDIN if request.content is not None else request.path.as_posix()
-    folder = (Path() if request.content is not None else request.path.parent).absolute()
+    folder = Path().absolute() if request.content is not None else folder_of(request.path)
     root = project_root(folder)
     try:
         text = read_named(request.path, MAX_BYTES) if request.content is None else decoded(request.content, STDIN)

@@ -13,7 +13,7 @@ from engine_bench import Bench, Diary, bench, five, parameter, plan, states, tas
 
 from pipec.compiler.plan import Compare, Need, Plan, Status
 from pipec.engine import files
-from pipec.engine.history import runs, show
+from pipec.engine.history import runs, show, why
 from pipec.engine.journal import read
 from pipec.engine.outcome import EngineError, State
 from pipec.engine.process import MARK, family
@@ -266,6 +266,8 @@ def test_an_interrupted_run_ends_its_steps_and_can_be_resumed(shop: Bench, numbe
     assert outcome.message == f"the run was interrupted; go on with `pipec run FILE --resume {outcome.run_id}`"
     assert family(str(shop.home / "runs") + "/") == []
     assert show(shop.home, "latest").exit_code == code
+    assert states(show(shop.home, "latest")) == states(outcome)
+    assert why(shop.home, "latest", "slow").split("\n")[0] == "`slow` was interrupted"
     (shop.base / "go").touch()
     resumed = shop.run(slow, resume="latest")
     assert (resumed.status, Counter(shop.ledger)["done"]) == ("succeeded", 1)

@@ -114,7 +114,7 @@ def test_a_memory_kill_is_told_as_one(shop: Bench) -> None:
 
 def test_a_step_that_outlasts_its_timeout_is_ended_with_its_family(shop: Bench) -> None:
     outcome = shop.run(plan(task("slow", timeout_s=1, say={"until": "never", "deaf": True, "child": True})))
-    assert outcome.task("slow").reason == "it took longer than its timeout of 1 s"
+    assert outcome.task("slow").reason == "it took longer than its timeout of 1 s: give it a longer `timeout`"
     child = int((shop.base / "slow.child").read_text(encoding="utf-8"))
     assert not _is_running(child)
 

@@ -11,7 +11,7 @@ import pytest
 from given import context, step
 
 from pipec import digest
-from pipec.steps.approve import Approve
+from pipec.steps.approve import FORM, Approve
 from pipec.steps.declare import CallerError, Refused, TryAgain, interface_of
 
 
@@ -79,7 +79,8 @@ def test_a_decision_that_comes_while_waiting_is_taken(model: Path, tmp_path: Pat
     ask.run(context(log, decision=str(tmp_path / "decision.json"), wait_s=30))
     timer.join()
     assert log[0] == "is it good?"
-    assert log[1].startswith("approved by ana@example.org until ")
+    assert log[1] == f"waiting for {FORM} at {tmp_path / 'decision.json'}"
+    assert log[2].startswith("approved by ana@example.org until ")
 
 
 def test_no_decision_yet_tells_how_to_decide(model: Path, tmp_path: Path):

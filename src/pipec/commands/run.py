@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -55,13 +56,13 @@ def run(options: argparse.Namespace) -> int:
 def _again(options: argparse.Namespace) -> str:
     """Return the file with what a later `pipec run` of it must say again."""
     flags = [("--pipeline", options.pipeline), ("--env", options.env), ("--home", options.home)]
-    return " ".join([options.file, *(f"{name} {value}" for name, value in flags if value)])
+    return shlex.join([options.file, *(word for name, value in flags if value for word in (name, value))])
 
 
 def _home_flag(home: Path) -> str:
     """Return what commands about a run need here in order to find it: nothing, if they look there anyway."""
     is_found = home == project_root(Path().absolute()) / ".pipec"
-    return "" if is_found else f" --home {os.path.relpath(home)}"
+    return "" if is_found else f" --home {shlex.quote(os.path.relpath(home))}"
 
 
 def _tell_place(checked: Checked, home: Path) -> None:
@@ -134,8 +135,8 @@ def approve(options: argparse.Namespace) -> int:
     """Write a person's decision about a waiting step."""
     home = _home(options, project_root(Path().absolute()))
     history.decide(home, options.run, options.step, by=options.name, approve=not options.reject, reason=options.reason)
-    said = "rejected" if options.reject else "approved"
-    print(f"{options.step}: {said} by {options.name}; go on with `pipec run FILE --resume {options.run}`")
+    said = "no" if options.reject else "yes"
+    print(f"{options.step}: {options.name} says {said}; go on with `pipec run FILE --resume {options.run}`")
     return 0
 
 

@@ -210,7 +210,7 @@ def _take(shop: Shop, job: Job, prepared: Prepared, call: Call, exit_: Exit, log
 def _meaning(task: Task, exit_: Exit, said: str) -> tuple[State, str, bool]:
     """Return the state that an exit code stands for (design section 4), why, and whether trying again may help."""
     if exit_.cut == "timeout":
-        return State.FAILED, f"it took longer than its timeout of {task.timeout_s} s" + (said and f": {said}"), True
+        return State.FAILED, f"it took longer than its timeout of {task.timeout_s} s: give it a longer `timeout`", True
     match exit_.code:
         case 0:
             return State.SUCCEEDED, "", False

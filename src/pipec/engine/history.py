@@ -131,8 +131,9 @@ def why(home: Path, run_id: str, step: str) -> str:
 
 
 def _why(state: Replay, folder: Folder, records: list[Record], name: str) -> Iterator[str]:
-    task = state.task(name)
-    yield f"`{name}` {_now(task.state)}" + (f": {task.reason}" if task.reason else "")
+    task = state.outcome(_standing(folder)).task(name)
+    is_cut = task.state is State.WAITING and name in state.starts
+    yield f"`{name}` {'was interrupted' if is_cut else _now(task.state)}" + (f": {task.reason}" if task.reason else "")
     yield from _causes(state, task)
     if task.is_cached:
         yield "  from the cache: an earlier run did the same work"

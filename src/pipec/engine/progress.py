@@ -172,7 +172,7 @@ def told(outcome: TaskOutcome) -> str:
         case State.PARKED:
             return f"waits for a person: {outcome.reason}"
         case state:
-            return f"{state}: {outcome.reason}"
+            return f"{state}: {outcome.reason}" if outcome.reason else state
 
 
 def clock(seconds: float) -> str:

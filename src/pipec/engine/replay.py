@@ -7,7 +7,7 @@ Records: `session` (an engine began or went on; holds what is needed to read the
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pipec.compiler.plan import Plan
 from pipec.engine.outcome import EngineError, Record, RunOutcome, State, TaskOutcome
@@ -60,7 +60,7 @@ class Replay:
         """Return how the run stands, every task of the plan in it; status: if no engine has ended it."""
         return RunOutcome(
             run_id=self.run_id, pipeline=self.pipeline, status=self.status or status,
-            tasks=tuple(self.task(name) for name in self.tasks), outputs=self.outputs, message=self.message,
+            tasks=tuple(self._rested(name, status) for name in self.tasks), outputs=self.outputs, message=self.message,
             signal=self.signal,
         )  # fmt: skip
 
@@ -70,6 +70,12 @@ class Replay:
             return self.endings[name]
         state = State.RUNNING if name in self.starts else State.WAITING
         return TaskOutcome(name=name, step=self.tasks[name].step, state=state, attempts=self.attempts.get(name, 0))
+
+    def _rested(self, name: str, status: str) -> TaskOutcome:
+        """Return how a task stands, knowing whether an engine is at the run: without one, nothing runs."""
+        task = self.task(name)
+        is_cut = task.state is State.RUNNING and (self.status or status) != "running"
+        return replace(task, state=State.WAITING) if is_cut else task
 
 
 def stands(ending: TaskOutcome) -> bool:

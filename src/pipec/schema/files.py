@@ -17,6 +17,12 @@ class UnreadableError(Exception):
     """A named file cannot be used; the message is one line for the user."""
 
 
+def folder_of(path: Path) -> Path:
+    """Return the whole path of a named file's folder, without `..`, so that its parents are those on the disk."""
+    folder = path.parent.absolute()
+    return folder.resolve() if ".." in folder.parts else folder
+
+
 def project_root(folder: Path) -> Path:
     """Return the nearest folder from `folder` upward that holds `pipec.yaml`, else `folder`."""
     for candidate in (folder, *folder.parents):

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from pipec.steps.release.approval import Decision
 
 PAUSE_S = (0.2, 5.0)  # the first and the longest wait between two looks for a decision
+# What a person leaves where nobody writes it for them, as on Kubeflow.
+FORM = '{"format_version": "1.0", "decision": "approve", "by": "NAME", "at": "TIME"}'
 INLINE = "json:"  # a decision that the caller hands over as text
 
 
@@ -69,10 +71,13 @@ class Approve:
         return digest.of_path(self.evidence)
 
     def _wait(self, context: Context) -> Decision:
+        from pipec.steps import store
         from pipec.steps.release import approval
 
         if self.message:
             context.log(self.message)
+        if context.wait_s and context.decision and not context.decision.startswith(INLINE):
+            context.log(f"waiting for {FORM} at {store.shown(context.decision)}")
         deadline, pause = time.monotonic() + context.wait_s, PAUSE_S[0]
         while (text := _decision_text(context)) is None:
             if time.monotonic() >= deadline:
