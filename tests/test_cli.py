@@ -226,8 +226,8 @@ def test_compiled_files_can_be_read_by_others(tmp_path) -> None:
         ('layers=["x"]', "`layers.0` needs a whole number, but `x` is text"),
         ("layers=null", "`layers` needs a list, but nothing stands here"),
         ("layers={}", "`layers` needs a list, but a mapping stands here"),
-        ("rate=NaN", "parameter `rate` is a number, and `NaN` is not one in JSON"),
-        ("rate=1e999", "parameter `rate` is a number, and `1e999` is not one in JSON"),
+        ("rate=NaN", "parameter `rate` is of type number, and `NaN` is not one in JSON"),
+        ("rate=1e999", "parameter `rate` is of type number, and `1e999` is not one in JSON"),
         ("rate=3", "`rate` must be at most 1, not `3`"),
     ],
 )
