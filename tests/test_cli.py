@@ -253,6 +253,18 @@ def test_the_project_of_a_file_named_through_its_sub_folder_is_its_own(tmp_path)
     assert pipec("check", "../p.yaml", "--env", "outer", cwd=sub).returncode == 0
 
 
+@pytest.mark.parametrize("given", ["sead: 1", "test_size: 2", 'seed: "${{ nope.x }}"'])
+def test_what_an_environment_gives_a_step_is_judged_before_it_is_chosen(given: str) -> None:
+    document = HEAD + (
+        b"metadata: {name: p}\nsteps:\n  split: {uses: split, with: {data: a.csv, seed: 1}}\n"
+        b"environments:\n  dev: {steps: {split: {with: {seed: null}}}}\n"
+        b"  prod: {steps: {split: {with: {" + given.encode() + b"}}}}\n"
+    )
+    for arguments in ((), ("--env", "dev"), ("--env", "prod")):
+        found = pipec("check", "-", *arguments, stdin=document)
+        assert (found.returncode, found.stdout.count("<stdin>:8:"), found.stdout.count("error")) == (1, 1, 2)
+
+
 def parked(folder: Path) -> Path:
     """Write a project whose second pipeline waits for a person at once, and return that file."""
     (folder / "model").mkdir(parents=True)

@@ -27,16 +27,17 @@ Reader: TypeAlias = Callable[[Loc, str, int], str]
 
 def judge(pipeline: Pipeline, graph: Graph) -> Iterator[Finding]:
     """Find arguments that their step does not take, or not with that value."""
-    for use in pipeline.steps:
-        interface = graph.interfaces.get(use.name)
+    given = [(use.name, use.arguments) for use in pipeline.steps]
+    for step, arguments in (*given, *pipeline.overlaid):
+        interface = graph.interfaces.get(step)
         if interface is None:
             continue
-        for argument in use.arguments:
+        for argument in arguments:
             parameter = interface.parameter(argument.name)
             if parameter is not None:
                 yield from _value(argument, parameter)
             elif interface.input(argument.name) is None:
-                yield _unknown(use, argument, interface)
+                yield _unknown(step, argument, interface)
 
 
 def _value(argument: Argument, parameter: Parameter) -> Iterator[Finding]:
@@ -47,13 +48,13 @@ def _value(argument: Argument, parameter: Parameter) -> Iterator[Finding]:
     yield from check.value_problems(argument.name, argument.node, parameter.schema)
 
 
-def _unknown(use: StepUse, argument: Argument, interface: Interface) -> Finding:
+def _unknown(step: str, argument: Argument, interface: Interface) -> Finding:
     known = sorted([*(i.name for i in interface.inputs), *(p.name for p in interface.parameters)])
     close = guess(argument.name, known)
     hint = f"did you mean `{close}`? " if close else ""
     return kinds.UNKNOWN_PARAMETER.at(
         argument.loc,
-        f"step `{use.name}` has no parameter `{argument.name}`",
+        f"step `{step}` has no parameter `{argument.name}`",
         help=f"{hint}`{interface.name}` takes: {', '.join(known)}",
     )
 

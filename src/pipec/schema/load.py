@@ -12,6 +12,7 @@ from pipec.schema import check
 from pipec.schema import findings as kinds
 from pipec.schema.expressions import has_expression
 from pipec.schema.model import (
+    Argument,
     Ask,
     Defaults,
     Environment,
@@ -21,7 +22,7 @@ from pipec.schema.model import (
     ScheduleUse,
     StepUse,
 )
-from pipec.schema.overlay import environment_of
+from pipec.schema.overlay import environment_of, without_overlay_nulls
 from pipec.schema.template import Templates
 from pipec.schema.tree import Entry, Mapping, Scalar, Sequence, Tree, as_json, read
 from pipec.steps.interface import MISSING, Accelerator, Kind, Missing, Retry
@@ -106,6 +107,7 @@ def pipeline(
         concurrency=_concurrency(body.get("concurrency")),
         environment=environment,
         environments=tuple(body.get("environments", {})),
+        overlaid=tuple(_overlaid(document, environment, templates)),
     )
     found += [*templates.findings, *_misplaced(tree), *_unknown_overlays(document)]
     return loaded, tuple(found)
@@ -284,6 +286,14 @@ def _overlays(document: Mapping, section: str) -> Iterator[tuple[str, Mapping]]:
         given = entry.value.get(section) if isinstance(entry.value, Mapping) else None
         if isinstance(given, Mapping):
             yield entry.key, given
+
+
+def _overlaid(document: Mapping, chosen: str, templates: Templates) -> Iterator[tuple[str, tuple[Argument, ...]]]:
+    """Yield what environments that were not chosen give to steps: whoever merges it should know that it is right."""
+    for name, given in _overlays(without_overlay_nulls(document), "steps"):
+        for entry in given.entries if name != chosen else ():
+            if isinstance(entry.value, Mapping):
+                yield entry.key, templates.arguments(entry.value.get("with"))
 
 
 def _unknown_overlays(document: Mapping) -> Iterator[Finding]:

@@ -168,7 +168,10 @@ class Project:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pipeline:
-    """One pipeline document, with the chosen environment laid over it. tree: that document."""
+    """One pipeline document, with the chosen environment laid over it. tree: that document.
+
+    overlaid: what the environments that were not chosen give to steps, each with the step's name.
+    """
 
     name: str
     loc: Loc
@@ -184,6 +187,7 @@ class Pipeline:
     concurrency: tuple[int, str] | None = None
     environment: str = ""
     environments: tuple[str, ...] = ()
+    overlaid: tuple[tuple[str, tuple[Argument, ...]], ...] = ()
 
     def locate(self, *path: str) -> Loc:
         """Return the place of a key path, or of its deepest part that is written."""
