@@ -20,6 +20,7 @@ from pipec.steps.interface import Artifact, Dataset, Input, Interface, Model, Ou
 
 assert rules.__all__, "importing the rules fills the registry"
 CODES = ("PIPE501", "PIPE502", "PIPE503", "PIPE504")
+N_WORLDS = 10  # in which each pipeline is run
 LOCATIONS = ("s3://one", "s3://two")
 
 
@@ -305,7 +306,7 @@ def escapes(steps: Steps, ends: Ends, found: set[tuple[str, str]]) -> Iterator[s
                 yield f"{name} ran without a step of role {role}, and {code} was not found"
 
 
-def disagreements(seed: int, number: int, worlds: int = 10) -> tuple[list[str], set[str]]:
+def disagreements(seed: int, number: int) -> tuple[list[str], set[str]]:
     """Return what is wrong with pipec's findings on one random pipeline, and the codes that it found."""
     rng = random.Random(f"release:{seed}:{number}")
     steps = pipeline(rng)
@@ -314,6 +315,6 @@ def disagreements(seed: int, number: int, worlds: int = 10) -> tuple[list[str], 
     told, wanted = said(written), expected(steps)
     wrong = [f"{code} about {name} is missing" for code, name in sorted(wanted - told)]
     wrong += [f"{code} about {name} is told and should not be" for code, name in sorted(told - wanted)]
-    for _ in range(worlds):
+    for _ in range(N_WORLDS):
         wrong += escapes(steps, run(rng, steps), told)
     return sorted(set(wrong)), {code for code, _ in told} or {"none"}
