@@ -10,7 +10,7 @@ from pipec import api, drawing
 from pipec.api import UsageError
 from pipec.commands.request import only, request, tell
 from pipec.diagnostics import guess
-from pipec.schema import check, editor, tree
+from pipec.schema import editor, tree
 from pipec.steps import catalog
 from pipec.steps.page import page
 
@@ -52,7 +52,7 @@ def steps(options: argparse.Namespace) -> int:
 def schema(options: argparse.Namespace) -> int:
     """Print the JSON Schema of a kind of document."""
     if options.kind == "Project":
-        wanted = check.project_schema({name: target.settings for name, target in api.TARGETS.items()})
+        wanted = editor.project({name: target.settings for name, target in api.TARGETS.items()})
     else:
         wanted = editor.pipeline(catalog.interfaces())
     print(json.dumps(wanted, indent=2))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pipec.schema import check
@@ -10,6 +10,8 @@ from pipec.steps.interface import MISSING, Input, Interface, Parameter
 from pipec.values import Json
 
 _REFERENCE = {"type": "string", "pattern": r"\$\{\{"}
+_NULL = {"type": "null"}
+_BELOW = ("properties", "additionalProperties", "items")  # where a schema says what stands inside
 
 
 def pipeline(interfaces: Iterable[Interface]) -> dict[str, Any]:
@@ -21,7 +23,34 @@ def pipeline(interfaces: Iterable[Interface]) -> dict[str, Any]:
     step["properties"] = {**step["properties"], "uses": uses}
     step["allOf"] = [_choice(interface) for interface in known]
     base["$defs"] = {**base["$defs"], "step": step}
-    return base
+    return _with_nulls(base)
+
+
+def project(settings: Mapping[str, Mapping[str, Json]]) -> dict[str, Any]:
+    """Return the schema of projects; settings: what each target reads in an environment."""
+    return _with_nulls(check.project_schema(settings))
+
+
+def _with_nulls(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Let environments hold null wherever it may remove something (the check of shapes never sees those)."""
+    environments = schema["properties"]["environments"]
+    name = environments["additionalProperties"]["$ref"].removeprefix("#/$defs/")
+    removing = _nullable({"$ref": f"#/$defs/{name}"}, schema["$defs"])
+    return {**schema, "$defs": {**schema["$defs"], name: removing}}
+
+
+def _nullable(schema: dict[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a schema in which the value under every key of a mapping may be null. known: what `$ref` names."""
+    if "$ref" in schema:
+        schema = {**known[schema["$ref"].removeprefix("#/$defs/")], **schema}
+        del schema["$ref"]
+    found = dict(schema)
+    if "properties" in schema:
+        named = schema["properties"].items()
+        found["properties"] = {key: {"anyOf": [_nullable(one, known), _NULL]} for key, one in named}
+    if isinstance(schema.get("additionalProperties"), dict):
+        found["additionalProperties"] = {"anyOf": [_nullable(schema["additionalProperties"], known), _NULL]}
+    return found
 
 
 def _choice(interface: Interface) -> dict[str, Any]:
@@ -49,4 +78,16 @@ def _parameter(parameter: Parameter) -> dict[str, Json]:
     described: dict[str, Json] = {"description": f"{parameter.help}{unit}"}
     if parameter.default is not MISSING:
         described["default"] = parameter.default
-    return {**described, "anyOf": [dict(parameter.schema), _REFERENCE]}
+    return {**described, **_open(parameter.schema)}
+
+
+def _open(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a schema that takes an expression in the place of any value, inside lists and objects too."""
+    found = dict(schema)
+    for key in _BELOW:
+        match found.get(key):
+            case dict() as named if key == "properties":
+                found[key] = {name: _open(one) for name, one in named.items()}
+            case dict() as inside:
+                found[key] = _open(inside)
+    return {"anyOf": [found, _REFERENCE]}
