@@ -38,7 +38,7 @@ MORE = {
                    [Output(name="data", type=Dataset)]),
         _interface("score", [Input(name="model", type=Model), Input(name="data", type=Dataset)],
                    [Output(name="rows", type=Dataset)]),
-        _interface("tune", [Input(name="base", type=Model), Input(name="data", type=Dataset, fits=True)],
+        _interface("tune", [Input(name="base", type=Model, fits=True), Input(name="data", type=Dataset, fits=True)],
                    [Output(name="model", type=Model)]),
         _interface("sign", [Input(name="model", type=Model)], [Output(name="model", type=Model, same_as="model")]),
     )
@@ -47,7 +47,7 @@ LIBRARY = {name: found for name in catalog.names() if (found := catalog.find(nam
 KNOWN = {**LIBRARY, **MORE}
 WEIGHTS = {
     "ingest": 2, "validate-data": 3, "split": 3, "train": 4, "evaluate": 4, "approve": 4, "deploy": 3, "monitor": 1,
-    "merge": 1, "enrich": 1, "score": 1, "tune": 1, "sign": 1,
+    "merge": 1, "enrich": 1, "score": 2, "tune": 2, "sign": 1,
 }  # fmt: skip
 SKELETON = ("ingest", "validate-data", "split", "train", "evaluate", "approve", "deploy")
 

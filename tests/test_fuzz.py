@@ -12,7 +12,7 @@ from mutate import EXAMPLES, FORMS, PROJECT, Case, case
 
 from pipec import api
 
-N_CASES = 800  # about ten seconds
+N_CASES = 400  # about ten seconds
 PLAIN = Case(b"", PROJECT.encode(), "", "kubeflow", {}, {})
 HEAD = "apiVersion: pipec/v1alpha1\nkind: Pipeline\nmetadata: {name: p}\nimage: registry.example/steps:1\n"
 VALIDATE = "  v: {uses: validate-data, with: {data: s3://rows, expectations: %s}}\n"
