@@ -64,6 +64,7 @@ def test_json_findings_are_versioned_and_placed() -> None:
         ("check", WINE, "--set", "minimum_f1=2"), ("check", WINE, "--set", "minimum_f1"),
         ("check", WINE, "--pipeline", "beer"), ("explain", "PIPE999"), ("steps", "tarin"),
         ("runs", "20200101-nothing"), ("why", "latest", "train"), ("approve", "latest", "approve", "--as", "ana"),
+        ("serve", "--port", "70000"),
     ],
     ids=" ".join,
 )  # fmt: skip
