@@ -64,6 +64,7 @@ def test_json_findings_are_versioned_and_placed() -> None:
         ("check", WINE, "--set", "minimum_f1=2"), ("check", WINE, "--set", "minimum_f1"),
         ("check", WINE, "--pipeline", "beer"), ("explain", "PIPE999"), ("steps", "tarin"),
         ("runs", "20200101-nothing"), ("why", "latest", "train"), ("approve", "latest", "approve", "--as", "ana"),
+        ("serve", "--port", "70000"),
     ],
     ids=" ".join,
 )  # fmt: skip
@@ -145,6 +146,17 @@ def test_compile_writes_whole_files_and_check_says_whether_they_are_current(tmp_
     (tmp_path / "wine.yaml").write_text("edited", encoding="utf-8")
     found = pipec(*arguments, "--check")
     assert (found.returncode, "wine.yaml is not current" in found.stderr) == (1, True)
+
+
+def test_several_printed_files_stay_apart(tmp_path) -> None:
+    import yaml
+
+    pipec("compile", WINE, "--env", "prod", "-t", "kubeflow", "-o", str(tmp_path))
+    written = [(tmp_path / name).read_text(encoding="utf-8") for name in ("wine.yaml", "wine.schedule.yaml")]
+    printed = pipec("compile", WINE, "--env", "prod", "-t", "kubeflow", "-o", "-").stdout
+    assert "# wine.schedule.yaml\n" in printed
+    documents = [body for text in written for body in yaml.safe_load_all(text)]
+    assert [body for body in yaml.safe_load_all(printed) if "run" not in body] == documents
 
 
 def test_nothing_is_written_where_anything_is_wrong(tmp_path) -> None:

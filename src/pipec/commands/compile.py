@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from pipec import api, output, report
 from pipec.commands.request import request, tell
 from pipec.diagnostics import Report, Severity
+from pipec.targets.base import File
 
 
 def check(options: argparse.Namespace) -> int:
@@ -35,7 +37,7 @@ def compile_(options: argparse.Namespace) -> int:
     if checked.has_error:
         return 1
     if options.output == "-":
-        sys.stdout.write("".join(file.text for file in files))
+        sys.stdout.write("".join(_printed(files)))
         return 0
     folder = Path(options.output)
     if options.check:
@@ -43,6 +45,15 @@ def compile_(options: argparse.Namespace) -> int:
     for path in output.write(folder, files):
         print(f"wrote {path}", file=sys.stderr)
     return 0
+
+
+def _printed(files: tuple[File, ...]) -> Iterator[str]:
+    """Yield a lone file as it is; several each under its name, and YAML as documents, lest two become one."""
+    for number, file in enumerate(files):
+        if len(files) > 1:
+            yield "---\n" if number and file.path.endswith(".yaml") else ""
+            yield f"# {file.path}\n"
+        yield file.text
 
 
 def _current(folder: Path, stale: tuple[str, ...], count: int) -> int:

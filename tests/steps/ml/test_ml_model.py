@@ -153,7 +153,8 @@ def test_booleans_and_whole_numbers_keep_their_types_as_classes():
         ({"name": "mlp", "settings": {"activation": "sin"}}, "`activation` is one of gelu, relu, tanh, not `sin`"),
         (
             {"name": "ridge", "task": "classification"},
-            "`ridge` does regression only, not classification: choose another estimator",
+            "`ridge` does regression only, not classification: "
+            "choose one of extra-trees, hist-gradient-boosting, logistic-regression, mlp, random-forest",
         ),
         ({"features": ["alcohol", "colour"]}, "`features` names `colour`, which is no column of the data"),
         (
@@ -177,6 +178,11 @@ def test_a_request_that_no_rows_can_meet_is_told(asked, message, wine):
         (
             lambda f: f.assign(cultivar=f["cultivar"].mask(f.index < 2)),
             "2 of 178 rows have no `cultivar`: drop them before this step",
+        ),
+        (
+            lambda f: f.assign(cultivar=f["alcohol"] + 0.5),
+            "target `cultivar` holds fractions, which are no classes: "
+            "set `task: regression`, with an estimator such as `ridge`",
         ),
         (lambda f: f.assign(ash=np.inf), "column `ash` holds an infinite number: remove it or cap it first"),
         (lambda f: f.assign(ash=np.nan), "column `ash` has no values: leave it out with `features`"),

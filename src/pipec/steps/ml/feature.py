@@ -125,7 +125,8 @@ def task_of(values: pd.Series[object], wanted: str) -> str:
 def classes_of(values: pd.Series[object]) -> tuple[Label, ...]:
     """Return the distinct classes of a target, sorted. Raises DataFault if they make no classification."""
     if dtype_of(values) == "float64" and not (values == values.round()).all():
-        raise DataFault(f"target `{values.name}` holds fractions, which are no classes: set `task: regression`")
+        remedy = "set `task: regression`, with an estimator such as `ridge`"
+        raise DataFault(f"target `{values.name}` holds fractions, which are no classes: {remedy}")
     classes = sorted(values.unique())
     if len(classes) < 2:
         raise DataFault(f"target `{values.name}` has one value only: there is nothing to tell apart")

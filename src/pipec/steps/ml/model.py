@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pipec.steps.ml import card as cards
 from pipec.steps.ml import feature
 from pipec.steps.ml.card import Card
-from pipec.steps.ml.estimator import CLASSIFICATION, check_settings, find
+from pipec.steps.ml.estimator import CLASSIFICATION, ESTIMATORS, check_settings, find
 from pipec.steps.ml.fault import AskFault, DataFault
 from pipec.steps.ml.feature import Label, Matrix
 from pipec.steps.ml.recipe import Recipe
@@ -84,7 +84,8 @@ def _task(recipe: Recipe, values: pd.Series[object]) -> str:
     able = find(recipe.estimator).tasks
     task = able[0] if recipe.task == "auto" and len(able) == 1 else feature.task_of(values, recipe.task)
     if task not in able:
-        raise AskFault(f"`{recipe.estimator}` does {', '.join(able)} only, not {task}: choose another estimator")
+        others = ", ".join(sorted(name for name, one in ESTIMATORS.items() if task in one.tasks))
+        raise AskFault(f"`{recipe.estimator}` does {', '.join(able)} only, not {task}: choose one of {others}")
     return task
 
 

@@ -74,8 +74,9 @@ class ModelServer:
             checked(name)
         try:
             self._http = _Http((host, port))
-        except OSError as fault:
-            raise AskFault(f"port {port} of `{host}` cannot be used ({fault.strerror}): choose another") from fault
+        except (OSError, OverflowError) as fault:  # the latter at a number that no port has
+            why = fault.strerror if isinstance(fault, OSError) else "ports go from 0 to 65535"
+            raise AskFault(f"port {port} of `{host}` cannot be used ({why}): choose another") from fault
         taken = self._http.server_address[1]
         self.url = self._http.url = f"http://{_shown_host(host)}:{taken}"
         server = re.sub(r"[^A-Za-z0-9-]", "-", f"{socket.gethostname()}-{os.getpid()}-{taken}")
