@@ -18,7 +18,7 @@ from pipec.engine.state import Facts, Fault
 from pipec.engine.store import Store
 from pipec.steps.command import Call, Location, secret_variable
 from pipec.steps.interface import Artifact, Role
-from pipec.values import Absent, Json, OutputRef, SecretRef, Value, resolve
+from pipec.values import Absent, Json, OutputRef, SecretRef, Value, as_text, resolve
 
 SHORT = 80  # characters: a longer part is kept by its digest, which still tells that it changed
 # Not part of what makes a finished step of the same run stale: the run goes on with the data it began with, and a newer
@@ -144,8 +144,10 @@ def _environ(task: Task, facts: Facts, place: Place) -> tuple[dict[str, str], di
         if isinstance(value, SecretRef):
             secret[name] = place.secrets[value.name]
         else:
-            known = _resolved(value, facts, f"env `{name}`")
-            plain[name] = known if isinstance(known, str) else digest.canonical(known)
+            try:
+                plain[name] = as_text(_resolved(value, facts, f"env `{name}`"))
+            except TypeError as fault:
+                raise Fault(f"env `{name}`: {fault}") from fault
     return plain, secret
 
 

@@ -11,6 +11,7 @@ from pipec.values import ParameterRef
 
 # Names that an engine's own parts would take: KFP templates and hooks, the human half of an approval on Airflow.
 _RESERVED = ("root", "entrypoint", "system", "exit-hook", "pipec", "status", "dag")
+MAX_LISTED = 20  # names in one help line: a document may hold thousands
 _RESERVED_SUFFIXES = ("-driver", "-decision", "-iteration")
 
 
@@ -217,5 +218,6 @@ def _suggest(word: str, known: Iterable[str], opening: str = "known:") -> str:
 
 
 def _known(names: Iterable[str], opening: str = "known:") -> str:
-    listed = ", ".join(f"`{name}`" for name in names)
-    return f"{opening} {listed}" if listed else "none is declared"
+    listed = [f"`{name}`" for name in names]
+    more = f" and {len(listed) - MAX_LISTED} more" if len(listed) > MAX_LISTED else ""
+    return f"{opening} {', '.join(listed[:MAX_LISTED])}{more}" if listed else "none is declared"
