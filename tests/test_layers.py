@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import networkx as nx
 import pytest
 
 SOURCE = Path(__file__).parents[1] / "src"
+ENVIRON = {**os.environ, "PYTHONPATH": str(SOURCE)}
 MODULES = {
     ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__"): path
     for path in sorted(SOURCE.rglob("*.py"))
@@ -132,7 +134,7 @@ def test_no_two_modules_import_each_other() -> None:
 @pytest.mark.parametrize("name", ["pipec.cli", "pipec.api", "pipec.steps.catalog", "pipec.steps.__main__"])
 def test_the_compile_path_loads_nothing_heavy(name: str) -> None:
     code = f"import sys, {name}\nprint([m for m in {HEAVY!r} if m in sys.modules])"
-    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True, env=ENVIRON).strip() == "[]"
 
 
 def test_help_and_version_load_no_package_at_all() -> None:
@@ -140,7 +142,7 @@ def test_help_and_version_load_no_package_at_all() -> None:
         "import sys\nfrom pipec.cli import main\ntry:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
         "print([m for m in ('yaml', 'jsonschema', 'networkx', 'jinja2') if m in sys.modules], file=sys.stderr)"
     )
-    found = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, check=True)
+    found = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, check=True, env=ENVIRON)
     assert found.stderr.strip() == "[]"
 
 
@@ -151,5 +153,5 @@ def test_checking_a_pipeline_loads_nothing_heavy() -> None:
         f"import sys\nfrom pipec.cli import main\nassert main(['check', {str(example)!r}]) == 0\n"
         f"print([m for m in {heavy!r} if m in sys.modules], file=sys.stderr)"
     )
-    found = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, check=True)
+    found = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, check=True, env=ENVIRON)
     assert found.stderr.strip() == "[]"
