@@ -1,4 +1,4 @@
-"""Steps and what flows between them, as a graph. The only door to networkx.
+"""Steps and what flows between them, as a graph. The only door to networkx, which is met where there is a cycle.
 
 Edges come from references and from `needs`. Everything asked of the graph is linear in its size: breadth-first walks
 and one topological order; nothing enumerates paths.
@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-
-import networkx as nx
+from graphlib import CycleError, TopologicalSorter
+from heapq import heapify, heappop, heappush
 
 from pipec.diagnostics import Loc
 from pipec.schema.model import Pipeline, StepUse
@@ -169,19 +169,42 @@ def _edges(use: StepUse, steps: Mapping[str, StepUse], interface: Interface | No
 
 def _sorted(names: list[str], edges: Iterable[Edge]) -> tuple[tuple[str, ...], tuple[Edge, ...]]:
     """Return a topological order, ties in the order of `names`; or the edges of one cycle."""
+    before: dict[str, set[str]] = {name: set() for name in names}
+    for edge in edges:
+        before[edge.target].add(edge.source)
+    sorter = TopologicalSorter(before)
+    try:
+        sorter.prepare()
+    except CycleError:
+        return (), _cycle(names, edges)
+    rank = {name: index for index, name in enumerate(names)}
+    order: list[str] = []
+    ready = [rank[name] for name in sorter.get_ready()]
+    heapify(ready)
+    while ready:
+        order.append(names[heappop(ready)])
+        sorter.done(order[-1])
+        for name in sorter.get_ready():
+            heappush(ready, rank[name])
+    return tuple(order), ()
+
+
+def _cycle(names: list[str], edges: Iterable[Edge]) -> tuple[Edge, ...]:
+    """Return the edges of one cycle, from its first step in the order of `names`.
+
+    networkx is loaded here and not above: its import costs more than the whole check of a pipeline without a cycle.
+    """
+    import networkx as nx
+
     graph: nx.DiGraph[str] = nx.DiGraph()
     graph.add_nodes_from(names)
     for edge in edges:
         if not graph.has_edge(edge.source, edge.target):
             graph.add_edge(edge.source, edge.target, edge=edge)
     rank = {name: index for index, name in enumerate(names)}
-    try:
-        return tuple(nx.lexicographical_topological_sort(graph, key=rank.__getitem__)), ()
-    except nx.NetworkXUnfeasible:
-        around = nx.find_cycle(graph)
-        edges_of_cycle = [graph.edges[source, target]["edge"] for source, target, *_ in around]
-        first = min(range(len(edges_of_cycle)), key=lambda at: rank[edges_of_cycle[at].source])
-        return (), tuple(edges_of_cycle[first:] + edges_of_cycle[:first])
+    around = [graph.edges[source, target]["edge"] for source, target, *_ in nx.find_cycle(graph)]
+    first = min(range(len(around)), key=lambda at: rank[around[at].source])
+    return tuple(around[first:] + around[:first])
 
 
 def artifact_edges(graph: Graph, step: str) -> Iterator[tuple[Input, OutputRef, Loc]]:
