@@ -148,7 +148,7 @@ def test_help_and_version_load_no_package_at_all() -> None:
 
 def test_checking_a_pipeline_loads_nothing_heavy() -> None:
     example = SOURCE.parent / "examples" / "pipelines" / "wine.yaml"
-    heavy = (*HEAVY, "jinja2", "asyncio", "http")
+    heavy = (*HEAVY, "networkx", "jinja2", "asyncio", "http")
     code = (
         f"import sys\nfrom pipec.cli import main\nassert main(['check', {str(example)!r}]) == 0\n"
         f"print([m for m in {heavy!r} if m in sys.modules], file=sys.stderr)"
