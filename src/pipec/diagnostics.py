@@ -51,11 +51,6 @@ class Source:
     path: str
     text: str
 
-    def line(self, number: int) -> str:
-        """Return line `number` (1-based) without its end, or an empty text past the last line."""
-        lines = self.text.split("\n")
-        return lines[number - 1].rstrip("\r") if 0 < number <= len(lines) else ""
-
 
 @dataclass(frozen=True, slots=True)
 class Rule:

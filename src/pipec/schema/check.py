@@ -79,12 +79,6 @@ def project_schema(settings: Mapping[str, Mapping[str, Json]]) -> Mapping[str, A
     return {**base, "$defs": {**base["$defs"], "environment": grown}}
 
 
-def kind_of(tree: yaml.Tree) -> str:
-    """Return what a document says it is, or an empty text."""
-    kind = tree.get("kind") if isinstance(tree, yaml.Mapping) else None
-    return str(kind.value) if isinstance(kind, yaml.Scalar) else ""
-
-
 def header(tree: yaml.Tree, kind: str) -> Iterator[Finding]:
     """Find out whether a document is one of `kind` in a version that is read here."""
     if not isinstance(tree, yaml.Mapping):

@@ -10,9 +10,9 @@ import enum
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from pipec.compiler.plan import Plan, Task, operands
+from pipec.compiler.plan import Plan, Task
 from pipec.steps.interface import Container
-from pipec.values import Json, OutputRef, ParameterRef, RunRef, SecretRef, references
+from pipec.values import Json, OutputRef, RunRef, SecretRef, references
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,10 +192,3 @@ def _reference_uses(task: Task) -> Iterator[tuple[Feature, *tuple[str, ...]]]:
                 yield Feature.SECRETS, *place
             if isinstance(reference, RunRef):
                 yield Feature.RUN, *place
-
-
-def parameters_used(task: Task) -> tuple[str, ...]:
-    """Return the names of the pipeline's parameters that a task reads, in order of first use."""
-    values = [*task.values, *(operands(task.when) if task.when else ())]
-    found = [ref.name for value in values for ref in references(value) if isinstance(ref, ParameterRef)]
-    return tuple(dict.fromkeys(found))
