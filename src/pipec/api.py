@@ -246,7 +246,7 @@ def _options(
         artifacts=environment.artifacts if environment else None,
         settings=environment.settings.get(target.name, {}) if environment else {},
         values=request.options,
-        secrets={**project.secrets, **(environment.secrets if environment else {})},
+        secrets=project.secrets_in(environment),
         source=source.text if source else "",
         version=__version__,
     )

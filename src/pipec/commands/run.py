@@ -93,7 +93,7 @@ def _home(options: argparse.Namespace, root: Path) -> Path:
 def _secrets(plan: Plan, checked: Checked) -> dict[str, str]:
     """Return the secrets that the plan uses, from the environment variables that the project names for them."""
     names = sorted({r.name for task in plan.tasks for r in task.references if isinstance(r, SecretRef)})
-    known = {**checked.project.secrets, **(checked.environment.secrets if checked.environment else {})}
+    known = checked.project.secrets_in(checked.environment)
     values: dict[str, str] = {}
     for name in names:
         variable = known.get(name, {}).get("env")

@@ -165,6 +165,10 @@ class Project:
     def environment(self, name: str) -> Environment | None:
         return next((e for e in self.environments if e.name == name), None)
 
+    def secrets_in(self, environment: Environment | None) -> Mapping[str, Mapping[str, Json]]:
+        """Return where each secret lies; what an environment says of one counts before what the project says."""
+        return {**self.secrets, **(environment.secrets if environment else {})}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pipeline:

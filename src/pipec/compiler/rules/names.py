@@ -106,7 +106,7 @@ def unknown_pipeline_parameter(rule: Rule, subject: Subject) -> Iterator[Finding
         epochs: ${{ parameters.epochs }}
     """
     parameters = [parameter.name for parameter in subject.pipeline.parameters]
-    secrets = {*subject.project.secrets, *(subject.environment.secrets if subject.environment else ())}
+    secrets = subject.project.secrets_in(subject.environment)
     for use in subject.pipeline.steps:
         for reference, *_ in use.references:
             if reference.root == "parameters" and reference.parts[1] not in parameters:
