@@ -91,6 +91,7 @@ class _Writes:
     split: str | None
     same_as: str | None
     name: str | None
+    optional: bool
     help: str
 
 
@@ -124,15 +125,18 @@ def writes(
     split: str | None = None,
     same_as: str | None = None,
     name: str | None = None,
+    optional: bool = False,
     help: str = "",  # noqa: A002
 ) -> Any:
     """Declare an output. With a type: an artifact; the field is the Path to write (a file, or a folder to make).
 
     Without: a small value of the annotated type, which `run` assigns. `same_as` outputs are passed on by the runtime
     and may share the name of their input: `name` says it where the field, which must be unique in the class, cannot.
+    `optional` artifacts may be left unwritten by a success.
     """
     assert name is None or same_as is not None, "only an output that is passed on may be named apart from its field"
-    return _Writes(type, split, same_as, name, help)
+    assert type is not None or not optional, "a small output is always given"
+    return _Writes(type, split, same_as, name, optional, help)
 
 
 def param(
@@ -217,9 +221,13 @@ def _interface(
         match vars(cls).get(attribute):
             case _Reads(type, optional, many, fits, text):
                 inputs.append(Input(name=attribute, type=type, optional=optional, many=many, fits=fits, help=text))
-            case _Writes(type, split, same_as, named, text):
+            case _Writes(type, split, same_as, named, optional, text):
                 kind = type or _kind(hint)[0]
-                outputs.append(Output(name=named or attribute, type=kind, split=split, same_as=same_as, help=text))
+                outputs.append(
+                    Output(
+                        name=named or attribute, type=kind, split=split, same_as=same_as, optional=optional, help=text
+                    )
+                )  # fmt: skip
             case _Param() as declared:
                 parameters.append(_parameter(attribute, hint, declared))
     summary = (cls.__doc__ or "").strip().split("\n", 1)[0]

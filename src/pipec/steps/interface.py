@@ -119,13 +119,15 @@ class Input:
 class Output:
     """What a step writes: an artifact, or a small value of some kind.
 
-    split: which part of a split data set this is. same_as: the input that passes through unchanged.
+    split: which part of a split data set this is. same_as: the input that passes through unchanged. optional: an
+    artifact that a success may leave unwritten, so that only optional inputs can read it.
     """
 
     name: str
     type: Artifact | Kind
     split: str | None = None
     same_as: str | None = None
+    optional: bool = False
     help: str = ""
 
 
@@ -204,7 +206,7 @@ class Interface:
             "version": self.version,
             "role": self.role,
             "inputs": [[i.name, i.type, i.optional, i.many, i.fits] for i in self.inputs],
-            "outputs": [[o.name, o.type, o.split, o.same_as] for o in self.outputs],
+            "outputs": [[o.name, o.type, o.split, o.same_as, o.optional] for o in self.outputs],
             "parameters": [
                 [p.name, p.kind, dict(p.schema), None if p.default is MISSING else [p.default], p.secret, p.path]
                 for p in self.parameters
