@@ -45,10 +45,39 @@ class SecretRef:
 
 
 @dataclass(frozen=True, slots=True)
+class ConfigRef:
+    """The config `name` of the environment, where its value is not known before the run. Not secret."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunRef:
     """A fact of the run: `id`, `date`, `scheduled_at` or `outcome`."""
 
     field: str
+
+
+@dataclass(frozen=True, slots=True)
+class ItemRef:
+    """The item that an iteration of a loop is about, or its field `field`."""
+
+    field: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixRef:
+    """The value of an axis in one cell of a matrix. A plan has none: its cells are known."""
+
+    axis: str
+
+
+@dataclass(frozen=True, slots=True)
+class EachRef:
+    """What the iterations of loop `task` wrote as `output`: a list, in their order, without those that wrote none."""
+
+    task: str
+    output: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +103,21 @@ class ListOf:
 
 
 @dataclass(frozen=True, slots=True)
+class Gather:
+    """The list of those items that are there: what the cells of a matrix wrote, without the cells that failed."""
+
+    items: tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ObjectOf:
     """An object in which some field is not known yet."""
 
     fields: tuple[tuple[str, Value], ...]
 
 
-Reference: TypeAlias = ParameterRef | OutputRef | SecretRef | RunRef
-Value: TypeAlias = Literal | Reference | Attachment | Text | ListOf | ObjectOf
+Reference: TypeAlias = ParameterRef | OutputRef | SecretRef | ConfigRef | RunRef | ItemRef | MatrixRef | EachRef
+Value: TypeAlias = Literal | Reference | Attachment | Text | ListOf | Gather | ObjectOf
 
 
 class Absent(LookupError):
@@ -91,9 +127,7 @@ class Absent(LookupError):
 def references(value: Value) -> Iterator[Reference]:
     """Yield every reference in `value`, in the order of the text."""
     match value:
-        case ParameterRef() | OutputRef() | SecretRef() | RunRef():
-            yield value
-        case Text(parts) | ListOf(parts):
+        case Text(parts) | ListOf(parts) | Gather(parts):
             for part in parts:
                 yield from references(part)
         case ObjectOf(fields):
@@ -102,7 +136,7 @@ def references(value: Value) -> Iterator[Reference]:
         case Literal() | Attachment():
             return
         case _:
-            assert_never(value)
+            yield value
 
 
 def resolve(value: Value, lookup: Callable[[Reference], Json]) -> Json:
@@ -114,32 +148,71 @@ def resolve(value: Value, lookup: Callable[[Reference], Json]) -> Json:
     match value:
         case Literal(known):
             return known
-        case ParameterRef() | OutputRef() | SecretRef() | RunRef():
-            return lookup(value)
         case Attachment(name, text):
             return {"name": name, "text": text}
         case Text(parts):
             return "".join(as_text(resolve(part, lookup)) for part in parts)
         case ListOf(items):
             return [resolve(item, lookup) for item in items]
+        case Gather(items):
+            return list(_present(items, lookup))
         case ObjectOf(fields):
             return {name: resolve(item, lookup) for name, item in fields}
         case _:
-            assert_never(value)
+            return lookup(value)
 
 
-def substitute(value: Value, known: Mapping[str, Json]) -> Value:
-    """Return `value` with the parameters in `known` put in their places."""
+def _present(items: tuple[Value, ...], lookup: Callable[[Reference], Json]) -> Iterator[Json]:
+    for item in items:
+        try:
+            yield resolve(item, lookup)
+        except Absent:
+            continue
+
+
+def substitute(value: Value, known: Callable[[Reference], Value | None]) -> Value:
+    """Return `value` with other values in the places of its references, plain where all of it is known.
+
+    known: the value that stands for a reference, or None where it stays. A text that becomes part of a text is merged
+    with it; what cannot stand in a text is left there for `resolve` to tell.
+    """
     match value:
-        case ParameterRef(name) if name in known:
-            return Literal(known[name])
+        case Literal() | Attachment():
+            return value
         case Text(parts):
-            return Text(tuple(substitute(part, known) for part in parts))
+            return _text([substitute(part, known) for part in parts])
         case ListOf(items):
-            return ListOf(tuple(substitute(item, known) for item in items))
+            found = tuple(substitute(item, known) for item in items)
+            return Literal([i.value for i in found if isinstance(i, Literal)]) if _plain(found) else ListOf(found)
+        case Gather(items):
+            return Gather(tuple(substitute(item, known) for item in items))
         case ObjectOf(fields):
-            return ObjectOf(tuple((name, substitute(item, known)) for name, item in fields))
-    return value
+            names, below = [name for name, _ in fields], tuple(substitute(item, known) for _, item in fields)
+            if _plain(below):
+                return Literal({n: i.value for n, i in zip(names, below, strict=True) if isinstance(i, Literal)})
+            return ObjectOf(tuple(zip(names, below, strict=True)))
+        case _:
+            other = known(value)
+            return value if other is None else other
+
+
+def _plain(values: tuple[Value, ...]) -> bool:
+    return all(isinstance(value, Literal) for value in values)
+
+
+def _text(parts: list[Value]) -> Value:
+    """Return a text of these parts: flat, and plain if all of it is known."""
+    flat: list[Value] = []
+    for part in parts:
+        flat += part.parts if isinstance(part, Text) else (part,)
+    try:
+        return (
+            Literal("".join(as_text(part.value) for part in flat if isinstance(part, Literal)))
+            if _plain(tuple(flat))
+            else Text(tuple(flat))
+        )
+    except TypeError:
+        return Text(tuple(flat))
 
 
 def as_text(value: Json) -> str:
@@ -173,8 +246,18 @@ def encode(value: Value) -> Json:
             return {"$output": [task, output]}
         case SecretRef(name):
             return {"$secret": name}
+        case ConfigRef(name):
+            return {"$config": name}
         case RunRef(field):
             return {"$run": field}
+        case ItemRef(field):
+            return {"$item": field}
+        case MatrixRef(axis):
+            return {"$matrix": axis}
+        case EachRef(task, output):
+            return {"$each": [task, output]}
+        case Gather(items):
+            return {"$gather": [encode(item) for item in items]}
         case Attachment(name, text):
             return {"$file": [name, text]}
         case Text(parts):
@@ -199,8 +282,18 @@ def decode(encoded: Json) -> Value:
             return ParameterRef(body)
         case "$secret", str():
             return SecretRef(body)
+        case "$config", str():
+            return ConfigRef(body)
         case "$run", str():
             return RunRef(body)
+        case "$item", str():
+            return ItemRef(body)
+        case "$matrix", str():
+            return MatrixRef(body)
+        case "$each", [str(task), str(output)]:
+            return EachRef(task, output)
+        case "$gather", list():
+            return Gather(tuple(decode(part) for part in body))
         case "$output", [str(task), str(output)]:
             return OutputRef(task, output)
         case "$file", [str(name), str(text)]:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from pipec import api
-from pipec.compiler.plan import AllOf, Compare, Need, Plan, Status
+from pipec.compiler.plan import Need, Plan
+from pipec.condition import AllOf, Compare, Status
 from pipec.steps.interface import Accelerator, Retry
 from pipec.values import Attachment, ListOf, Literal, ObjectOf, OutputRef, ParameterRef, RunRef, SecretRef, Text
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pipec.compiler.plan import Condition, Need, Plan, PlanParameter, Task
+from pipec.compiler.plan import Need, Plan, PlanParameter, Task
+from pipec.condition import Condition
 from pipec.engine.outcome import RunOutcome
 from pipec.engine.progress import Progress, Silent
 from pipec.engine.run import RunOptions, run

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from engine_bench import Bench, Diary, bench, five, parameter, plan, states, task
 
-from pipec.compiler.plan import Compare, Need, Plan, Status
+from pipec.compiler.plan import Need, Plan
+from pipec.condition import Compare, Status
 from pipec.engine import files
 from pipec.engine.history import runs, show, why
 from pipec.engine.journal import read

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from engine_bench import Bench, Diary, bench, parameter, plan, states, task
 
-from pipec.compiler.plan import Compare, Need, Status
+from pipec.compiler.plan import Need
+from pipec.condition import Compare, Status
 from pipec.engine.outcome import EngineError
 from pipec.steps.interface import Container, Kind, Resources, Retry
 from pipec.values import Literal, OutputRef, ParameterRef, RunRef, SecretRef, Text

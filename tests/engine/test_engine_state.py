@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import pytest
 from engine_bench import plan, task
 
-from pipec.compiler.plan import AllOf, AnyOf, Compare, Condition, Holds, Need, Not, Plan, Status
+from pipec.compiler.plan import Need, Plan
+from pipec.condition import AllOf, AnyOf, Compare, Condition, Holds, Not, Status
 from pipec.engine.outcome import State, TaskOutcome
 from pipec.engine.state import Facts, Fail, Fault, Frontier, Ready, Skip, Verdict, compare, holds, judge, outcome_of
 from pipec.values import Json, Literal, OutputRef, ParameterRef, RunRef

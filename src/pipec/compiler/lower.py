@@ -9,26 +9,13 @@ from dataclasses import replace
 
 from pipec.compiler.arguments import Attachments
 from pipec.compiler.graph import Graph
-from pipec.compiler.plan import (
-    AllOf,
-    AnyOf,
-    Compare,
-    Concurrency,
-    Condition,
-    Holds,
-    Need,
-    Not,
-    Plan,
-    PlanParameter,
-    Schedule,
-    Status,
-    Task,
-)
+from pipec.compiler.plan import Concurrency, Need, Plan, PlanParameter, Schedule, Task
 from pipec.compiler.rule import Subject
+from pipec.condition import AllOf, AnyOf, Compare, Condition, Holds, Not, Status
 from pipec.schema.expressions import Comparison, Constant, Expression, Junction, Negation, Path, StatusCall
 from pipec.schema.model import Argument, Ask, Defaults, ParameterUse, StepUse
 from pipec.steps.interface import MISSING, Interface, Parameter, Resources, Retry
-from pipec.values import Json, ListOf, Literal, OutputRef, ParameterRef, RunRef, Value, substitute
+from pipec.values import Json, ListOf, Literal, OutputRef, ParameterRef, Reference, RunRef, Value, substitute
 
 
 def plan(subject: Subject, attachments: Attachments) -> Plan:
@@ -128,7 +115,11 @@ class _Lowering:
 
     def _fold(self, value: Value) -> Value:
         """Put the value of every `const` parameter in its place."""
-        return substitute(value, self.folded) if self.folded else value
+        return substitute(value, self._const) if self.folded else value
+
+    def _const(self, reference: Reference) -> Value | None:
+        is_known = isinstance(reference, ParameterRef) and reference.name in self.folded
+        return Literal(self.folded[reference.name]) if isinstance(reference, ParameterRef) and is_known else None
 
     def _needs(self, name: str) -> tuple[Need, ...]:
         """Return the edges into a step, one for each source: hard if any is, order-only if all are."""

@@ -8,68 +8,60 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias, assert_never
+from typing import TypeAlias
 
 from pipec import digest
+from pipec.condition import Condition, describe, named
 from pipec.steps.command import Order
 from pipec.steps.interface import Interface, Kind, Resources, Retry
-from pipec.values import Json, OutputRef, ParameterRef, Reference, Value, encode, references
+from pipec.values import EachRef, Gather, Json, OutputRef, ParameterRef, Reference, Value, encode, references
 
 ONCE = Retry(attempts=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Compare:
-    """left `operator` right, by value; operator: `== != < <= > >= in`."""
-
-    operator: str
-    left: Value
-    right: Value
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """Whether `task` ended as `state`: `succeeded`, `failed` or `skipped`."""
-
-    state: str
-    task: str
-
-
-@dataclass(frozen=True, slots=True)
-class Holds:
-    """A boolean value standing alone."""
-
-    value: Value
-
-
-@dataclass(frozen=True, slots=True)
-class Not:
-    term: Condition
-
-
-@dataclass(frozen=True, slots=True)
-class AllOf:
-    terms: tuple[Condition, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class AnyOf:
-    terms: tuple[Condition, ...]
-
-
-Condition: TypeAlias = Compare | Status | Holds | Not | AllOf | AnyOf
+Handed: TypeAlias = ParameterRef | OutputRef | EachRef | Gather  # what a pipeline may hand on as an output
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
     """An edge into a task. soft: the task may run if `task` was skipped (optional inputs, status functions).
 
-    order_only: nothing but order flows along it.
+    order_only: nothing but order flows along it. forgiving: the task may run if `task` failed too (fan-in over cells
+    that may fail). any_of: needs that name the same step here belong together: one of them at least must have
+    succeeded, or the task is skipped.
     """
 
     task: str
     soft: bool = False
     order_only: bool = False
+    forgiving: bool = False
+    any_of: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Tasks that one step became by a matrix. max_parallel: how many may run at once; None: all.
+
+    fail_fast: once one has failed or was refused, those that have not started are skipped.
+    """
+
+    name: str
+    max_parallel: int | None = None
+    fail_fast: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loop:
+    """What a task does for each item of a list known at run time.
+
+    items: the list. body: the tasks of one iteration, in an order in which they may run; `ItemRef` stands for the item.
+    Iteration `i` of loop `score` calls them `score-<i>` and `score-<i>.<rest>`. outputs: what an iteration leaves, as
+    references into the body. max_parallel, fail_fast: as a `Group` has them, counted in iterations.
+    """
+
+    items: Value
+    body: tuple[Task, ...]
+    outputs: tuple[tuple[str, Value], ...] = ()
+    max_parallel: int | None = None
+    fail_fast: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +70,13 @@ class Task:
 
     name: unique in the plan. step: the user's step. parameters: every parameter of the interface, defaults filled in.
     inputs: artifacts; an absent optional one is not listed. needs: all edges, sorted by task. image: None for a process
-    of the engine. timeout_s: of one attempt, or None. is_final: runs when all else has ended.
+    of the engine. timeout_s: of one attempt, or None. is_final: runs when all else has ended. title: what people read,
+    where that says more than the name (the values of a cell). group: the name of its `Group`, or empty. volumes: names
+    of the environment's volumes by where they are mounted. loop: set for a task that only stands for its iterations;
+    its own parameters and inputs are then empty.
+
+    A task inside of sub-pipelines is called `<step>.<inner step>`; cells of a matrix are numbered: `train-0`. step
+    has the same form, without the numbers.
     """
 
     name: str
@@ -97,21 +95,35 @@ class Task:
     continue_on_error: bool = False
     is_final: bool = False
     description: str = ""
+    title: str = ""
+    group: str = ""
+    volumes: tuple[tuple[str, str], ...] = ()
+    loop: Loop | None = None
 
     @property
     def values(self) -> Iterator[Value]:
-        """Every value the task is given: parameters, inputs and environment, in that order."""
+        """Every value the task is given: parameters, inputs and environment, then those of its loop, in that order."""
         for _, value in self.parameters:
             yield value
         for _, values in self.inputs:
             yield from values
         for _, value in self.env:
             yield value
+        if self.loop:
+            yield self.loop.items
+            for task in self.loop.body:
+                yield from task.values
 
     @property
     def references(self) -> tuple[Reference, ...]:
         """The references in `values`, each once, in order of first use."""
         return tuple(dict.fromkeys(ref for value in self.values for ref in references(value)))
+
+    @property
+    def asked(self) -> tuple[Reference, ...]:
+        """The references in `when`, those of its loop included."""
+        found = tuple(named(self.when)) if self.when else ()
+        return found + tuple(ref for task in (self.loop.body if self.loop else ()) for ref in task.asked)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +148,23 @@ class Schedule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class After:
+    """A trigger by a run of another pipeline.
+
+    step: whose end counts; empty: the run's. outcome: `succeeded`, `failed`, `refused`, `skipped` or `any`. when and
+    parameters are about the run that ended; parameters are given to the run that starts. cooldown_s: the least time
+    between two starts by this trigger.
+    """
+
+    pipeline: str
+    step: str = ""
+    outcome: str = "succeeded"
+    when: Condition | None = None
+    parameters: tuple[tuple[str, Value], ...] = ()
+    cooldown_s: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Concurrency:
     """How many runs may go on at once, and what becomes of one too many: `queue`, `skip` or `cancel`."""
 
@@ -147,7 +176,8 @@ class Concurrency:
 class Plan:
     """A pipeline, ready to run anywhere. tasks: in an order in which they may run, ties in the file's order.
 
-    secrets: names used, sorted. production: whether the environment says so. environment: its name, or empty.
+    production: whether the environment says so. environment: its name, or empty. outputs: references to parameters and
+    to what tasks wrote, and lists of them. data: locations whose change starts a run.
     """
 
     pipeline: str
@@ -158,8 +188,11 @@ class Plan:
     production: bool = False
     parameters: tuple[PlanParameter, ...] = ()
     tasks: tuple[Task, ...] = ()
-    outputs: tuple[tuple[str, OutputRef | ParameterRef], ...] = ()
+    outputs: tuple[tuple[str, Handed], ...] = ()
+    groups: tuple[Group, ...] = ()
     schedules: tuple[Schedule, ...] = ()
+    after: tuple[After, ...] = ()
+    data: tuple[str, ...] = ()
     concurrency: Concurrency | None = None
     roles: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
@@ -178,6 +211,7 @@ class Plan:
                 for p in self.parameters
             ],
             "tasks": [_task(task) for task in self.tasks],
+            "groups": [[group.name, group.max_parallel, group.fail_fast] for group in self.groups],
             "outputs": {name: encode(value) for name, value in self.outputs},
         }
 
@@ -207,60 +241,6 @@ def order(plan: Plan, task: Task, wait_s: int = 0, retry: Retry = ONCE) -> Order
     )
 
 
-def statuses(condition: Condition) -> Iterator[Status]:
-    """Yield every status function in a condition."""
-    match condition:
-        case Status():
-            yield condition
-        case Not(term):
-            yield from statuses(term)
-        case AllOf(terms) | AnyOf(terms):
-            for term in terms:
-                yield from statuses(term)
-        case Compare() | Holds():
-            return
-        case _:
-            assert_never(condition)
-
-
-def operands(condition: Condition) -> Iterator[Value]:
-    """Yield every value in a condition."""
-    match condition:
-        case Compare(_, left, right):
-            yield left
-            yield right
-        case Holds(value):
-            yield value
-        case Not(term):
-            yield from operands(term)
-        case AllOf(terms) | AnyOf(terms):
-            for term in terms:
-                yield from operands(term)
-        case Status():
-            return
-        case _:
-            assert_never(condition)
-
-
-def describe_condition(condition: Condition) -> Json:
-    """Return a condition as JSON, operators first."""
-    match condition:
-        case Compare(operator, left, right):
-            return [operator, encode(left), encode(right)]
-        case Status(state, task):
-            return [state, task]
-        case Holds(value):
-            return ["is", encode(value)]
-        case Not(term):
-            return ["not", describe_condition(term)]
-        case AllOf(terms):
-            return ["and", *(describe_condition(term) for term in terms)]
-        case AnyOf(terms):
-            return ["or", *(describe_condition(term) for term in terms)]
-        case _:
-            assert_never(condition)
-
-
 def _task(task: Task) -> dict[str, Json]:
     resources = task.resources
     accelerator = resources.accelerator
@@ -271,8 +251,11 @@ def _task(task: Task) -> dict[str, Json]:
         "interface": task.interface.digest,
         "parameters": {name: encode(value) for name, value in task.parameters},
         "inputs": {name: [encode(value) for value in values] for name, values in task.inputs},
-        "needs": [[need.task, "soft" if need.soft else "hard", need.order_only] for need in task.needs],
-        "when": describe_condition(task.when) if task.when else None,
+        "needs": [
+            [need.task, "soft" if need.soft else "hard", need.order_only, need.forgiving, need.any_of]
+            for need in task.needs
+        ],
+        "when": describe(task.when) if task.when else None,
         "env": {name: encode(value) for name, value in task.env},
         "image": task.image,
         "resources": {
@@ -288,4 +271,17 @@ def _task(task: Task) -> dict[str, Json]:
         "cache": task.cache,
         "continue_on_error": task.continue_on_error,
         "final": task.is_final,
+        "group": task.group,
+        "volumes": dict(task.volumes),
+        "loop": _loop(task.loop) if task.loop else None,
     }  # fmt: skip
+
+
+def _loop(loop: Loop) -> dict[str, Json]:
+    return {
+        "items": encode(loop.items),
+        "body": [_task(task) for task in loop.body],
+        "outputs": {name: encode(value) for name, value in loop.outputs},
+        "max_parallel": loop.max_parallel,
+        "fail_fast": loop.fail_fast,
+    }

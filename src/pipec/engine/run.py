@@ -31,7 +31,7 @@ from pipec.engine.replay import Replay, apply, replay, session_record, stands
 from pipec.engine.state import Facts, Fail, Frontier, Ready, Skip, judge, outcome_of
 from pipec.engine.store import Store
 from pipec.engine.summary import summarize
-from pipec.values import Json, OutputRef
+from pipec.values import Json, OutputRef, ParameterRef
 
 TICK_S = 0.2  # between looks at the clock, the screen and the decisions while tasks run
 LONGEST_WAIT_S = 3600.0  # between attempts (rule 7)
@@ -359,8 +359,10 @@ class _Run:
     def _outputs(self) -> Iterator[tuple[str, Json]]:
         """The pipeline's outputs, without those whose step left nothing."""
         for name, reference in self.plan.outputs:
-            if not isinstance(reference, OutputRef):
+            if isinstance(reference, ParameterRef):
                 yield name, self.facts.parameters.get(reference.name)
+                continue
+            if not isinstance(reference, OutputRef):
                 continue
             ending = self.endings.get(reference.task)
             if ending and reference.output in ending.values:

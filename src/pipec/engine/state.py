@@ -7,13 +7,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias, assert_never
 
-from pipec.compiler.plan import AllOf, AnyOf, Compare, Condition, Holds, Not, Plan, Status, Task, operands, statuses
+from pipec.compiler.plan import Plan, Task
+from pipec.condition import AllOf, AnyOf, Compare, Condition, Holds, Not, Status, operands, statuses
 from pipec.engine.outcome import State, TaskOutcome
 from pipec.steps.command import run_fact
-from pipec.values import Absent, Json, OutputRef, ParameterRef, Reference, RunRef, SecretRef, Value, references, resolve
+from pipec.values import (
+    Absent,
+    ConfigRef,
+    EachRef,
+    ItemRef,
+    Json,
+    MatrixRef,
+    OutputRef,
+    ParameterRef,
+    Reference,
+    RunRef,
+    SecretRef,
+    Value,
+    references,
+    resolve,
+)
 
 
 class Fault(Exception):
@@ -52,6 +68,7 @@ class Facts:
     parameters: Mapping[str, Json]
     endings: Mapping[str, TaskOutcome]
     outcome: str = ""
+    configs: Mapping[str, str] = field(default_factory=dict)
 
     def lookup(self, reference: Reference) -> Json:
         """Return the value of `reference`; raises Absent, and Fault at a secret (only a step's process has it)."""
@@ -69,6 +86,10 @@ class Facts:
                 return run_fact(name, run_id=self.run_id, scheduled_at=self.scheduled_at, outcome=self.outcome)
             case SecretRef(name):
                 raise Fault(f"secret `{name}` stands inside a longer value; it may only stand alone")
+            case ConfigRef(name):
+                return self.configs[name]
+            case EachRef() | ItemRef() | MatrixRef():
+                raise AssertionError(f"state.lookup got {reference}, which expansion should have replaced")
             case _:
                 assert_never(reference)
 

@@ -14,7 +14,21 @@ from dataclasses import asdict, dataclass, field
 from typing import assert_never
 
 from pipec.steps.declare import CallerError
-from pipec.values import Json, OutputRef, ParameterRef, Reference, RunRef, SecretRef, Value, decode, encode
+from pipec.values import (
+    ConfigRef,
+    EachRef,
+    ItemRef,
+    Json,
+    MatrixRef,
+    OutputRef,
+    ParameterRef,
+    Reference,
+    RunRef,
+    SecretRef,
+    Value,
+    decode,
+    encode,
+)
 
 FORMAT = "1"
 # A task's result file: {"format", "outcome", "message", "values": {name: small output}, "artifacts": {name: {"type",
@@ -178,8 +192,14 @@ def input_name(reference: Reference) -> str:
             return input_name(RunRef("scheduled_at"))  # the date is cut from it
         case RunRef(name):
             return f"run-{name}"
-        case SecretRef(name):
-            raise AssertionError(f"secret {name} must not travel as an input")
+        case ItemRef(field):
+            return f"item-{field}" if field else "item"
+        case EachRef(task, output):
+            return f"each-{task}-{output}"
+        case SecretRef(name) | ConfigRef(name):
+            raise AssertionError(f"`{name}` reaches a step by its environment, not as an input")
+        case MatrixRef(axis):
+            raise AssertionError(f"command.input_name got the axis `{axis}` (lower puts the cell's value in its place)")
         case _:
             assert_never(reference)
 
@@ -207,3 +227,8 @@ def run_fact(name: str, *, run_id: str, scheduled_at: str, outcome: str) -> Json
 def secret_variable(name: str) -> str:
     """Return the environment variable in which secret `name` reaches a step."""
     return "PIPEC_SECRET_" + name.upper().replace("-", "_")
+
+
+def config_variable(name: str) -> str:
+    """Return the environment variable in which config `name` reaches a step."""
+    return "PIPEC_CONFIG_" + name.upper().replace("-", "_")

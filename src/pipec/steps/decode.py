@@ -17,6 +17,7 @@ from pipec.steps.command import (
     Call,
     Location,
     Order,
+    config_variable,
     input_name,
     parse_call,
     parse_order,
@@ -25,7 +26,21 @@ from pipec.steps.command import (
     secret_variable,
 )
 from pipec.steps.declare import CallerError
-from pipec.values import Absent, Json, OutputRef, ParameterRef, Reference, RunRef, SecretRef, Value, resolve
+from pipec.values import (
+    Absent,
+    ConfigRef,
+    EachRef,
+    ItemRef,
+    Json,
+    MatrixRef,
+    OutputRef,
+    ParameterRef,
+    Reference,
+    RunRef,
+    SecretRef,
+    Value,
+    resolve,
+)
 
 
 def decode_arguments(argv: Sequence[str], environ: Mapping[str, str], read: Callable[[str], str | None]) -> Call:
@@ -88,6 +103,10 @@ def _from_arguments(
                 return run_fact(name, run_id=options.run, scheduled_at=options.scheduled_at, outcome=options.outcome)
             case SecretRef(name):
                 return _secret(name, environ)
+            case ConfigRef(name):
+                return _config(name, environ)
+            case ItemRef() | EachRef() | MatrixRef():
+                raise CallerError("this caller cannot say which item of a loop it asks for: compile the pipeline again")
             case _:
                 assert_never(reference)
 
@@ -126,6 +145,8 @@ def _from_kubeflow(order: Order, options: argparse.Namespace, environ: Mapping[s
         match reference:
             case SecretRef(name):
                 return _secret(name, environ)
+            case ConfigRef(name):
+                return _config(name, environ)
             case RunRef("date"):
                 return str(_known(values, input_name(reference), "input"))[:10]
         return _known(values, input_name(reference), "input")
@@ -201,6 +222,13 @@ def _secret(name: str, environ: Mapping[str, str]) -> Json:
     variable = secret_variable(name)
     if variable not in environ:
         raise CallerError(f"secret `{name}` did not arrive in {variable}: check the environment's `secrets`")
+    return environ[variable]
+
+
+def _config(name: str, environ: Mapping[str, str]) -> Json:
+    variable = config_variable(name)
+    if variable not in environ:
+        raise CallerError(f"config `{name}` did not arrive in {variable}: check the environment's `configs`")
     return environ[variable]
 
 
