@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from pipec.compiler import graph, rule, rules
 from pipec.diagnostics import Source
+from pipec.schema.fold import fold
 from pipec.schema import load, tree
 from pipec.schema.model import Project
 from pipec.steps import catalog
@@ -163,11 +164,11 @@ def said(written: str) -> set[tuple[str, str]]:
     source = Source("p.yaml", written)
     (document,), found = tree.read(source)
     assert not found and isinstance(document, tree.Mapping), written
-    loaded, more = load.pipeline(document, source, "", {})
+    loaded, more = load.pipeline(fold(document, {}), source, "", {}, {})
     assert not more, (more, written)
-    built = graph.build(loaded, lambda name, version: KNOWN.get(name))
+    built = graph.build(loaded.steps, {use.name: KNOWN[use.uses] for use in loaded.steps if use.uses in KNOWN})
     subject = rule.Subject(loaded, built, Project(), None, tuple(KNOWN))
-    findings = [finding for finding in rule.findings(subject) if finding.rule.code in CODES]
+    findings = [finding for finding in rule.of_release(subject) if finding.rule.code in CODES]
     return {(finding.rule.code, re.findall("`([^`]+)`", finding.message)[0]) for finding in findings}
 
 

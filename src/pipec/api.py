@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipec import __version__
-from pipec.compiler import arguments, graph, lower, rule, rules
-from pipec.compiler.plan import Plan
+from pipec import __version__, stages
+from pipec.compiler import rule, rules
+from pipec.compiler.nested import World
 from pipec.diagnostics import START, Finding, Loc, Report, Rule, Source, guess, has_error, one_line, ordered
 from pipec.schema import check as shape
 from pipec.schema import findings as kinds
@@ -22,8 +22,10 @@ from pipec.schema import load, tree
 from pipec.schema.files import PROJECT_FILE, UnreadableError, decoded, folder_of, project_root, read_below, read_named
 from pipec.schema.model import Environment, Pipeline, Project
 from pipec.schema.overlay import without_overlay_nulls
+from pipec.schema.project import project as typed_project
+from pipec.stages import Setting, Unit
 from pipec.steps import catalog
-from pipec.steps.interface import MISSING
+from pipec.steps.interface import MISSING, Kind
 from pipec.targets import airflow, kubeflow
 from pipec.targets import findings as target_findings
 from pipec.targets.base import File, Options, Refusal, Target, refusals
@@ -59,18 +61,6 @@ class Request:
     targets: Mapping[str, Target] = field(default_factory=lambda: TARGETS)
 
 
-@dataclass(frozen=True, slots=True)
-class Unit:
-    """One pipeline of a file, as far as it came. plan: None if there was an error."""
-
-    subject: rule.Subject
-    plan: Plan | None = None
-
-    @property
-    def pipeline(self) -> Pipeline:
-        return self.subject.pipeline
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
     """What is known of a file. root: the project's folder. folder: that of the file."""
@@ -100,22 +90,66 @@ def check(request: Request) -> Checked:
         return Checked(report=Report((finding,)), root=root, folder=folder)
     source = Source(shown, text)
     trees, found = tree.read(source)
-    project, environment, project_source, project_found = _project(request, root, folder, shown)
+    place = _Place(root, folder.relative_to(root).as_posix(), posixpath.dirname(shown))
+    project, environment, project_source, project_found = _project(request, place)
     findings = [*found, *project_found]
-    units: list[Unit] = []
+    units: tuple[Unit, ...] = ()
     if not has_error(findings):
-        wanted = [t for t in trees if request.pipeline in (None, _name(t))]
-        if not wanted:
+        if request.pipeline is not None and request.pipeline not in map(_name, trees):
             raise UsageError(f"{shown} holds no pipeline `{request.pipeline}`: {', '.join(map(_name, trees))}")
-        for document in wanted:
-            unit, more = _unit(request, document, source, project, environment, _reader(root, folder))
-            findings += more
-            units += [unit] if unit else []
+        setting = Setting(
+            source, project, environment, _world(request, project, environment, place), place.folder, catalog.names()
+        )
+        units, more = stages.units(trees, setting, lambda document: _sets(request, document))
+        findings += [*more, *_twice(units)]
         _known_environment(request, project, units)
-        findings += _twice(units)
-    report = Report(ordered(findings), tuple(s for s in (source, project_source) if s))
-    return Checked(report=report, units=tuple(units), project=project, environment=environment, root=root,
-                   folder=folder, source=source)  # fmt: skip
+        _known_sets(request, units)
+        units = _wanted(request, units)
+        for unit in units:
+            findings += unit.findings
+            if request.target is not None and unit.plan:
+                findings += _refused(request, unit, project, environment, source)
+    sources = [source, project_source, *(s for unit in units for s in unit.opening.sources.values())]
+    report = Report(ordered(dict.fromkeys(findings)), tuple(s for s in sources if s))
+    return Checked(report=report, units=units, project=project, environment=environment, root=root, folder=folder,
+                   source=source)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a file lies. folder: its own, relative to the root. shown: how messages begin the paths beside it."""
+
+    root: Path
+    folder: str
+    shown: str
+
+    def show(self, path: str) -> str:
+        """Return what messages call a path relative to the root."""
+        up = [".."] * len([part for part in self.folder.split("/") if part != "."])
+        return posixpath.normpath(posixpath.join(self.shown, *up, path))
+
+    def read(self, folder: str, name: str, limit: int) -> str:
+        return read_below(self.root, folder, name, limit)
+
+
+def _world(request: Request, project: Project, environment: Environment | None, place: _Place) -> World:
+    configs = {**project.configs, **(environment.configs if environment else {})}
+    known = {name: said["value"] for name, said in configs.items() if "value" in said}
+    return World(place.read, place.show, catalog.find, request.environment, known)
+
+
+def _wanted(request: Request, units: tuple[Unit, ...]) -> tuple[Unit, ...]:
+    """Return the pipeline that was asked for with those that it may start after, in the file's order; or all."""
+    if request.pipeline is None:
+        return units
+    by_name = {unit.pipeline.name: unit for unit in units}
+    todo, wanted = [request.pipeline], set[str]()
+    while todo:
+        name = todo.pop()
+        if name in by_name and name not in wanted:
+            wanted.add(name)
+            todo += [after.pipeline for after in by_name[name].pipeline.after]
+    return tuple(unit for unit in units if unit.pipeline.name in wanted)
 
 
 def compile_(request: Request) -> tuple[Checked, tuple[File, ...]]:
@@ -126,53 +160,20 @@ def compile_(request: Request) -> tuple[Checked, tuple[File, ...]]:
         return checked, ()
     files: list[File] = []
     for unit in checked.units:
+        if request.pipeline not in (None, unit.pipeline.name):
+            continue
         assert unit.plan is not None, "api.compile_ got a unit without a plan though nothing was wrong"
-        files += target.emit(unit.plan, _options(request, target, checked.project, checked.environment, checked.source))
+        files += target.emit(unit.plan, _options(request, target, checked.environment, checked.source, unit))
     return checked, tuple(files)
 
 
-def _unit(
-    request: Request,
-    document: tree.Tree,
-    source: Source,
-    project: Project,
-    environment: Environment | None,
-    read: arguments.Reader,
-) -> tuple[Unit | None, list[Finding]]:
-    """The stages of one document, in order."""
-    found = [*shape.header(document, "Pipeline")]
-    if has_error(found) or not isinstance(document, tree.Mapping):
-        return None, found
-    found += shape.shape(without_overlay_nulls(document), shape.schema("pipeline"))
-    if has_error(found):
-        return None, found
-    pipeline, more = load.pipeline(document, source, request.environment, _sets(request, document))
-    found += more
-    if has_error(found):
-        return None, found
-    built = graph.build(pipeline, catalog.find)
-    subject = rule.Subject(pipeline, built, project, environment, catalog.names())
-    found += [*arguments.judge(pipeline, built), *rule.findings(subject)]
-    attached, missing = arguments.attach(pipeline, built, read)
-    found += missing
-    if has_error(found):
-        return Unit(subject), found
-    plan = lower.plan(subject, attached)
-    if request.target is not None:
-        found += _refused(request, pipeline, plan, project, environment, source)
-    return Unit(subject, plan), found
-
-
-def _project(
-    request: Request, root: Path, folder: Path, shown: str
-) -> tuple[Project, Environment | None, Source | None, list[Finding]]:
+def _project(request: Request, place: _Place) -> tuple[Project, Environment | None, Source | None, list[Finding]]:
     """Read `pipec.yaml` at the root, if there is one."""
-    if not (root / PROJECT_FILE).is_file():
+    if not (place.root / PROJECT_FILE).is_file():
         return Project(), None, None, []
-    up = [".."] * len(folder.relative_to(root).parts)
-    path = posixpath.normpath(posixpath.join(posixpath.dirname(shown), *up, PROJECT_FILE))
+    path = place.show(PROJECT_FILE)
     try:
-        source = Source(path, read_below(root, "", PROJECT_FILE, tree.MAX_BYTES))
+        source = Source(path, place.read("", PROJECT_FILE, tree.MAX_BYTES))
     except UnreadableError as fault:
         return Project(), None, None, [kinds.NOT_TEXT.at(Loc(path, START), str(fault))]
     documents, problems = tree.read(source)
@@ -189,36 +190,26 @@ def _project(
         found.append(kinds.WRONG_KIND.at(documents[1].loc, "a project is one document"))
     if has_error(found) or not isinstance(document, tree.Mapping):
         return Project(), None, source, found
-    project = load.project(document, frozenset(request.targets))
+    project = typed_project(document, frozenset(request.targets))
     return project, project.environment(request.environment), source, found
 
 
-def _reader(root: Path, folder: Path) -> arguments.Reader:
-    below = folder.relative_to(root).as_posix()
-
-    def read(loc: Loc, name: str, limit: int) -> str:
-        return read_below(root, below, name, limit)
-
-    return read
-
-
 def _refused(
-    request: Request,
-    pipeline: Pipeline,
-    plan: Plan,
-    project: Project,
-    environment: Environment | None,
-    source: Source,
+    request: Request, unit: Unit, project: Project, environment: Environment | None, source: Source
 ) -> Iterator[Finding]:
     """Find what the chosen target cannot say, at the place that says it."""
     target = _target(request)
-    for refusal in refusals(target, plan, _options(request, target, project, environment, source)):
-        yield _placed(refusal, pipeline)
+    assert unit.plan is not None, "api._refused got a unit without a plan"
+    for refusal in refusals(target, unit.plan, _options(request, target, environment, source, unit)):
+        yield _placed(refusal, unit.pipeline)
 
 
 def _placed(refusal: Refusal, pipeline: Pipeline) -> Finding:
     step, path = refusal.use.step, refusal.use.field
-    loc = pipeline.locate(*(("steps", step, *path) if step else path))
+    # A step of a pipeline that is used as one stands in another file: the step that uses it is the place here.
+    outer, _, below = (step or "").partition(".")
+    section = "finally" if any(use.is_final and use.name == outer for use in pipeline.steps) else "steps"
+    loc = pipeline.locate(*((section, outer, *(("uses",) if below else path)) if step else path))
     if loc.span == pipeline.loc.span:  # the document as a whole: point at its name, not at all of its lines
         loc = pipeline.locate("metadata", "name")
     return target_findings.UNSUPPORTED.at(loc, refusal.message, help=refusal.help)
@@ -240,31 +231,40 @@ def _target(request: Request) -> Target:
 
 
 def _options(
-    request: Request, target: Target, project: Project, environment: Environment | None, source: Source | None
+    request: Request, target: Target, environment: Environment | None, source: Source | None, unit: Unit
 ) -> Options:
     return Options(
         artifacts=environment.artifacts if environment else None,
         settings=environment.settings.get(target.name, {}) if environment else {},
         values=request.options,
-        secrets=project.secrets_in(environment),
+        secrets=unit.secrets,
         source=source.text if source else "",
         version=__version__,
     )
 
 
 def _sets(request: Request, document: tree.Mapping) -> dict[str, Json]:
-    """Return `--set` values by the types that the document declares. Raises UsageError."""
-    declared = document.get("parameters")
-    entries = {e.key: e.value for e in declared.entries} if isinstance(declared, tree.Mapping) else {}
-    return {name: _set(name, text, entries) for name, text in request.sets.items()}
+    """Return `--set` values by the types that the document declares; of a broken declaration, none. Raises UsageError.
+
+    Of a file with several pipelines, each takes the values that it has a parameter or an input for.
+    """
+    return {name: _set(name, text, declared) for name, text in request.sets.items() if (declared := _declared(document, name))}
 
 
-def _set(name: str, text: str, entries: Mapping[str, tree.Tree]) -> Json:
-    if name not in entries:
-        close = guess(name, entries)
-        raise UsageError(f"--set: there is no parameter `{name}`" + (f"; did you mean `{close}`?" if close else ""))
-    declaration = tree.as_json(entries[name])
-    assert isinstance(declaration, dict), "api._set got a parameter that is no mapping (shape should have told it)"
+def _declared(document: tree.Mapping, name: str) -> Mapping[str, Json] | None:
+    """Return the declaration of a parameter, or of an input, which is given as a location."""
+    for section in ("parameters", "inputs"):
+        entries = document.get(section)
+        body = entries.get(name) if isinstance(entries, tree.Mapping) else None
+        declaration = tree.as_json(body) if body else None
+        if isinstance(declaration, dict) and section == "inputs":
+            return {"type": "string"}
+        if isinstance(declaration, dict) and declaration.get("type") in set(Kind):
+            return declaration
+    return None
+
+
+def _set(name: str, text: str, declaration: Mapping[str, Json]) -> Json:
     try:
         node = load.typed_set(name, text, str(declaration["type"]))
     except ValueError as fault:
@@ -274,14 +274,24 @@ def _set(name: str, text: str, entries: Mapping[str, tree.Tree]) -> Json:
     return tree.as_json(node)
 
 
-def _known_environment(request: Request, project: Project, units: list[Unit]) -> None:
+def _known_sets(request: Request, units: tuple[Unit, ...]) -> None:
+    """Raise UsageError at a `--set` that no pipeline asked for can take."""
+    wanted = [unit.pipeline for unit in units if request.pipeline in (None, unit.pipeline.name)]
+    known = {each.name for one in wanted for each in one.parameters} | {i.name for one in wanted for i in one.inputs}
+    for name in request.sets if wanted else ():
+        if name not in known:
+            close = guess(name, known)
+            raise UsageError(f"--set: there is no parameter `{name}`" + (f"; did you mean `{close}`?" if close else ""))
+
+
+def _known_environment(request: Request, project: Project, units: tuple[Unit, ...]) -> None:
     known = {e.name for e in project.environments} | {name for u in units for name in u.pipeline.environments}
     if request.environment and units and request.environment not in known:
         listed = ", ".join(sorted(known)) or "none is declared"
         raise UsageError(f"there is no environment `{request.environment}`; known: {listed}")
 
 
-def _twice(units: list[Unit]) -> Iterator[Finding]:
+def _twice(units: tuple[Unit, ...]) -> Iterator[Finding]:
     seen: dict[str, Unit] = {}
     for unit in units:
         if unit.pipeline.name in seen:

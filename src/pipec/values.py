@@ -60,16 +60,18 @@ class RunRef:
 
 @dataclass(frozen=True, slots=True)
 class ItemRef:
-    """The item that an iteration of a loop is about, or its field `field`."""
+    """The item that an iteration of `loop` is about, or its field `field`. loop: the step's name, as plans have it."""
 
     field: str = ""
+    loop: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class MatrixRef:
-    """The value of an axis in one cell of a matrix. A plan has none: its cells are known."""
+    """The value of an axis in one cell of the matrix of `step`. A plan has none: its cells are known."""
 
     axis: str
+    step: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,10 +252,10 @@ def encode(value: Value) -> Json:
             return {"$config": name}
         case RunRef(field):
             return {"$run": field}
-        case ItemRef(field):
-            return {"$item": field}
-        case MatrixRef(axis):
-            return {"$matrix": axis}
+        case ItemRef(field, loop):
+            return {"$item": [field, loop]}
+        case MatrixRef(axis, step):
+            return {"$matrix": [axis, step]}
         case EachRef(task, output):
             return {"$each": [task, output]}
         case Gather(items):
@@ -286,10 +288,10 @@ def decode(encoded: Json) -> Value:
             return ConfigRef(body)
         case "$run", str():
             return RunRef(body)
-        case "$item", str():
-            return ItemRef(body)
-        case "$matrix", str():
-            return MatrixRef(body)
+        case "$item", [str(field), str(loop)]:
+            return ItemRef(field, loop)
+        case "$matrix", [str(axis), str(step)]:
+            return MatrixRef(axis, step)
         case "$each", [str(task), str(output)]:
             return EachRef(task, output)
         case "$gather", list():

@@ -44,7 +44,7 @@ def tell(checked: Checked) -> None:
         print(report.summary(checked.report), file=sys.stderr)
 
 
-def only(checked: Checked, command: str) -> api.Unit:
+def only(checked: Checked, command: str) -> Unit:
     """Return the one pipeline of a file. Raises UsageError where there are several."""
     if len(checked.units) != 1:
         names = ", ".join(unit.pipeline.name for unit in checked.units)

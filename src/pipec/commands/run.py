@@ -20,6 +20,7 @@ from pipec.engine.history import RunSummary
 from pipec.engine.options import RunOptions
 from pipec.engine.outcome import RunOutcome
 from pipec.schema.files import project_root
+from pipec.schema.model import Places
 from pipec.values import Json, SecretRef
 
 
@@ -29,7 +30,8 @@ def run(options: argparse.Namespace) -> int:
     tell(checked)
     if checked.has_error:
         return 1
-    plan = only(checked, "run").plan
+    unit = only(checked, "run")
+    plan = unit.plan
     assert plan is not None, "commands.run got a unit without a plan though nothing was wrong"
     home = _home(options, checked.root)
     _tell_place(checked, home)
@@ -40,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
             base=checked.folder,
             releases=str(home / "releases"),
             parameters=_given(options, plan),
-            secrets=_secrets(plan, checked),
+            secrets=_secrets(plan, unit.secrets),
             jobs=options.jobs if options.jobs is not None else os.cpu_count() or 1,
             approve_as=options.approve_as,
             resume=options.resume,
@@ -90,10 +92,9 @@ def _home(options: argparse.Namespace, root: Path) -> Path:
     return Path(options.home).absolute() if options.home else root / ".pipec"
 
 
-def _secrets(plan: Plan, checked: Checked) -> dict[str, str]:
-    """Return the secrets that the plan uses, from the environment variables that the project names for them."""
+def _secrets(plan: Plan, known: Places) -> dict[str, str]:
+    """Return the secrets that the plan uses, from the environment variables that are named for them."""
     names = sorted({r.name for task in plan.tasks for r in task.references if isinstance(r, SecretRef)})
-    known = checked.project.secrets_in(checked.environment)
     values: dict[str, str] = {}
     for name in names:
         variable = known.get(name, {}).get("env")

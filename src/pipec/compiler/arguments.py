@@ -9,20 +9,20 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import TypeAlias
 
+from pipec.compiler.flatten import Flat
 from pipec.compiler.graph import Graph
 from pipec.diagnostics import Finding, Loc, guess
 from pipec.schema import check
 from pipec.schema import findings as kinds
 from pipec.schema.files import UnreadableError
 from pipec.schema.model import Argument, Pipeline, StepUse
-from pipec.schema.tree import Scalar
 from pipec.steps.interface import Interface, Parameter
 from pipec.values import Attachment, Literal
 
 MAX_FILE_BYTES = 64 << 10  # travels inside the plan; Linux takes at most 128 KiB in one argument
 MAX_FILES_BYTES = 512 << 10
 Attachments: TypeAlias = Mapping[tuple[str, str], Attachment]
-Reader: TypeAlias = Callable[[Loc, str, int], str]
+Reader: TypeAlias = Callable[[str, str, int], str]
 
 
 def judge(pipeline: Pipeline, graph: Graph) -> Iterator[Finding]:
@@ -59,38 +59,38 @@ def _unknown(step: str, argument: Argument, interface: Interface) -> Finding:
     )
 
 
-def attach(pipeline: Pipeline, graph: Graph, read: Reader) -> tuple[Attachments, tuple[Finding, ...]]:
-    """Return the files that `path` parameters name, by step and parameter.
+def attach(flat: Flat, read: Reader) -> tuple[Attachments, tuple[Finding, ...]]:
+    """Return the files that `path` parameters name, by flat step and parameter.
 
-    read: returns the text of a file named at a place, at most so many bytes of it; raises UnreadableError.
+    read: returns the text of a file by the folder it is named from and its name, at most so many bytes of it; raises
+    UnreadableError.
     """
     attached: dict[tuple[str, str], Attachment] = {}
     found: list[Finding] = []
     total = 0
-    for use, argument in _named_files(pipeline, graph):
-        node = argument.node
-        if not isinstance(node, Scalar):
-            continue  # `judge` has told that a list or a mapping names no file
+    for use, parameter, folder, name, loc in _named_files(flat):
         try:
-            text = read(node.loc, str(node.value), MAX_FILE_BYTES)
+            text = read(folder, name, MAX_FILE_BYTES)
         except UnreadableError as fault:
-            found.append(kinds.NOT_TEXT.at(node.loc, str(fault), help="paths are relative to the file that says them"))
+            found.append(kinds.NOT_TEXT.at(loc, str(fault), help="paths are relative to the file that says them"))
             continue
         total += len(text.encode())
         if total > MAX_FILES_BYTES:
             message = f"the files of this pipeline are together larger than {MAX_FILES_BYTES >> 10} KiB"
-            found.append(
-                kinds.TOO_LARGE.at(node.loc, message, help="make large ones artifacts, or put them in the image")
-            )
+            found.append(kinds.TOO_LARGE.at(loc, message, help="make large ones artifacts, or put them in the image"))
             break
-        attached[use.name, argument.name] = Attachment(PurePosixPath(str(node.value)).name, text)
+        attached[use.name, parameter.name] = Attachment(PurePosixPath(name).name, text)
     return attached, tuple(found)
 
 
-def _named_files(pipeline: Pipeline, graph: Graph) -> Iterator[tuple[StepUse, Argument]]:
-    for use in pipeline.steps:
-        interface = graph.interfaces.get(use.name)
-        for argument in use.arguments:
-            parameter = interface.parameter(argument.name) if interface else None
-            if parameter and parameter.path and isinstance(argument.value, Literal):
-                yield use, argument
+def _named_files(flat: Flat) -> Iterator[tuple[StepUse, Parameter, str, str, Loc]]:
+    """Yield each parameter that names a file: the step, the folder it is named from, its name, and who says so."""
+    for use in flat.pipeline.steps:
+        interface = flat.interfaces.get(use.name)
+        for parameter in interface.parameters if interface else ():
+            argument = use.argument(parameter.name) if parameter.path else None
+            if argument and isinstance(argument.value, Literal) and isinstance(argument.value.value, str):
+                folder = flat.folders[use.name] if argument.folder is None else argument.folder
+                yield use, parameter, folder, argument.value.value, argument.node.loc
+            elif parameter.path and argument is None and isinstance(parameter.default, str) and parameter.default:
+                yield use, parameter, flat.homes[use.name], parameter.default, use.uses_loc

@@ -11,11 +11,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from heapq import heapify, heappop, heappush
+from types import MappingProxyType
 
+from pipec.compiler.flatten import Composite
 from pipec.diagnostics import Loc
-from pipec.schema.model import Pipeline, StepUse
+from pipec.schema.model import Reference, StepUse
 from pipec.steps.interface import Input, Interface, Output
-from pipec.values import OutputRef
+from pipec.values import EachRef, Gather, ListOf, OutputRef, Value, references
+
+EMPTY: Mapping[str, Composite] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +27,8 @@ class Edge:
     """`target` waits for `source`.
 
     output, argument: what flows along it, and into which argument; both empty for order alone. soft: the target may run
-    if the source was skipped. loc: the text that makes the edge.
+    if the source was skipped. forgiving: it may run if the source failed too. of: the step that becomes several tasks,
+    where one is named; all of them are then waited for. loc: the text that makes the edge.
     """
 
     source: str
@@ -32,6 +37,8 @@ class Edge:
     output: str = ""
     argument: str = ""
     soft: bool = False
+    forgiving: bool = False
+    of: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +57,13 @@ class Port:
 class Graph:
     """A pipeline's steps with their interfaces, and the edges between steps that exist.
 
-    order: the steps so that each follows what it waits for, ties in the file's order; empty if there is a cycle.
+    composites: of a flat pipeline, the steps that stand for several of it. order: the steps so that each follows what
+    it waits for, ties in the file's order; empty if there is a cycle.
     """
 
     steps: Mapping[str, StepUse]
     interfaces: Mapping[str, Interface]
+    composites: Mapping[str, Composite]
     edges: tuple[Edge, ...]
     order: tuple[str, ...]
     cycle: tuple[Edge, ...] = ()
@@ -79,15 +88,33 @@ class Graph:
         return seen - {step}
 
     def artifact_inputs(self, step: str) -> Iterator[tuple[Input, OutputRef | None, Loc]]:
-        """Yield each artifact input that is given: the output it reads (None: a location), and where that is said."""
+        """Yield each artifact that is given: the output it is read from (None: a location), and where that is said."""
         interface = self.interfaces.get(step)
         for declared in interface.inputs if interface else ():
             argument = self.steps[step].argument(declared.name)
             if argument is None:
                 continue
-            given = argument.value if isinstance(argument.value, OutputRef) else None
             loc = argument.references[0].loc if argument.references else argument.node.loc
-            yield declared, given, loc
+            read = list(self.read(argument.value))
+            for given in read:
+                yield declared, given, loc
+            if not read:
+                yield declared, None, loc
+
+    def read(self, value: Value) -> Iterator[OutputRef]:
+        """Yield the outputs that an input reads, those of all cells and iterations of a step as one."""
+        match value:
+            case OutputRef():
+                yield value
+            case EachRef(step, output) if step in self.composites:
+                inner = self.composites[step].outputs.get(output)
+                if inner is not None:
+                    yield from self.read(inner)
+            case EachRef(step, output):
+                yield OutputRef(step, output)
+            case ListOf(items) | Gather(items):
+                for item in items:
+                    yield from self.read(item)
 
     def output(self, port: OutputRef | Port) -> Output | None:
         """Return the declaration of an output, or None if step or output is unknown."""
@@ -116,7 +143,8 @@ class Graph:
         argument = self.steps[reference.task].argument(declared.same_as) if declared and declared.same_as else None
         if declared is None or declared.same_as is None or argument is None:
             return None
-        return argument.value if isinstance(argument.value, OutputRef) else outside(reference.task, declared.same_as)
+        read = list(self.read(argument.value))
+        return read[0] if len(read) == 1 else outside(reference.task, declared.same_as)
 
 
 def outside(step: str, argument: str) -> Port:
@@ -124,21 +152,23 @@ def outside(step: str, argument: str) -> Port:
     return Port("", f"{step}.{argument}")
 
 
-def build(pipeline: Pipeline, catalogue: Callable[[str, str | None], Interface | None]) -> Graph:
-    """Return the graph of a pipeline; references to what does not exist make no edge (a rule tells them)."""
-    steps = {use.name: use for use in pipeline.steps}
-    found = {use.name: catalogue(use.uses, use.version) for use in pipeline.steps}
-    interfaces = {name: interface for name, interface in found.items() if interface}
-    edges = tuple(edge for use in pipeline.steps for edge in _edges(use, steps, interfaces.get(use.name)))
+def build(
+    steps: Iterable[StepUse], interfaces: Mapping[str, Interface], composites: Mapping[str, Composite] = EMPTY
+) -> Graph:
+    """Return the graph of some steps; references to what does not exist make no edge (a rule tells them)."""
+    known = {use.name: use for use in steps}
+    places = _Places(known, interfaces, composites)
+    edges = tuple(edge for use in known.values() for edge in places.edges(use))
     into: dict[str, list[Edge]] = {}
     out_of: dict[str, list[Edge]] = {}
     for edge in edges:
         into.setdefault(edge.target, []).append(edge)
         out_of.setdefault(edge.source, []).append(edge)
-    order, cycle = _sorted(list(steps), edges)
+    order, cycle = _sorted(list(known), edges)
     return Graph(
-        steps=steps,
+        steps=known,
         interfaces=interfaces,
+        composites=composites,
         edges=edges,
         order=order,
         cycle=cycle,
@@ -147,24 +177,64 @@ def build(pipeline: Pipeline, catalogue: Callable[[str, str | None], Interface |
     )
 
 
-def _edges(use: StepUse, steps: Mapping[str, StepUse], interface: Interface | None) -> Iterator[Edge]:
-    asked = {r.parts[1] for r in use.when.references if r.root == "status"} if use.when else set()
-    for name, loc in use.needs:
-        if name in steps:
-            yield Edge(name, use.name, loc, soft=name in asked)
-    for reference, where, argument in use.references:
-        if reference.root not in ("steps", "status") or reference.parts[1] not in steps:
-            continue
-        source = reference.parts[1]
-        if argument is None:
-            # A status function asks how a step ended, so it must not wait for success (language rule 2).
-            output = "" if reference.root == "status" else reference.parts[2]
-            yield Edge(source, use.name, reference.loc, output, "", soft=source in asked)
-            continue
-        declared = interface.input(argument.name) if interface and where == "with" else None
-        soft = source in asked or bool(declared and declared.optional)
-        output = reference.parts[2] if len(reference.parts) > 2 else ""
-        yield Edge(source, use.name, reference.loc, output, argument.name if where == "with" else "", soft)
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """What a name of a step can mean."""
+
+    steps: Mapping[str, StepUse]
+    interfaces: Mapping[str, Interface]
+    composites: Mapping[str, Composite]
+
+    def edges(self, use: StepUse) -> Iterator[Edge]:
+        """Yield what a step waits for."""
+        # A status function asks how a step ended, so it must not wait for success (language rule 2).
+        asked = {r.step for r in use.when.references if r.root == "status"} if use.when else set()
+        for name, loc in use.needs:
+            yield from self._whole(name, use.name, loc, soft=name in asked)
+        for reference, where, argument in use.references:
+            source = reference.step
+            if not source:
+                continue
+            if argument is None:
+                soft = source in asked
+                if reference.root == "status":
+                    yield from self._whole(source, use.name, reference.loc, soft=soft)
+                elif source in self.steps:
+                    yield Edge(source, use.name, reference.loc, reference.output, "", soft)
+                continue
+            interface = self.interfaces.get(use.name)
+            declared = interface.input(argument.name) if interface and where == "with" else None
+            soft = source in asked or bool(declared and declared.optional)
+            into = argument.name if where == "with" else ""
+            if reference.is_spread:
+                yield from self._spread(reference, use.name, into, soft=soft)
+            elif source in self.steps:
+                yield Edge(source, use.name, reference.loc, reference.output, into, soft)
+
+    def _whole(self, name: str, target: str, loc: Loc, *, soft: bool) -> Iterator[Edge]:
+        """Yield the edges of order from all that a step becomes."""
+        if name in self.composites:
+            for member in self.composites[name].members:
+                yield Edge(member, target, loc, soft=soft, of=name)
+        elif name in self.steps:
+            yield Edge(name, target, loc, soft=soft, of=name if self.steps[name].is_many else "")
+
+    def _spread(self, reference: Reference, target: str, into: str, *, soft: bool) -> Iterator[Edge]:
+        """Yield the edges from all cells or iterations of a step, along which one of its outputs flows."""
+        name, composite = reference.step, self.composites.get(reference.step)
+        use = composite.use if composite else self.steps.get(name)
+        if use is None:
+            return
+        many = use.matrix or use.for_each
+        forgiving = many is not None and not many.fail_fast
+        if composite is None:
+            yield Edge(name, target, reference.loc, reference.output, into, soft, forgiving, name)
+            return
+        inner = composite.outputs.get(reference.output)
+        written = {ref.task: ref.output for ref in references(inner) if isinstance(ref, OutputRef)} if inner else {}
+        for member in composite.members:
+            output = written.get(member, "")
+            yield Edge(member, target, reference.loc, output, into if output else "", soft, forgiving, name)
 
 
 def _sorted(names: list[str], edges: Iterable[Edge]) -> tuple[tuple[str, ...], tuple[Edge, ...]]:

@@ -1,28 +1,41 @@
-"""Pipeline to plan: defaults filled in, roles opened into people, files carried along, places forgotten.
+"""Flat pipeline to plan: defaults filled in, roles opened into people, files carried along, places forgotten.
 
 Runs only on a pipeline in which no rule found an error; what it still asserts, a rule should have stopped.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from pipec.compiler.arguments import Attachments
+from pipec.compiler.flatten import Flat
 from pipec.compiler.graph import Graph
-from pipec.compiler.plan import Concurrency, Need, Plan, PlanParameter, Schedule, Task
+from pipec.compiler.plan import After, Concurrency, Group, Handed, Loop, Plan, PlanParameter, Schedule, Task
 from pipec.compiler.rule import Subject
-from pipec.condition import AllOf, AnyOf, Compare, Condition, Holds, Not, Status
-from pipec.schema.expressions import Comparison, Constant, Expression, Junction, Negation, Path, StatusCall
-from pipec.schema.model import Argument, Ask, Defaults, ParameterUse, StepUse
-from pipec.steps.interface import MISSING, Interface, Parameter, Resources, Retry
-from pipec.values import Json, ListOf, Literal, OutputRef, ParameterRef, Reference, RunRef, Value, substitute
+from pipec.compiler.spread import Cell, Path, Spread, path_of
+from pipec.condition import Condition, named
+from pipec.schema.model import AfterUse, Argument, Ask, Defaults, InputUse, ParameterUse, Pool, StepUse
+from pipec.steps.interface import MISSING, Accelerator, Interface, Kind, Parameter, Resources, Retry
+from pipec.values import (
+    EachRef,
+    Gather,
+    ItemRef,
+    Json,
+    ListOf,
+    Literal,
+    OutputRef,
+    ParameterRef,
+    Value,
+    as_text,
+    substitute,
+)
 
 
 def plan(subject: Subject, attachments: Attachments) -> Plan:
-    """Return the plan of a pipeline that has no error."""
+    """Return the plan of a flat pipeline that has no error; triggers by other pipelines are added by `triggers`."""
     pipeline, project, environment = subject.pipeline, subject.project, subject.environment
-    folded = {p.name: p.default for p in pipeline.parameters if p.is_const and p.default is not MISSING}
-    lowering = _Lowering(subject, attachments, folded)
+    lowering = _Lowering(subject, attachments)
     maximum, on_conflict = pipeline.concurrency or (0, "")
     return Plan(
         pipeline=pipeline.name,
@@ -31,12 +44,33 @@ def plan(subject: Subject, attachments: Attachments) -> Plan:
         labels=pipeline.labels,
         environment=pipeline.environment,
         production=bool(environment and environment.production),
-        parameters=tuple(_parameter(p) for p in pipeline.parameters if not p.is_const),
-        tasks=tuple(lowering.task(name) for name in subject.graph.order),
-        outputs=tuple((o.name, o.value) for o in pipeline.outputs if isinstance(o.value, OutputRef | ParameterRef)),
+        parameters=(*(_parameter(p) for p in pipeline.parameters if not p.is_const), *map(_input, pipeline.inputs)),
+        tasks=tuple(lowering.tasks("", {}, subject.graph.order)),
+        groups=tuple(lowering.groups.values()),
+        outputs=tuple(lowering.outputs(pipeline.outputs)),
         schedules=tuple(Schedule(cron=s.cron, timezone=s.timezone, catchup=s.catchup) for s in pipeline.schedules),
+        data=tuple(uri for uri, _ in pipeline.data),
         concurrency=Concurrency(maximum=maximum, on_conflict=on_conflict) if pipeline.concurrency else None,
         roles=tuple(sorted(project.roles.items())),
+    )
+
+
+def triggers(uses: Iterable[AfterUse], others: Mapping[str, tuple[Flat, Graph]]) -> tuple[After, ...]:
+    """Return the triggers by other pipelines. others: each pipeline of the file, flat, with its graph."""
+    return tuple(_after(use, *others[use.pipeline]) for use in uses)
+
+
+def _after(use: AfterUse, flat: Flat, graph: Graph) -> After:
+    spread = Spread(graph)
+    when = flat.when(use.when) if use.when else None
+    given = (flat.argument(argument) for argument in use.parameters)
+    return After(
+        pipeline=use.pipeline,
+        step=use.step,
+        outcome=use.outcome,
+        when=spread.condition(when.asks, (), {}) if when and when.asks else None,
+        parameters=tuple((argument.name, substitute(argument.value, spread.known({}))) for argument in given),
+        cooldown_s=use.cooldown_s,
     )
 
 
@@ -52,54 +86,142 @@ def _parameter(use: ParameterUse) -> PlanParameter:
     )
 
 
+def _input(use: InputUse) -> PlanParameter:
+    """Return an input of the pipeline as a run is given it: a location."""
+    return PlanParameter(
+        name=use.name,
+        kind=Kind.STRING,
+        schema={"type": "string", "minLength": 1},
+        default=use.default,
+        is_required=use.default is None and not use.optional,
+        description=use.description,
+    )
+
+
 class _Lowering:
     """What every task of one pipeline is lowered with."""
 
-    def __init__(self, subject: Subject, attachments: Attachments, folded: dict[str, Json]) -> None:
-        self.graph: Graph = subject.graph
-        self.attachments, self.folded = attachments, folded
-        self.roles, self.environment = subject.project.roles, subject.pipeline.environment
-        pipeline, project, environment = subject.pipeline, subject.project, subject.environment
-        layers = (pipeline.defaults, environment.defaults if environment else Defaults(), project.defaults)
-        self.retry = next((layer.retry for layer in layers if layer.retry), Retry())
-        self.timeout_s = next((layer.timeout_s for layer in layers if layer.timeout_s), None)
-        self.asks = [layer.resources for layer in reversed(layers) if layer.resources]
-        self.image = pipeline.image or (environment.image if environment else None) or project.image
+    def __init__(self, subject: Subject, attachments: Attachments) -> None:
+        self.graph, self.attachments = subject.graph, attachments
+        self.spread = Spread(subject.graph)
+        self.groups: dict[str, Group] = {}
+        self.roles, self.project = subject.project.roles, subject.project
+        environment = subject.environment
+        self.around = (environment.defaults if environment else Defaults(), subject.project.defaults)
+        self.image = (environment.image if environment else None) or subject.project.image
+        self.pools = subject.project.pools_in(environment)
+        self.last = {loop: step for step in subject.graph.order for loop in self.spread.loops(self.spread.paths[step])}
 
-    def task(self, name: str) -> Task:
+    def tasks(self, loop: str, cell: Cell, steps: Iterable[str]) -> Iterator[Task]:
+        """Yield the tasks that some steps become inside of `loop` (empty: outside of all), in an order to run them."""
+        steps = tuple(steps)
+        depth = len(path_of(loop)) if loop else 0
+        for step in steps:
+            path = self.spread.paths[step]
+            inner = self.spread.loops(path[depth:])
+            if not inner:
+                for here in self.spread.cells(path, cell):
+                    yield self._task(step, path, here)
+            elif self.last[inner[0]] == step:
+                around = path[: path.index(inner[0]) + 1]
+                for here in self.spread.cells(around, cell):
+                    yield self._carrier(inner[0], around, here, steps)
+
+    def outputs(self, given: Iterable[Argument]) -> Iterator[tuple[str, Handed]]:
+        """Yield what the pipeline hands on."""
+        for argument in given:
+            value = substitute(argument.value, self.spread.known({}))
+            if isinstance(value, ParameterRef | OutputRef | EachRef | Gather | Literal):
+                yield argument.name, value
+
+    def _task(self, name: str, path: Path, cell: Cell) -> Task:
         use, interface = self.graph.steps[name], self.graph.interfaces[name]
-        when = use.when
+        asks = use.when.asks if use.when else None
+        if asks and use.for_each and not _is_about(asks, name):
+            asks = None  # the loop as a whole has asked
         return Task(
-            name=name,
+            name=self.spread.name(path, cell),
             step=name,
             interface=interface,
-            parameters=tuple(self._parameter(use, p) for p in interface.parameters if self._is_given(use, p)),
+            parameters=tuple(self._parameter(use, p, cell) for p in interface.parameters if self._is_given(use, p)),
             inputs=tuple(
-                (i.name, self._artifacts(a)) for i in interface.inputs if (a := use.argument(i.name)) is not None
+                (i.name, self._artifacts(a, cell)) for i in interface.inputs if (a := use.argument(i.name)) is not None
             ),
-            needs=self._needs(name),
-            when=None if when is None or when.tree is True else self._condition(when.tree),
-            env=tuple((a.name, self._fold(a.value)) for a in use.env),
-            image=use.image or (interface.container.image if interface.container else None) or self.image,
+            needs=self.spread.needs(self.graph.into(name), path, cell),
+            when=self.spread.condition(asks, path, cell) if asks else None,
+            env=tuple((a.name, self._value(a.value, cell)) for a in use.env),
+            image=use.image or (interface.container.image if interface.container else None) or use.defaults.image
+            or self.image,
             resources=self._resources(use, interface),
             retry=self._retry(use, interface),
-            timeout_s=use.timeout_s or self.timeout_s,
+            timeout_s=use.timeout_s or self._timeout_s(use),
             cache=use.cache,
             continue_on_error=use.continue_on_error,
+            is_final=use.is_final,
             description=use.description or interface.summary,
+            title=self._title(name, path, cell),
+            group=self._group(use, path, cell),
+            volumes=tuple((volume.mount, volume.name) for volume in use.volumes),
+        )  # fmt: skip
+
+    def _carrier(self, loop: str, path: Path, cell: Cell, steps: tuple[str, ...]) -> Task:
+        """Return the task that stands for a loop, with the tasks of one iteration as its body."""
+        use, composite = self.spread.use(loop), self.graph.composites.get(loop)
+        assert use.for_each is not None, f"lower._carrier got a step without a loop: {loop}"
+        members = tuple(step for step in steps if loop in self.spread.paths[step])
+        interface = composite.interface if composite else self.graph.interfaces[loop]
+        name = self.spread.name(path, cell)
+        outside = [
+            edge for step in members for edge in self.graph.into(step) if loop not in self.spread.paths[edge.source]
+        ]
+        handed = composite.outputs if composite else {o.name: OutputRef(loop, o.name) for o in interface.outputs}
+        asks = use.when.asks if use.when else None
+        if asks and _is_about(asks, loop):
+            asks = None  # each iteration asks for itself
+        return Task(
+            name=name,
+            step=loop,
+            interface=interface,
+            needs=self.spread.needs(tuple(outside), path, cell),
+            when=self.spread.condition(asks, path, cell) if asks else None,
+            continue_on_error=use.continue_on_error,
+            is_final=use.is_final,
+            description=use.description or interface.summary,
+            title=self._title(loop, path, cell),
+            group=self._group(use, path, cell),
+            loop=Loop(
+                items=self._value(use.for_each.items.value, cell),
+                body=tuple(self.tasks(loop, cell, members)),
+                outputs=tuple((output, substitute(value, self.spread.known(cell))) for output, value in handed.items()),
+                max_parallel=use.for_each.max_parallel,
+                fail_fast=use.for_each.fail_fast,
+            ),
         )
+
+    def _group(self, use: StepUse, path: Path, cell: Cell) -> str:
+        """Return the group of a cell of the step's own matrix, noting its settings."""
+        if use.matrix is None:
+            return ""
+        name = self.spread.name(path, {element: n for element, n in cell.items() if element != use.name})
+        self.groups[name] = Group(name=name, max_parallel=use.matrix.max_parallel, fail_fast=use.matrix.fail_fast)
+        return name
+
+    def _title(self, name: str, path: Path, cell: Cell) -> str:
+        values = self.spread.values(path, cell) if cell else {}
+        shown = ", ".join(f"{axis}={_shown(value)}" for axis, value in values.items())
+        return f"{name} ({shown})" if shown else ""
 
     def _is_given(self, use: StepUse, parameter: Parameter) -> bool:
         return not parameter.is_required or use.argument(parameter.name) is not None
 
-    def _parameter(self, use: StepUse, parameter: Parameter) -> tuple[str, Value]:
+    def _parameter(self, use: StepUse, parameter: Parameter, cell: Cell) -> tuple[str, Value]:
         argument = use.argument(parameter.name)
         if (use.name, parameter.name) in self.attachments:
             return parameter.name, self.attachments[use.name, parameter.name]
         if argument is None:
             assert parameter.default is not MISSING, "lower._parameter got a required parameter without a value"
             return parameter.name, Literal(parameter.default)
-        value = self._fold(argument.value)
+        value = self._value(argument.value, cell)
         return parameter.name, self._people(value) if parameter.people else value
 
     def _people(self, value: Value) -> Value:
@@ -109,70 +231,68 @@ class _Lowering:
         opened = [person for name in value.value for person in self.roles.get(str(name), (str(name),))]
         return Literal(list(dict.fromkeys(opened)))
 
-    def _artifacts(self, argument: Argument) -> tuple[Value, ...]:
-        value = self._fold(argument.value)
-        return value.items if isinstance(value, ListOf) else (value,)
+    def _artifacts(self, argument: Argument, cell: Cell) -> tuple[Value, ...]:
+        return tuple(_items(self._value(argument.value, cell)))
 
-    def _fold(self, value: Value) -> Value:
-        """Put the value of every `const` parameter in its place."""
-        return substitute(value, self._const) if self.folded else value
+    def _value(self, value: Value, cell: Cell) -> Value:
+        return value if self.spread.is_plain else substitute(value, self.spread.known(cell))
 
-    def _const(self, reference: Reference) -> Value | None:
-        is_known = isinstance(reference, ParameterRef) and reference.name in self.folded
-        return Literal(self.folded[reference.name]) if isinstance(reference, ParameterRef) and is_known else None
-
-    def _needs(self, name: str) -> tuple[Need, ...]:
-        """Return the edges into a step, one for each source: hard if any is, order-only if all are."""
-        merged: dict[str, Need] = {}
-        for edge in self.graph.into(name):
-            before = merged.get(edge.source)
-            soft = edge.soft and (before is None or before.soft)
-            order_only = not edge.output and (before is None or before.order_only)
-            merged[edge.source] = Need(edge.source, soft, order_only)
-        return tuple(merged[source] for source in sorted(merged))
+    def _layers(self, use: StepUse) -> tuple[Defaults, ...]:
+        return (use.defaults, *self.around)
 
     def _retry(self, use: StepUse, interface: Interface) -> Retry:
         if use.retry:
             return use.retry
         # A person is asked once: the project's default retries are for machines.
-        return Retry() if interface.role == "approve" else self.retry
+        if interface.role == "approve":
+            return Retry()
+        return next((layer.retry for layer in self._layers(use) if layer.retry), Retry())
+
+    def _timeout_s(self, use: StepUse) -> int | None:
+        return next((layer.timeout_s for layer in self._layers(use) if layer.timeout_s), None)
 
     def _resources(self, use: StepUse, interface: Interface) -> Resources:
         resources = interface.resources
-        for ask in (*self.asks, use.ask):
-            resources = _asked(resources, ask)
-        return resources
+        for layer in reversed(self._layers(use)):
+            resources = _asked(resources, layer.resources) if layer.resources else resources
+        resources = _asked(resources, use.ask)
+        pool = self.pools.get(resources.pool or "", Pool())
+        if resources.accelerator is None or pool.accelerator is None:
+            return resources
+        return replace(resources, accelerator=_of_pool(resources.accelerator, pool.accelerator))
 
-    def _condition(self, tree: Expression | bool) -> Condition:
-        match tree:
-            case bool():
-                return Holds(Literal(tree))
-            case StatusCall(state, step):
-                return Status(state, step)
-            case Comparison(operator, left, right):
-                return Compare(operator, self._operand(left), self._operand(right))
-            case Negation(term):
-                return Not(self._condition(term))
-            case Junction("and", terms):
-                return AllOf(tuple(self._condition(term) for term in terms))
-            case Junction(_, terms):
-                return AnyOf(tuple(self._condition(term) for term in terms))
-            case Path() | Constant():
-                return Holds(self._operand(tree))
 
-    def _operand(self, tree: Path | Constant) -> Value:
-        if isinstance(tree, Constant):
-            return Literal(tree.value)
-        match tree.parts:
-            case ("parameters", name):
-                return self._fold(ParameterRef(name))
-            case ("steps", step, output):
-                return OutputRef(step, output)
-            case ("run", field):
-                return RunRef(field)
-            case ("environment", "name"):
-                return Literal(self.environment)
-        raise AssertionError(f"lower._operand got `{tree}` (template.referent should have told it)")
+def _is_about(asks: Condition, loop: str) -> bool:
+    """Say whether a condition asks about the item of a loop."""
+    return any(isinstance(reference, ItemRef) and reference.loop == loop for reference in named(asks))
+
+
+def _items(value: Value) -> Iterator[Value]:
+    """Yield the artifacts that an input is given, one by one where they are known to be several."""
+    if isinstance(value, ListOf | Gather):
+        for item in value.items:
+            yield from _items(item)
+    elif isinstance(value, Literal) and isinstance(value.value, list):
+        for location in value.value:
+            yield Literal(location)
+    else:
+        yield value
+
+
+def _shown(value: Json) -> str:
+    try:
+        text = as_text(value)
+    except TypeError:
+        text = str(value)
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
+def _of_pool(wanted: Accelerator, pool: Accelerator) -> Accelerator:
+    """Return what a step asks for, with what its pool says about the devices there."""
+    return replace(
+        wanted, vendor=wanted.vendor or pool.vendor, model=wanted.model or pool.model,
+        memory_mib=wanted.memory_mib or pool.memory_mib,
+    )  # fmt: skip
 
 
 def _asked(resources: Resources, ask: Ask) -> Resources:

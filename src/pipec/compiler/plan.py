@@ -14,10 +14,10 @@ from pipec import digest
 from pipec.condition import Condition, describe, named
 from pipec.steps.command import Order
 from pipec.steps.interface import Interface, Kind, Resources, Retry
-from pipec.values import EachRef, Gather, Json, OutputRef, ParameterRef, Reference, Value, encode, references
+from pipec.values import EachRef, Gather, Json, Literal, OutputRef, ParameterRef, Reference, Value, encode, references
 
 ONCE = Retry(attempts=1)
-Handed: TypeAlias = ParameterRef | OutputRef | EachRef | Gather  # what a pipeline may hand on as an output
+Handed: TypeAlias = ParameterRef | OutputRef | EachRef | Gather | Literal  # what a pipeline may hand on as an output
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,23 +10,31 @@ Rules are placed once, in `rules/<topic>.py`; the registry is filled by importin
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 from pipec.compiler.graph import Graph
 from pipec.diagnostics import Finding, Rule, Severity
-from pipec.schema.model import Environment, Pipeline, Project
+from pipec.schema.model import Environment, Pipeline, Places, Project
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """All that a rule may look at. environment: the chosen one, or None. steps: the names the library offers."""
+    """All that a rule may look at: a document, or the flat pipeline that it becomes.
+
+    environment: the chosen one, or None. steps: the names the library offers. secrets, configs: where each lies.
+    composite: the steps that are pipelines of their own. others: the pipelines of the same file, with their graphs.
+    """
 
     pipeline: Pipeline
     graph: Graph
     project: Project
     environment: Environment | None
     steps: tuple[str, ...]
+    secrets: Places = field(default_factory=dict)
+    configs: Places = field(default_factory=dict)
+    composite: frozenset[str] = frozenset()
+    others: Mapping[str, tuple[Pipeline, Graph]] = field(default_factory=dict)
 
     @property
     def is_production(self) -> bool:
@@ -39,7 +47,7 @@ Check = Callable[[Rule, Subject], Iterator[Finding]]
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """A rule and its function. needs_order: it runs only on a graph without cycles."""
+    """A rule and its function. needs_order: it walks the flat pipeline, and runs only on a graph without cycles."""
 
     rule: Rule
     check: Check
@@ -63,9 +71,15 @@ def rule(
     return register
 
 
-def findings(subject: Subject) -> Iterator[Finding]:
-    """Yield what every rule finds."""
+def of_document(subject: Subject) -> Iterator[Finding]:
+    """Yield what the rules find that look at one document, with what it uses as steps left whole."""
     for registered in REGISTRY:
-        if registered.needs_order and subject.graph.cycle:
-            continue
-        yield from registered.check(registered.rule, subject)
+        if not registered.needs_order:
+            yield from registered.check(registered.rule, subject)
+
+
+def of_release(subject: Subject) -> Iterator[Finding]:
+    """Yield what the rules find that follow models and data through the flat pipeline."""
+    for registered in REGISTRY:
+        if registered.needs_order and not subject.graph.cycle:
+            yield from registered.check(registered.rule, subject)

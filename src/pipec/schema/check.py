@@ -23,16 +23,6 @@ from pipec.schema.expressions import has_expression
 from pipec.values import Json
 
 API_VERSION = "pipec/v1alpha1"
-NOT_YET = {
-    "finally": "steps that run whatever happened",
-    "for_each": "a step over a list known at run time",
-    "matrix": "a step over a table of values",
-    "volumes": "mounted volumes",
-    "configs": "configuration values",
-    "pools": "named places to run",
-    "after": "a trigger by another pipeline",
-    "data": "a trigger by data",
-}
 _TYPES = {
     "object": "a mapping", "array": "a list", "string": "text", "integer": "a whole number", "number": "a number",
     "boolean": "`true` or `false`", "null": "nothing",
@@ -114,7 +104,7 @@ def value_problems(
 
 def misplaced(loc: Loc) -> Finding:
     """Return the finding about an expression that nothing would read."""
-    where = "expressions stand in `with`, `env`, `when` and `outputs` only"
+    where = "expressions stand in `with`, `env`, `for_each`, `when`, `outputs` and a trigger's `parameters`"
     return kinds.MISPLACED_EXPRESSION.at(loc, "an expression is not read here", help=where)
 
 
@@ -154,9 +144,6 @@ def _unknown_keys(node: yaml.Mapping, error: Problem) -> Iterator[Finding]:
     known = sorted(error.schema.get("properties", {}))
     for entry in node.entries:
         if entry.key in known:
-            continue
-        if entry.key in NOT_YET:
-            yield kinds.NOT_YET.at(entry.key_loc, f"`{entry.key}` ({NOT_YET[entry.key]}) is not read yet")
             continue
         close = guess(entry.key, known)
         hint = f"did you mean `{close}`? " if close else ""

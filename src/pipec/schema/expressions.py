@@ -3,10 +3,11 @@
 Two grammars share one tokenizer: a template is text with `${{ path }}` inside, a condition is a bare expression. There
 is no `eval`, no backtracking pattern, and a bound on nesting, length and count. Knows nothing of YAML, steps or values.
 
-    condition  = disjunct { "or" disjunct }          operand = path | string | number | "true" | "false"
+    condition  = disjunct { "or" disjunct }          operand = path | string | number | "true" | "false" | list
     disjunct   = term { "and" term }                 status  = ("succeeded"|"failed"|"skipped") "(" name ")"
     term       = "not" term | "(" condition ")" | status | operand [ operator operand ]
-    operator   = "==" "!=" "<" "<=" ">" ">=" "in"    path    = name { "." name }
+    operator   = "==" "!=" "<" "<=" ">" ">=" "in"    path    = name [ "[*]" ] { "." name [ "[*]" ] }
+    list       = "[" [ operand { "," operand } ] "]"   of strings, numbers and booleans
 """
 
 from __future__ import annotations
@@ -25,19 +26,19 @@ _KEYWORDS = ("and", "or", "not", "in", "true", "false")
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """A dotted name. start, end: offsets in the text that was parsed."""
+    """A dotted name. parts: its names, with `*` for `[*]`. start, end: offsets in the text that was parsed."""
 
     parts: tuple[str, ...]
     start: int
     end: int
 
     def __str__(self) -> str:
-        return ".".join(self.parts)
+        return ".".join(self.parts).replace(".*", "[*]")
 
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    value: bool | int | float | str
+    value: bool | int | float | str | list[bool | int | float | str]
     start: int
     end: int
 
@@ -206,16 +207,36 @@ class _Parser:
         token = self._peek()
         if token.kind == "name":
             return self._path()
+        if token.kind == "[":
+            return self._list()
         if token.kind not in ("number", "string", "true", "false"):
             self._fail("a value is expected here: a name, a number, `true`, `false` or a 'text'")
         self._take()
         value = token.text if token.kind == "string" else _number(token)
         return Constant(value, token.start, token.end)
 
+    def _list(self) -> Constant:
+        opening = self._take()
+        items: list[bool | int | float | str] = []
+        while self._peek().kind != "]":
+            if items and not self._accept(","):
+                self._fail("`,` or `]` is expected here")
+            token = self._peek()
+            if token.kind not in ("number", "string", "true", "false"):
+                self._fail("a list holds numbers, `true`, `false` and 'texts'")
+            self._take()
+            items.append(token.text if token.kind == "string" else _number(token))
+        closing = self._take()
+        return Constant(items, opening.start, closing.end)
+
     def _path(self) -> Path:
         first = self._take()
         parts, end = [first.text], first.end
-        while self._accept("."):
+        while self._peek().kind in (".", "[*]"):
+            if self._take().kind == "[*]":
+                parts.append("*")
+                end = self.tokens[self.at - 1].end
+                continue
             if self._peek().kind not in ("name", *_KEYWORDS):
                 self._fail("a name must follow the dot")
             token = self._take()
@@ -283,7 +304,7 @@ def _token(text: str, at: int, end: int) -> _Token:
         return _Token("number", text[at:stop], at, stop)
     if char in "'\"":
         return _string(text, at, end)
-    for operator in (*OPERATORS, "(", ")", "."):
+    for operator in (*OPERATORS, "(", ")", ".", "[*]", "[", "]", ","):
         if text.startswith(operator, at):
             return _Token(operator, operator, at, at + len(operator))
     raise ExpressionError(f"`{char}` has no meaning in an expression", at, at + 1)

@@ -227,7 +227,8 @@ Fix:
 """)  # fmt: skip
 MISPLACED_EXPRESSION = _rule("PIPE121", "misplaced-expression", """An expression stands where none is read.
 
-Why: expressions stand in values of `with` and `env`, in `when` and in `outputs`. Elsewhere `${{` would be plain text.
+Why: expressions stand in values of `with` and `env`, in `for_each`, `when`, `outputs` and a trigger's `parameters`.
+Elsewhere `${{` would be plain text; `$${{` writes it.
 
 Bad:
     timeout: ${{ parameters.limit }}
@@ -235,14 +236,36 @@ Bad:
 Fix:
     timeout: 1h
 """)  # fmt: skip
-NOT_YET = _rule("PIPE190", "not-yet", """A part of the language that this version of pipec does not read yet.
+NOT_CONSTANT = _rule("PIPE122", "not-constant", """A value that must be known when the pipeline is compiled is not.
 
-Why: it is refused rather than ignored, so that a run never does less than the file says.
+Why: `resources` and `matrix` shape the tasks of every engine, so they may name `const` parameters only, each alone.
 
 Bad:
-    train: {uses: train, matrix: {axes: {seed: [1, 2]}}}
+    parameters: {cores: {type: integer, default: 4}}
+    steps: {train: {uses: train, resources: {cpu: "${{ parameters.cores }}"}}}
 
 Fix:
-    train-1: {uses: train, with: {seed: 1}}
-    train-2: {uses: train, with: {seed: 2}}
+    parameters: {cores: {type: integer, default: 4, const: true}}
+""")  # fmt: skip
+BAD_MATRIX = _rule("PIPE123", "bad-matrix", """The cells of a matrix do not fit together.
+
+Why: every cell has a value for every axis, and a cell that nobody meant would be run and paid for.
+
+Bad:
+    matrix: {axes: {seed: [1, 2]}, exclude: [{sed: 1}]}
+
+Fix:
+    matrix: {axes: {seed: [1, 2]}, exclude: [{seed: 1}]}
+""")  # fmt: skip
+NESTING = _rule("PIPE124", "bad-nesting", """A pipeline cannot be used as a step here.
+
+Why: pipelines that use each other would never end, and `finally` belongs to a run, which the outer pipeline is.
+
+Bad:
+    # features.yaml
+    steps: {again: {uses: ./features.yaml}}
+
+Fix:
+    # features.yaml
+    steps: {clean: {uses: ./clean.yaml}}
 """)  # fmt: skip

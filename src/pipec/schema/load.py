@@ -1,116 +1,101 @@
-"""Trees that passed the schema to typed documents. Findings here are about meaning that one document shows alone."""
+"""Trees that passed the schema to typed pipelines. Findings here are about meaning that one document shows alone."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 from collections.abc import Mapping as Map
+from dataclasses import replace
 from typing import Any
 
 from pipec.diagnostics import Finding, Loc, Source, guess
-from pipec.schema import check
+from pipec.schema import check, part
 from pipec.schema import findings as kinds
 from pipec.schema.expressions import has_expression
+from pipec.schema.fold import EXPRESSIVE, Folding, constants
+from pipec.schema.matrix import for_each, matrix
 from pipec.schema.model import (
+    AfterUse,
     Argument,
-    Ask,
     Defaults,
-    Environment,
+    InputUse,
     ParameterUse,
     Pipeline,
-    Project,
     ScheduleUse,
     StepUse,
+    VolumeUse,
 )
 from pipec.schema.overlay import environment_of, without_overlay_nulls
 from pipec.schema.template import Templates
 from pipec.schema.tree import Entry, Mapping, Scalar, Sequence, Tree, as_json, read
-from pipec.steps.interface import MISSING, Accelerator, Kind, Missing, Retry
+from pipec.steps.interface import MISSING, Artifact, Kind, Missing
 from pipec.values import Json
 
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_MEBIBYTES = {"Mi": 1, "Gi": 1024, "Ti": 1024 * 1024}
 _CONSTRAINTS = (
     "enum", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minLength", "maxLength", "pattern",
     "minItems", "maxItems", "items", "properties", "required",
 )  # fmt: skip
 
 
-def seconds(text: str) -> int:
-    """Return a duration of the language, such as `5m`, in seconds."""
-    return int(text[:-1]) * _SECONDS[text[-1]]
-
-
-def mebibytes(text: str) -> int:
-    """Return an amount of memory of the language, such as `16Gi`, in MiB."""
-    return int(text[:-2]) * _MEBIBYTES[text[-2:]]
-
-
-def project(tree: Mapping, targets: frozenset[str]) -> Project:
-    """Return the project that a checked document describes; `targets`: names whose settings environments may hold."""
-    body: Any = as_json(tree)
-    environments = tree.get("environments")
-    entries = environments.entries if isinstance(environments, Mapping) else ()
-    return Project(
-        name=body["metadata"]["name"],
-        owner=body["metadata"].get("owner", ""),
-        image=body.get("image"),
-        defaults=_defaults(body.get("defaults")),
-        roles={name: tuple(people) for name, people in body.get("roles", {}).items()},
-        secrets=body.get("secrets", {}),
-        environments=tuple(_environment(entry, targets) for entry in entries),
-    )
-
-
-def _environment(entry: Entry, targets: frozenset[str]) -> Environment:
-    body: Any = as_json(entry.value) or {}
-    production = entry.value.entry("production") if isinstance(entry.value, Mapping) else None
-    return Environment(
-        name=entry.key,
-        loc=entry.key_loc,
-        production=body.get("production", False),
-        production_loc=production.key_loc if production else None,
-        artifacts=body.get("artifacts"),
-        image=body.get("image"),
-        defaults=_defaults(body.get("defaults")),
-        secrets=body.get("secrets", {}),
-        settings={name: body[name] for name in sorted(targets) if name in body},
-    )
-
-
 def pipeline(
-    document: Mapping, source: Source, environment: str, sets: Map[str, Json]
+    folding: Folding, source: Source, environment: str, sets: Map[str, Json], configs: Map[str, Json]
 ) -> tuple[Pipeline, tuple[Finding, ...]]:
     """Return a checked document as a pipeline in one environment (empty: none), and what is wrong with it.
 
-    sets: values of `--set`, already of the declared types.
+    folding: the document, with what must be known at once in its place. sets: values of `--set`, already of the
+    declared types. configs: those whose value is known.
     """
+    document = folding.document
     tree = environment_of(document, environment)
-    templates = Templates(source, environment)
     declared, found = _parameters(document, environment, sets)
-    steps = tree.get("steps")
-    entries = steps.entries if isinstance(steps, Mapping) else ()
-    uses = tuple(_step(entry, templates) for entry in entries)
-    body: Any = as_json(tree)
+    known = {**configs, **_known_configs(document, environment)}
+    templates = Templates(source, environment, constants(document, environment, sets), known)
+    body: Any = {e.key: as_json(e.value) for e in tree.entries if e.key in _PLAIN}
+    defaults = replace(part.defaults(body.get("defaults")), image=body.get("image"))
+    uses = tuple(
+        _step(entry, templates, defaults, found, is_final=section == "finally")
+        for section in ("steps", "finally")
+        for entry in _entries(tree.get(section))
+    )
+    over: Any = body.get("environments", {}).get(environment) or {}
+    after = tuple(_after(node, Templates(source, environment), found) for node in _triggers(tree, "after"))
     loaded = Pipeline(
         name=body["metadata"]["name"],
         loc=document.loc,
         tree=tree,
         description=body["metadata"].get("description", ""),
         labels=tuple(body["metadata"].get("labels", {}).items()),
-        image=body.get("image"),
-        defaults=_defaults(body.get("defaults")),
         parameters=declared,
+        inputs=tuple(_input(entry) for entry in _entries(tree.get("inputs"))),
         steps=uses,
         outputs=templates.arguments(tree.get("outputs")),
-        schedules=tuple(_schedules(tree)),
+        schedules=tuple(_schedule(node) for node in _triggers(tree, "schedule")),
+        after=after,
+        data=tuple(_data(node) for node in _triggers(tree, "data")),
+        secrets=over.get("secrets") or {},
+        configs=over.get("configs") or {},
+        folded=frozenset(folding.used),
         concurrency=_concurrency(body.get("concurrency")),
         environment=environment,
         environments=tuple(body.get("environments", {})),
         overlaid=tuple(_overlaid(document, environment, templates)),
     )
-    found += [*templates.findings, *_misplaced(tree), *_unknown_overlays(document)]
+    found += [*templates.findings, *_misplaced(tree), *_unknown_overlays(document), *_twice(tree)]
     return loaded, tuple(found)
+
+
+_PLAIN = ("metadata", "image", "defaults", "concurrency", "environments")
+
+
+def _entries(node: Tree | None) -> tuple[Entry, ...]:
+    return node.entries if isinstance(node, Mapping) else ()
+
+
+def _known_configs(document: Mapping, environment: str) -> dict[str, Json]:
+    """Return the configs whose value this document says for an environment."""
+    given = dict(_overlays(document, "configs")).get(environment)
+    body: Any = as_json(given) if given else {}
+    return {name: said["value"] for name, said in body.items() if said and "value" in said}
 
 
 def _parameters(
@@ -153,6 +138,9 @@ def _parameter(entry: Entry, values: Mapping | None, sets: Map[str, Json], found
     over = values.entry(entry.key) if values else None
     node = over or own
     default: Json | Missing = sets.get(entry.key, as_json(node.value) if node else MISSING)
+    if body.get("const", False) and default is MISSING:
+        message = f"`{entry.key}` is const, and has no value when the pipeline is compiled"
+        found.append(kinds.NOT_CONSTANT.at(entry.key_loc, message, help="add `default: ...`"))
     return ParameterUse(
         name=entry.key,
         loc=entry.key_loc,
@@ -170,30 +158,70 @@ def parameter_schema(body: Any) -> dict[str, Json]:
     return {"type": Kind(body["type"]).json_type, **constraints}
 
 
-def _step(entry: Entry, templates: Templates) -> StepUse:
+def _input(entry: Entry) -> InputUse:
+    body: Any = as_json(entry.value)
+    default = entry.value.get("default") if isinstance(entry.value, Mapping) else None
+    return InputUse(
+        name=entry.key,
+        loc=entry.key_loc,
+        type=Artifact(body["type"]),
+        optional=body.get("optional", False),
+        default=body.get("default"),
+        default_loc=default.loc if default else None,
+        description=body.get("description", ""),
+    )
+
+
+_READ_APART = ("with", "env", "when", "needs", "matrix", "for_each", "volumes")
+
+
+def _step(entry: Entry, templates: Templates, defaults: Defaults, found: list[Finding], *, is_final: bool) -> StepUse:
     node = entry.value
     assert isinstance(node, Mapping), "load._step got a step that is no mapping (check.shape should have stopped it)"
-    body: Any = {e.key: as_json(e.value) for e in node.entries if e.key not in ("with", "env", "when", "needs")}
-    name, _, version = str(body["uses"]).partition("@")
+    body: Any = {e.key: as_json(e.value) for e in node.entries if e.key not in _READ_APART}
+    parts = {e.key: e for e in node.entries if e.key in _READ_APART}
+    name, version = _named(str(body["uses"]))
     uses, when = node.get("uses"), node.get("when")
+    if "matrix" in parts and "for_each" in parts:
+        message = f"step `{entry.key}` has a matrix and a loop"
+        help_text = "put one of them into a pipeline of its own, and use that as a step"
+        found.append(kinds.BAD_MATRIX.at(parts["for_each"].key_loc, message, help=help_text))
     return StepUse(
         name=entry.key,
         loc=entry.key_loc,
         uses=name,
-        version=version or None,
+        version=version,
         uses_loc=uses.loc if uses else entry.key_loc,
         arguments=templates.arguments(node.get("with")),
         needs=_needs(node.get("needs")),
         when=templates.condition(when) if when else None,
-        ask=_ask(body.get("resources")),
-        retry=_retry(body.get("retry")),
-        timeout_s=seconds(body["timeout"]) if "timeout" in body else None,
+        ask=part.ask(body.get("resources")),
+        retry=part.retry(body.get("retry")),
+        timeout_s=part.seconds(body["timeout"]) if "timeout" in body else None,
         cache=body.get("cache", True),
         env=templates.arguments(node.get("env")),
         image=body.get("image"),
         continue_on_error=body.get("continue_on_error", False),
         description=body.get("description", ""),
+        matrix=matrix(parts["matrix"], found) if "matrix" in parts else None,
+        for_each=for_each(parts["for_each"], templates) if "for_each" in parts else None,
+        volumes=tuple(VolumeUse(e.key, str(as_json(e.value)), e.value.loc) for e in _entries(node.get("volumes"))),
+        is_final=is_final,
+        defaults=defaults,
     )
+
+
+def _named(uses: str) -> tuple[str, str | None]:
+    """Return what a step uses, and the version it pins, if any; a path may hold an `@`."""
+    if is_file(uses):
+        return uses, None
+    name, _, version = uses.partition("@")
+    return name, version or None
+
+
+def is_file(uses: str) -> bool:
+    """Say whether a step uses a file of the project rather than a name of the library."""
+    return uses.startswith(("./", "../")) or uses.endswith((".yaml", ".yml"))
 
 
 def _needs(node: Tree | None) -> tuple[tuple[str, Loc], ...]:
@@ -201,63 +229,63 @@ def _needs(node: Tree | None) -> tuple[tuple[str, Loc], ...]:
     return tuple((str(item.value), item.loc) for item in items if isinstance(item, Scalar))
 
 
-def _ask(body: Any) -> Ask:
-    if not body:
-        return Ask()
-    memory = body.get("memory")
-    return Ask(
-        cpu=float(body["cpu"]) if "cpu" in body else None,
-        memory_mib=mebibytes(memory) if memory else None,
-        accelerator=_accelerator(body["accelerator"]) if "accelerator" in body else None,
-        machines=body.get("machines"),
-        pool=body.get("pool"),
-    )
-
-
-def _accelerator(body: Any) -> Accelerator:
-    return Accelerator(
-        kind=body.get("kind", "gpu"),
-        count=body.get("count", 1),
-        vendor=body.get("vendor"),
-        model=body.get("model"),
-        memory_mib=mebibytes(body["memory"]) if "memory" in body else None,
-    )
-
-
-def _retry(body: Any) -> Retry | None:
-    if body is None:
-        return None
-    backoff = seconds(body["backoff"]) if "backoff" in body else Retry().backoff_s
-    return Retry(attempts=body.get("attempts", 1), backoff_s=backoff)
-
-
-def _defaults(body: Any) -> Defaults:
-    if not body:
-        return Defaults()
-    ask = _ask(body["resources"]) if "resources" in body else None
-    return Defaults(_retry(body.get("retry")), seconds(body["timeout"]) if "timeout" in body else None, ask)
-
-
-def _schedules(tree: Mapping) -> Iterator[ScheduleUse]:
+def _triggers(tree: Mapping, kind: str) -> Iterator[Mapping]:
+    """Yield what each trigger of a kind says."""
     triggers = tree.get("triggers")
     for item in triggers.items if isinstance(triggers, Sequence) else ():
-        schedule = item.get("schedule") if isinstance(item, Mapping) else None
-        if schedule is None:
-            continue
-        body: Any = as_json(schedule)
-        yield ScheduleUse(body["cron"], body.get("timezone", "UTC"), body.get("catchup", False), schedule.loc)
+        said = item.get(kind) if isinstance(item, Mapping) else None
+        if isinstance(said, Mapping):
+            yield said
+
+
+def _schedule(node: Mapping) -> ScheduleUse:
+    body: Any = as_json(node)
+    return ScheduleUse(body["cron"], body.get("timezone", "UTC"), body.get("catchup", False), node.loc)
+
+
+def _after(node: Mapping, templates: Templates, found: list[Finding]) -> AfterUse:
+    body: Any = {e.key: as_json(e.value) for e in node.entries if e.key not in ("when", "parameters")}
+    pipeline, step, when = node.get("pipeline"), node.get("step"), node.get("when")
+    use = AfterUse(
+        loc=node.loc,
+        pipeline=body["pipeline"],
+        pipeline_loc=pipeline.loc if pipeline else node.loc,
+        step=body.get("step", ""),
+        step_loc=step.loc if step else None,
+        outcome=body.get("outcome", "succeeded"),
+        when=templates.condition(when) if when else None,
+        parameters=templates.arguments(node.get("parameters")),
+        cooldown_s=part.seconds(body["cooldown"]) if "cooldown" in body else 0,
+    )
+    found += templates.findings
+    return use
+
+
+def _data(node: Mapping) -> tuple[str, Loc]:
+    uri = node.get("uri")
+    return str(as_json(uri)) if uri else "", uri.loc if uri else node.loc
 
 
 def _concurrency(body: Any) -> tuple[int, str] | None:
     return (body.get("max", 1), body.get("on_conflict", "queue")) if body else None
 
 
+def _twice(tree: Mapping) -> Iterator[Finding]:
+    """Find names that two things of one kind have: steps and `finally`, parameters and inputs."""
+    for one, other, what in (("steps", "finally", "steps"), ("parameters", "inputs", "a parameter and an input")):
+        known = {entry.key for entry in _entries(tree.get(one))}
+        for entry in _entries(tree.get(other)):
+            if entry.key in known:
+                yield kinds.BAD_NAME.at(entry.key_loc, f"{what} share the name `{entry.key}`", help="rename one")
+
+
 def _misplaced(tree: Mapping) -> list[Finding]:
     read: list[Tree] = [value for value in (tree.get("outputs"), tree.get("environments")) if value]
-    steps = tree.get("steps")
-    for entry in steps.entries if isinstance(steps, Mapping) else ():
+    for entry in (*_entries(tree.get("steps")), *_entries(tree.get("finally"))):
         if isinstance(entry.value, Mapping):
-            read += [part for key in ("with", "env", "when") if (part := entry.value.get(key))]
+            read += [below.value for below in entry.value.entries if below.key in EXPRESSIVE]
+    for node in _triggers(tree, "after"):
+        read += [value for value in (node.get("when"), node.get("parameters")) if value]
     return _stray(tree, frozenset(id(node) for node in read))
 
 
@@ -270,7 +298,7 @@ def _stray(tree: Tree, skip: frozenset[int]) -> list[Finding]:
         if id(node) in skip:
             continue
         match node:
-            case Scalar(str(text)) if has_expression(text):
+            case Scalar(str(text)) if has_expression(text) and not node.is_plain:
                 found.append(check.misplaced(node.loc))
             case Sequence(items):
                 stack.extend(items)
@@ -298,8 +326,7 @@ def _overlaid(document: Mapping, chosen: str, templates: Templates) -> Iterator[
 
 def _unknown_overlays(document: Mapping) -> Iterator[Finding]:
     """Find steps that an environment changes and the pipeline does not have, and those that it would remove."""
-    steps = document.get("steps")
-    known = {entry.key for entry in steps.entries} if isinstance(steps, Mapping) else set()
+    known = {entry.key for key in ("steps", "finally") for entry in _entries(document.get(key))}
     for name, given in _overlays(document, "steps"):
         for entry in given.entries:
             if entry.key not in known:

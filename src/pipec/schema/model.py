@@ -8,20 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
+from pipec.condition import Condition
 from pipec.diagnostics import Loc
-from pipec.schema.expressions import Expression
 from pipec.schema.tree import Entry, Tree
 from pipec.schema.tree import Mapping as MappingNode
-from pipec.steps.interface import MISSING, Accelerator, Kind, Missing, Retry
+from pipec.steps.interface import MISSING, Accelerator, Artifact, Kind, Missing, Retry
 from pipec.values import Json, Value
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """One name inside an expression. parts: `("steps", "train", "model")`; status functions give `("status", "train")`.
+    """One name inside an expression. parts: `("steps", "train", "model")`, with `*` before the output for `[*]`.
 
-    whole: it stands alone, so its value keeps its type.
+    Status functions give `("status", "train")`. whole: it stands alone, so its value keeps its type.
     """
 
     parts: tuple[str, ...]
@@ -32,19 +33,38 @@ class Reference:
     def root(self) -> str:
         return self.parts[0]
 
+    @property
+    def step(self) -> str:
+        """The step it names, or an empty text."""
+        return self.parts[1] if self.root in ("steps", "status") else ""
+
+    @property
+    def output(self) -> str:
+        """The output of a step that it names, or an empty text."""
+        return self.parts[-1] if self.root == "steps" else ""
+
+    @property
+    def is_spread(self) -> bool:
+        """Whether it names what all cells or iterations of a step wrote."""
+        return len(self.parts) > 2 and self.parts[2] == "*"
+
     def __str__(self) -> str:
-        return ".".join(self.parts)
+        return ".".join(self.parts).replace(".*", "[*]")
 
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """A name and the value given to it: of `with`, `env` or `outputs`."""
+    """A name and the value given to it: of `with`, `env`, `for_each`, `outputs` or a trigger's parameters.
+
+    folder: where it was said, relative to the root, if that is not where the step's document lies.
+    """
 
     name: str
     loc: Loc
     node: Tree
     value: Value
     references: tuple[Reference, ...] = ()
+    folder: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,26 +85,62 @@ class Defaults:
     retry: Retry | None = None
     timeout_s: int | None = None
     resources: Ask | None = None
+    image: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class When:
-    """A condition as written."""
+    """A condition as written; `asks` is None where it always holds."""
 
-    tree: Expression | bool
+    asks: Condition | None
     loc: Loc
     references: tuple[Reference, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class MatrixUse:
+    """A matrix, its combinations worked out. cells: in order, each the values by axis."""
+
+    axes: tuple[str, ...]
+    cells: tuple[tuple[Json, ...], ...]
+    loc: Loc
+    max_parallel: int | None = None
+    fail_fast: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ForEachUse:
+    """A loop over a list known at run time."""
+
+    items: Argument
+    loc: Loc
+    max_parallel: int | None = None
+    fail_fast: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeUse:
+    """A volume of the environment, mounted in a step."""
+
+    mount: str
+    name: str
+    loc: Loc
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepUse:
-    """A step as the user wrote it. uses, version: `train@1` is ("train", "1"); None: any version."""
+    """A step as the user wrote it. uses, version: `train@1` is ("train", "1"); None: any version.
+
+    defaults: what its document says for steps that do not say otherwise. scope: the composite step around a step that
+    was brought in from another document, or empty.
+    """
 
     name: str
     loc: Loc
     uses: str
     version: str | None
     uses_loc: Loc
+    scope: str = ""
     arguments: tuple[Argument, ...] = ()
     needs: tuple[tuple[str, Loc], ...] = ()
     when: When | None = None
@@ -96,14 +152,25 @@ class StepUse:
     image: str | None = None
     continue_on_error: bool = False
     description: str = ""
+    matrix: MatrixUse | None = None
+    for_each: ForEachUse | None = None
+    volumes: tuple[VolumeUse, ...] = ()
+    is_final: bool = False
+    defaults: Defaults = Defaults()
+
+    @property
+    def is_many(self) -> bool:
+        """Whether it becomes several tasks by itself."""
+        return self.matrix is not None or self.for_each is not None
 
     def argument(self, name: str) -> Argument | None:
         return next((argument for argument in self.arguments if argument.name == name), None)
 
     @property
     def references(self) -> Iterator[tuple[Reference, str, Argument | None]]:
-        """Every reference of the step, with the field it stands in (`with`, `env` or `when`) and the argument there."""
-        for field_name, given in (("with", self.arguments), ("env", self.env)):
+        """Every reference of the step, with the field it stands in and the argument there (None for `when`)."""
+        loop = (self.for_each.items,) if self.for_each else ()
+        for field_name, given in (("with", self.arguments), ("env", self.env), ("for_each", loop)):
             for argument in given:
                 for reference in argument.references:
                     yield reference, field_name, argument
@@ -125,6 +192,43 @@ class ParameterUse:
     description: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputUse:
+    """An artifact that a run, or a pipeline that uses this one as a step, gives. default: a location."""
+
+    name: str
+    loc: Loc
+    type: Artifact
+    optional: bool = False
+    default: str | None = None
+    default_loc: Loc | None = None
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AfterUse:
+    """A trigger by another pipeline, as written. loc: of the trigger; others of what they name."""
+
+    loc: Loc
+    pipeline: str
+    pipeline_loc: Loc
+    step: str = ""
+    step_loc: Loc | None = None
+    outcome: str = "succeeded"
+    when: When | None = None
+    parameters: tuple[Argument, ...] = ()
+    cooldown_s: int = 0
+
+    @property
+    def references(self) -> Iterator[tuple[Reference, Argument | None]]:
+        """Every reference to the run that ended, with the parameter it is for (None for `when`)."""
+        for argument in self.parameters:
+            for reference in argument.references:
+                yield reference, argument
+        for reference in self.when.references if self.when else ():
+            yield reference, None
+
+
 @dataclass(frozen=True, slots=True)
 class ScheduleUse:
     """A schedule as written."""
@@ -133,6 +237,17 @@ class ScheduleUse:
     timezone: str
     catchup: bool
     loc: Loc
+
+
+Places: TypeAlias = Mapping[str, Mapping[str, Json]]  # by name: where a secret, a config or a volume lies
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Machines by name. placement: selectors, tolerations, queue and priority, as the project says them."""
+
+    accelerator: Accelerator | None = None
+    placement: Mapping[str, Json] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +261,10 @@ class Environment:
     artifacts: str | None = None
     image: str | None = None
     defaults: Defaults = Defaults()
-    secrets: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
+    secrets: Places = field(default_factory=dict)
+    configs: Places = field(default_factory=dict)
+    pools: Mapping[str, Pool] = field(default_factory=dict)
+    volumes: Places = field(default_factory=dict)
     settings: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
 
 
@@ -159,22 +277,30 @@ class Project:
     image: str | None = None
     defaults: Defaults = Defaults()
     roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    secrets: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
+    secrets: Places = field(default_factory=dict)
+    configs: Places = field(default_factory=dict)
+    pools: Mapping[str, Pool] = field(default_factory=dict)
     environments: tuple[Environment, ...] = ()
 
     def environment(self, name: str) -> Environment | None:
         return next((e for e in self.environments if e.name == name), None)
 
-    def secrets_in(self, environment: Environment | None) -> Mapping[str, Mapping[str, Json]]:
-        """Return where each secret lies; what an environment says of one counts before what the project says."""
-        return {**self.secrets, **(environment.secrets if environment else {})}
+    def pools_in(self, environment: Environment | None) -> Mapping[str, Pool]:
+        """Return the machines behind each pool; what an environment says of one is added to what the project says."""
+        found = dict(self.pools)
+        for name, pool in (environment.pools if environment else {}).items():
+            before = found.get(name, Pool())
+            found[name] = Pool(pool.accelerator or before.accelerator, {**before.placement, **pool.placement})
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pipeline:
     """One pipeline document, with the chosen environment laid over it. tree: that document.
 
-    overlaid: what the environments that were not chosen give to steps, each with the step's name.
+    steps: those of `finally` come last. secrets, configs: where they lie, as its environment says it. folded:
+    parameters whose value stands in `resources` or `matrix`. overlaid: what the environments that were not chosen give
+    to steps, each with the step's name.
     """
 
     name: str
@@ -182,16 +308,26 @@ class Pipeline:
     tree: MappingNode
     description: str = ""
     labels: tuple[tuple[str, str], ...] = ()
-    image: str | None = None
-    defaults: Defaults = Defaults()
     parameters: tuple[ParameterUse, ...] = ()
+    inputs: tuple[InputUse, ...] = ()
     steps: tuple[StepUse, ...] = ()
     outputs: tuple[Argument, ...] = ()
     schedules: tuple[ScheduleUse, ...] = ()
+    after: tuple[AfterUse, ...] = ()
+    data: tuple[tuple[str, Loc], ...] = ()
+    secrets: Places = field(default_factory=dict)
+    configs: Places = field(default_factory=dict)
+    folded: frozenset[str] = frozenset()
     concurrency: tuple[int, str] | None = None
     environment: str = ""
     environments: tuple[str, ...] = ()
     overlaid: tuple[tuple[str, tuple[Argument, ...]], ...] = ()
+
+    def parameter(self, name: str) -> ParameterUse | None:
+        return next((parameter for parameter in self.parameters if parameter.name == name), None)
+
+    def input(self, name: str) -> InputUse | None:
+        return next((declared for declared in self.inputs if declared.name == name), None)
 
     def locate(self, *path: str) -> Loc:
         """Return the place of a key path, or of its deepest part that is written."""

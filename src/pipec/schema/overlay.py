@@ -5,9 +5,11 @@ Works on trees, so that every value keeps the place where it was really written.
 
 from __future__ import annotations
 
+from pipec.diagnostics import START, Loc
 from pipec.schema.tree import Entry, Mapping, Scalar, Tree
 
 OVERLAID = ("image", "defaults", "triggers", "concurrency", "steps")
+_NOTHING = Scalar(None, Loc("", START))
 
 
 def lay(base: Tree, over: Tree) -> Tree:
@@ -29,20 +31,24 @@ def environment_of(document: Mapping, name: str) -> Mapping:
     over = environments.get(name) if isinstance(environments, Mapping) else None
     if not isinstance(over, Mapping):
         return document
-    steps = document.get("steps")
-    known = {entry.key for entry in steps.entries} if isinstance(steps, Mapping) else set()
-    wanted = Mapping(tuple(_of_known(entry, known) for entry in over.entries if entry.key in OVERLAID), over.loc)
-    laid = lay(document, wanted)
+    wanted: list[Entry] = []
+    for entry in over.entries:
+        if entry.key == "steps":
+            wanted += [_of_known(entry, section, document) for section in ("steps", "finally")]
+        elif entry.key in OVERLAID:
+            wanted.append(entry)
+    laid = lay(document, Mapping(tuple(entry for entry in wanted if entry.value != _NOTHING), over.loc))
     assert isinstance(laid, Mapping), "overlay.lay of two mappings gave something else"
     return laid
 
 
-def _of_known(entry: Entry, steps: set[str]) -> Entry:
-    if entry.key != "steps":
-        return entry
+def _of_known(entry: Entry, section: str, document: Mapping) -> Entry:
+    """Return what an overlay says of the steps that stand in one section of the document."""
+    steps = document.get(section)
+    known = {below.key for below in steps.entries} if isinstance(steps, Mapping) else set()
     given = entry.value.entries if isinstance(entry.value, Mapping) else ()
-    kept = tuple(below for below in given if below.key in steps and isinstance(below.value, Mapping))
-    return Entry(entry.key, entry.key_loc, Mapping(kept, entry.value.loc))
+    kept = tuple(below for below in given if below.key in known and isinstance(below.value, Mapping))
+    return Entry(section, entry.key_loc, Mapping(kept, entry.value.loc) if kept else _NOTHING)
 
 
 def without_overlay_nulls(document: Mapping) -> Mapping:

@@ -5,6 +5,9 @@ Knows the roots that an expression may begin with; whether the names behind them
 
 from __future__ import annotations
 
+from collections.abc import Mapping as Map
+
+from pipec.condition import AllOf, AnyOf, Compare, Condition, Holds, Not, Status
 from pipec.diagnostics import Finding, Loc, Source, Span, guess
 from pipec.schema import findings as kinds
 from pipec.schema.expressions import (
@@ -21,36 +24,67 @@ from pipec.schema.expressions import (
     parse_template,
 )
 from pipec.schema.model import Argument, Reference, When
-from pipec.schema.tree import Entry, Mapping, Scalar, Sequence, Tree
-from pipec.values import Json, ListOf, Literal, ObjectOf, OutputRef, ParameterRef, RunRef, SecretRef, Text, Value
+from pipec.schema.tree import Mapping, Scalar, Sequence, Tree
+from pipec.values import (
+    ConfigRef,
+    EachRef,
+    ItemRef,
+    Json,
+    ListOf,
+    Literal,
+    MatrixRef,
+    ObjectOf,
+    OutputRef,
+    ParameterRef,
+    RunRef,
+    SecretRef,
+    Text,
+    Value,
+)
 
 RUN_FIELDS = ("date", "id", "outcome", "scheduled_at")
 _FORMS = {
-    "parameters": ("parameters.NAME", 2),
-    "steps": ("steps.STEP.OUTPUT", 3),
-    "secrets": ("secrets.NAME", 2),
-    "run": ("run." + "|".join(RUN_FIELDS), 2),
-    "environment": ("environment.name", 2),
+    "parameters": "parameters.NAME",
+    "inputs": "inputs.NAME",
+    "steps": "steps.STEP.OUTPUT` or `steps.STEP[*].OUTPUT",
+    "secrets": "secrets.NAME",
+    "configs": "configs.NAME",
+    "item": "item` or `item.FIELD",
+    "matrix": "matrix.AXIS",
+    "run": "run." + "|".join(RUN_FIELDS),
+    "environment": "environment.name",
 }
-_NOT_YET = ("configs", "item", "matrix")
 
 
 class Templates:
-    """Reads the values of one document. findings: what could not be read, in the order met."""
+    """Reads the values of one document. findings: what could not be read, in the order met.
 
-    def __init__(self, source: Source, environment: str) -> None:
+    parameters, configs: those whose value is known already; it stands in their place.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        environment: str,
+        parameters: Map[str, Json] | None = None,
+        configs: Map[str, Json] | None = None,
+    ) -> None:
         self.lines = source.text.split("\n")
         self.environment = environment
+        self.parameters, self.configs = parameters or {}, configs or {}
         self.findings: list[Finding] = []
 
     def arguments(self, tree: Tree | None) -> tuple[Argument, ...]:
         """Return the entries of a mapping as arguments."""
-        return tuple(self._argument(entry) for entry in tree.entries) if isinstance(tree, Mapping) else ()
+        if not isinstance(tree, Mapping):
+            return ()
+        return tuple(self.argument(entry.key, entry.key_loc, entry.value) for entry in tree.entries)
 
-    def _argument(self, entry: Entry) -> Argument:
+    def argument(self, name: str, loc: Loc, node: Tree) -> Argument:
+        """Return a value under a name, with the references in it."""
         references: list[Reference] = []
-        value = self.value(entry.value, references)
-        return Argument(entry.key, entry.key_loc, entry.value, value, tuple(references))
+        value = self.value(node, references)
+        return Argument(name, loc, node, value, tuple(references))
 
     def value(self, node: Tree, references: list[Reference]) -> Value:
         """Return what a tree stands for; adds its references to `references`."""
@@ -92,7 +126,7 @@ class Templates:
     def condition(self, node: Tree) -> When | None:
         """Return the condition that a tree is, or None after a finding."""
         if isinstance(node, Scalar) and isinstance(node.value, bool):
-            return When(node.value, node.loc)
+            return When(None if node.value else Holds(Literal(False)), node.loc)
         if not (isinstance(node, Scalar) and isinstance(node.value, str)):
             return None
         try:
@@ -101,37 +135,52 @@ class Templates:
             self._syntax(node.loc, node.value, fault)
             return None
         found: list[Reference] = []
-        self._names(tree, node.loc, node.value, found)
-        return When(tree, node.loc, tuple(found))
+        return When(self._asked(tree, node.loc, node.value, found), node.loc, tuple(found))
 
-    def _names(self, tree: Expression, loc: Loc, text: str, found: list[Reference]) -> None:
+    def _asked(self, tree: Expression, loc: Loc, text: str, found: list[Reference]) -> Condition:
+        """Return what a syntax tree asks; adds its references to `found`."""
         match tree:
-            case Path():
-                at = self.place(loc, text, tree.start, tree.end)
-                self.referent(tree, at)
-                found.append(Reference(tree.parts, at))
-            case StatusCall():
-                found.append(Reference(("status", tree.step), self.place(loc, text, tree.start, tree.end)))
-            case Comparison(_, left, right):
-                self._names(left, loc, text, found)
-                self._names(right, loc, text, found)
+            case StatusCall(state, step):
+                found.append(Reference(("status", step), self.place(loc, text, tree.start, tree.end)))
+                return Status(state, step)
+            case Comparison(operator, left, right):
+                return Compare(operator, self._operand(left, loc, text, found), self._operand(right, loc, text, found))
             case Negation(term):
-                self._names(term, loc, text, found)
-            case Junction(_, terms):
-                for term in terms:
-                    self._names(term, loc, text, found)
-            case Constant():
-                pass
+                return Not(self._asked(term, loc, text, found))
+            case Junction(operator, terms):
+                asked = tuple(self._asked(term, loc, text, found) for term in terms)
+                return AllOf(asked) if operator == "and" else AnyOf(asked)
+            case Path() | Constant():
+                return Holds(self._operand(tree, loc, text, found))
+
+    def _operand(self, tree: Path | Constant, loc: Loc, text: str, found: list[Reference]) -> Value:
+        if isinstance(tree, Constant):
+            return Literal(tree.value)
+        at = self.place(loc, text, tree.start, tree.end)
+        found.append(Reference(tree.parts, at))
+        return self.referent(tree, at)
 
     def referent(self, path: Path, loc: Loc) -> Value:
         """Return the value that a dotted name stands for; a finding and a placeholder if its form is wrong."""
         match path.parts:
             case ("parameters", name):
-                return ParameterRef(name)
-            case ("steps", step, output):
+                return Literal(self.parameters[name]) if name in self.parameters else ParameterRef(name)
+            case ("inputs", name):
+                return ParameterRef(name)  # inputs and parameters share their names: `with` gives both
+            case ("steps", step, output) if output != "*":
                 return OutputRef(step, output)
+            case ("steps", step, "*", output):
+                return EachRef(step, output)
             case ("secrets", name):
                 return SecretRef(name)
+            case ("configs", name):
+                return Literal(self.configs[name]) if name in self.configs else ConfigRef(name)
+            case ("item",):
+                return ItemRef()
+            case ("item", name):
+                return ItemRef(name)
+            case ("matrix", axis):
+                return MatrixRef(axis)
             case ("run", field) if field in RUN_FIELDS:
                 return RunRef(field)
             case ("environment", "name"):
@@ -141,12 +190,9 @@ class Templates:
 
     def _misnamed(self, path: Path, loc: Loc) -> None:
         root = path.parts[0]
-        if root in _NOT_YET:
-            self.findings.append(kinds.NOT_YET.at(loc, f"`{root}` is not read in expressions yet"))
-            return
         if root in _FORMS:
             self.findings.append(
-                kinds.EXPRESSION.at(loc, f"`{path}` names no value", help=f"the form is `{_FORMS[root][0]}`")
+                kinds.EXPRESSION.at(loc, f"`{path}` names no value", help=f"the form is `{_FORMS[root]}`")
             )
             return
         close = guess(root, _FORMS)

@@ -11,6 +11,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Iterator
+from collections.abc import Mapping as Map
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -44,11 +45,12 @@ _CONSTANTS: dict[str, None | bool] = {
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """A leaf. is_quoted: written with quotes or as a block."""
+    """A leaf. is_quoted: written with quotes or as a block. is_plain: a `${{` in it is text, no expression."""
 
     value: None | bool | int | float | str
     loc: Loc
     is_quoted: bool = False
+    is_plain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,16 @@ def as_json(tree: Tree) -> Json:
             return [as_json(item) for item in items]
         case Mapping(entries):
             return {entry.key: as_json(entry.value) for entry in entries}
+
+
+def of_json(value: Json, loc: Loc) -> Tree:
+    """Return plain data as a tree, all of it standing at one place."""
+    if isinstance(value, Map):
+        return Mapping(tuple(Entry(key, loc, of_json(below, loc)) for key, below in value.items()), loc)
+    if isinstance(value, list | tuple):
+        return Sequence(tuple(of_json(item, loc) for item in value), loc)
+    assert value is None or isinstance(value, bool | int | float | str), f"tree.of_json got {type(value).__name__}"
+    return Scalar(value, loc, isinstance(value, str))
 
 
 class _Dumper(yaml.SafeDumper):

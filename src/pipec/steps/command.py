@@ -192,13 +192,13 @@ def input_name(reference: Reference) -> str:
             return input_name(RunRef("scheduled_at"))  # the date is cut from it
         case RunRef(name):
             return f"run-{name}"
-        case ItemRef(field):
-            return f"item-{field}" if field else "item"
+        case ItemRef(field, loop):
+            return "-".join(part for part in ("item", loop, field) if part)
         case EachRef(task, output):
             return f"each-{task}-{output}"
         case SecretRef(name) | ConfigRef(name):
             raise AssertionError(f"`{name}` reaches a step by its environment, not as an input")
-        case MatrixRef(axis):
+        case MatrixRef(axis, _):
             raise AssertionError(f"command.input_name got the axis `{axis}` (lower puts the cell's value in its place)")
         case _:
             assert_never(reference)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import keyword
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from pipec.compiler.rule import Subject, rule
 from pipec.diagnostics import Finding, Note, Rule, Severity, guess
-from pipec.values import ParameterRef
+from pipec.schema.load import is_file
+from pipec.schema.model import Reference, StepUse
 
 # Names that an engine's own parts would take: KFP templates and hooks, the human half of an approval on Airflow.
 _RESERVED = ("root", "entrypoint", "system", "exit-hook", "pipec", "status", "dag")
@@ -33,12 +34,8 @@ def unknown_step_type(rule: Rule, subject: Subject) -> Iterator[Finding]:
         if use.uses in subject.steps:
             message = f"the library has no version {use.version} of `{use.uses}`"
             yield rule.at(use.uses_loc, message, help=f"write `uses: {use.uses}`")
-        elif use.uses.startswith(("./", "../")) or use.uses.endswith((".yaml", ".yml")):
-            yield rule.at(
-                use.uses_loc, f"steps of your own (`{use.uses}`) are not read yet", help=_known(subject.steps)
-            )
-        else:
-            yield rule.at(use.uses_loc, f"there is no step `{use.uses}`", help=_suggest(use.uses, subject.steps))
+        elif not is_file(use.uses):  # what is wrong with a file was told when it was read
+            yield rule.at(use.uses_loc, f"there is no step `{use.uses}`", help=suggest(use.uses, subject.steps))
 
 
 @rule("PIPE202", "unknown-step")
@@ -57,16 +54,10 @@ def unknown_step(rule: Rule, subject: Subject) -> Iterator[Finding]:
     for use in subject.pipeline.steps:
         for name, loc in use.needs:
             if name not in subject.graph.steps:
-                yield rule.at(loc, f"there is no step `{name}`", help=_suggest(name, names))
-        for reference, *_ in use.references:
-            if reference.root in ("steps", "status") and reference.parts[1] not in subject.graph.steps:
-                yield rule.at(reference.loc, f"there is no step `{reference.parts[1]}`",
-                              help=_suggest(reference.parts[1], names))  # fmt: skip
-    for output in subject.pipeline.outputs:
-        for reference in output.references:
-            if reference.root == "steps" and reference.parts[1] not in subject.graph.steps:
-                yield rule.at(reference.loc, f"there is no step `{reference.parts[1]}`",
-                              help=_suggest(reference.parts[1], names))  # fmt: skip
+                yield rule.at(loc, f"there is no step `{name}`", help=suggest(name, names))
+    for reference in _all(subject):
+        if reference.step and reference.step not in subject.graph.steps:
+            yield rule.at(reference.loc, f"there is no step `{reference.step}`", help=suggest(reference.step, names))
 
 
 @rule("PIPE203", "unknown-output")
@@ -81,21 +72,17 @@ def unknown_output(rule: Rule, subject: Subject) -> Iterator[Finding]:
     Fix:
         model: ${{ steps.train.model }}
     """
-    references = [reference for use in subject.pipeline.steps for reference, *_ in use.references]
-    references += [reference for output in subject.pipeline.outputs for reference in output.references]
-    for reference in references:
-        if reference.root != "steps" or len(reference.parts) != 3:
-            continue
-        interface = subject.graph.interfaces.get(reference.parts[1])
-        if interface and interface.output(reference.parts[2]) is None:
+    for reference in _all(subject):
+        interface = subject.graph.interfaces.get(reference.step) if reference.output else None
+        if interface and interface.output(reference.output) is None:
             outputs = [output.name for output in interface.outputs]
-            message = f"step `{reference.parts[1]}` has no output `{reference.parts[2]}`"
-            yield rule.at(reference.loc, message, help=_suggest(reference.parts[2], outputs))
+            message = f"step `{reference.step}` has no output `{reference.output}`"
+            yield rule.at(reference.loc, message, help=suggest(reference.output, outputs))
 
 
 @rule("PIPE204", "unknown-pipeline-parameter")
 def unknown_pipeline_parameter(rule: Rule, subject: Subject) -> Iterator[Finding]:
-    """A reference names a parameter or a secret that is not declared.
+    """A reference names a parameter, an input, a secret or a config that is not declared.
 
     Why: no run could give it a value.
 
@@ -105,16 +92,17 @@ def unknown_pipeline_parameter(rule: Rule, subject: Subject) -> Iterator[Finding
     Fix:
         epochs: ${{ parameters.epochs }}
     """
-    parameters = [parameter.name for parameter in subject.pipeline.parameters]
-    secrets = subject.project.secrets_in(subject.environment)
-    for use in subject.pipeline.steps:
-        for reference, *_ in use.references:
-            if reference.root == "parameters" and reference.parts[1] not in parameters:
-                message = f"the pipeline has no parameter `{reference.parts[1]}`"
-                yield rule.at(reference.loc, message, help=_suggest(reference.parts[1], parameters))
-            if reference.root == "secrets" and reference.parts[1] not in secrets:
-                message = f"the project has no secret `{reference.parts[1]}`"
-                yield rule.at(reference.loc, message, help=_suggest(reference.parts[1], secrets, "`pipec.yaml` lists"))
+    known: dict[str, tuple[str, Collection[str], str]] = {
+        "parameters": ("the pipeline has no parameter", {p.name for p in subject.pipeline.parameters}, "known:"),
+        "inputs": ("the pipeline has no input", {i.name for i in subject.pipeline.inputs}, "known:"),
+        "secrets": ("the project has no secret", subject.secrets, "`pipec.yaml` lists"),
+        "configs": ("the project has no config", subject.configs, "`pipec.yaml` lists"),
+    }
+    for reference in _all(subject):
+        if reference.root in known and len(reference.parts) == 2:
+            what, names, opening = known[reference.root]
+            if (name := reference.parts[1]) not in names:
+                yield rule.at(reference.loc, f"{what} `{name}`", help=suggest(name, names, opening))
 
 
 @rule("PIPE205", "reserved-name")
@@ -158,7 +146,7 @@ def unknown_role(rule: Rule, subject: Subject) -> Iterator[Finding]:
             for item in getattr(argument.node, "items", ()):
                 name = getattr(item, "value", None)
                 if isinstance(name, str) and "@" not in name and "$" not in name and name not in subject.project.roles:
-                    help_text = _suggest(name, subject.project.roles, "`pipec.yaml` has the roles")
+                    help_text = suggest(name, subject.project.roles, "`pipec.yaml` has the roles")
                     yield rule.at(item.loc, f"there is no role `{name}`", help=help_text)
 
 
@@ -175,12 +163,70 @@ def unused_parameter(rule: Rule, subject: Subject) -> Iterator[Finding]:
     Fix:
         steps: {train: {uses: train, with: {epochs: "${{ parameters.epochs }}"}}}
     """
-    read = {ref.parts[1] for use in subject.pipeline.steps for ref, *_ in use.references if ref.root == "parameters"}
-    read |= {o.value.name for o in subject.pipeline.outputs if isinstance(o.value, ParameterRef)}
-    for parameter in subject.pipeline.parameters:
-        if parameter.name not in read:
-            help_text = f"remove it, or write `${{{{ parameters.{parameter.name} }}}}` where it is wanted"
-            yield rule.at(parameter.loc, f"nothing reads the parameter `{parameter.name}`", help=help_text)
+    read = {ref.parts[1] for ref in _all(subject) if ref.root in ("parameters", "inputs")} | subject.pipeline.folded
+    for root, declared in (("parameters", subject.pipeline.parameters), ("inputs", subject.pipeline.inputs)):
+        for each in declared:
+            if each.name not in read:
+                help_text = f"remove it, or write `${{{{ {root}.{each.name} }}}}` where it is wanted"
+                yield rule.at(each.loc, f"nothing reads the {root[:-1]} `{each.name}`", help=help_text)
+
+
+@rule("PIPE208", "merged-name")
+def merged_name(rule: Rule, subject: Subject) -> Iterator[Finding]:
+    """Two steps would become tasks of one name.
+
+    Why: the cells of a matrix and the iterations of a loop are called after their step and numbered: `train-0`.
+
+    Bad:
+        train:   {uses: train, matrix: {axes: {seed: [1, 2]}}}
+        train-1: {uses: train}
+
+    Fix:
+        train-again: {uses: train}
+    """
+    many = {use.name: use for use in subject.pipeline.steps if use.is_many}
+    for use in subject.pipeline.steps:
+        name, dash, number = use.name.rpartition("-")
+        if dash and name in many and number.isdigit() and str(int(number)) == number:
+            note = Note(f"`{name}` becomes `{name}-0`, `{name}-1` and so on", many[name].loc)
+            yield rule.at(use.loc, f"`{use.name}` is what a task of `{name}` would be called", notes=[note],
+                          help=f"call it `{name}-step-{number}`")  # fmt: skip
+
+
+@rule("PIPE209", "name-out-of-place")
+def name_out_of_place(rule: Rule, subject: Subject) -> Iterator[Finding]:
+    """A name has no meaning where it stands: `item` outside of a loop, an axis the matrix lacks, an early outcome.
+
+    Why: there is one item for each iteration, one cell for each combination, and an outcome when all has ended.
+
+    Bad:
+        score: {uses: train, with: {seed: "${{ matrix.seed }}"}}
+
+    Fix:
+        score: {uses: train, matrix: {axes: {seed: [1, 2]}}, with: {seed: "${{ matrix.seed }}"}}
+    """
+    for use in subject.pipeline.steps:
+        for reference, where, _ in use.references:
+            yield from _out_of_place(rule, use, reference, where)
+    for output in subject.pipeline.outputs:
+        for reference in output.references:
+            if reference.root in ("item", "matrix"):
+                yield rule.at(reference.loc, f"`{reference}` has no value outside of its step")
+
+
+def _out_of_place(rule: Rule, use: StepUse, reference: Reference, where: str) -> Iterator[Finding]:
+    match reference.parts:
+        case ("item", *_) if use.for_each is None or where == "for_each":
+            yield rule.at(reference.loc, f"`{use.name}` has no loop, so there is no `item`" if not use.for_each
+                          else "the list cannot depend on its own items", help="add `for_each: ...`"
+                          if not use.for_each else "")  # fmt: skip
+        case ("matrix", axis) if use.matrix is None or axis not in use.matrix.axes:
+            axes = ", ".join(f"`{name}`" for name in use.matrix.axes) if use.matrix else ""
+            what = f"the matrix of `{use.name}` has no axis `{axis}`" if axes else f"`{use.name}` has no matrix"
+            yield rule.at(reference.loc, what, help=f"axes: {axes}" if axes else "add `matrix: {axes: ...}`")
+        case ("run", "outcome") if not use.is_final:
+            yield rule.at(reference.loc, "the outcome of a run is known in `finally` only",
+                          help="use `run.id` or `run.date`, or move the step to `finally`")  # fmt: skip
 
 
 @rule("PIPE210", "dependency-cycle")
@@ -207,11 +253,61 @@ def dependency_cycle(rule: Rule, subject: Subject) -> Iterator[Finding]:
     yield rule.at(cycle[0].loc, message, help="remove one of these references", notes=notes)
 
 
+@rule("PIPE211", "dependent-final")
+def dependent_final(rule: Rule, subject: Subject) -> Iterator[Finding]:
+    """A step of `finally` depends on something that may not be there.
+
+    Why: it runs whatever happened, all of them at once. What others wrote may be absent, so it may only go into
+    optional inputs; how they ended is what `succeeded(x)`, `failed(x)`, `skipped(x)` and `run.outcome` tell.
+
+    Bad:
+        finally: {notify: {uses: notify, needs: [train], with: {message: "${{ steps.evaluate.score }}"}}}
+
+    Fix:
+        finally: {notify: {uses: notify, with: {message: "${{ run.outcome }}", report: "${{ steps.evaluate.report }}"}}}
+    """
+    finals = {use.name for use in subject.pipeline.steps if use.is_final}
+    for use in subject.pipeline.steps:
+        for name, loc in use.needs:
+            if use.is_final:
+                yield rule.at(
+                    loc, f"`{use.name}` runs when all else has ended, so it needs nothing", help="remove `needs`"
+                )
+            elif name in finals:
+                yield rule.at(loc, f"`{name}` runs when all else has ended, so nothing can wait for it")
+        interface = subject.graph.interfaces.get(use.name)
+        for reference, where, argument in use.references:
+            declared = interface.input(argument.name) if interface and argument and where == "with" else None
+            if reference.step in finals:
+                what = "its own end" if reference.step == use.name else f"`{reference.step}`, which runs at the end too"
+                shown = what if use.is_final else f"`{reference.step}`, which runs when all else has ended"
+                yield rule.at(reference.loc, f"`{use.name}` cannot read {shown}")
+            elif use.is_final and reference.output and not (declared and declared.optional):
+                message = f"`{reference}` may be absent when `{use.name}` runs"
+                yield rule.at(
+                    reference.loc, message, help="only an optional input may read it; ask `succeeded(...)` in `when`"
+                )
+    for output in subject.pipeline.outputs:
+        for reference in output.references:
+            if reference.step in finals:
+                yield rule.at(reference.loc, f"`{reference.step}` runs when the outputs have been handed on")
+
+
+def _all(subject: Subject) -> Iterator[Reference]:
+    """Yield every name that an expression of the pipeline holds, but for those about other pipelines."""
+    for use in subject.pipeline.steps:
+        for reference, *_ in use.references:
+            yield reference
+    for output in subject.pipeline.outputs:
+        yield from output.references
+
+
 def _waits(output: str) -> str:
     return f"reads `{output}` of" if output else "waits for"
 
 
-def _suggest(word: str, known: Iterable[str], opening: str = "known:") -> str:
+def suggest(word: str, known: Iterable[str], opening: str = "known:") -> str:
+    """Return a help line: the nearest known name, if one is near, and all of them."""
     listed = sorted(known)
     close = guess(word, listed)
     return (f"did you mean `{close}`? " if close else "") + _known(listed, opening)

@@ -5,13 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pipec.compiler.graph import Graph
+from pipec.compiler.nested import kind_of
 from pipec.compiler.rule import Subject, rule
 from pipec.diagnostics import Finding, Note, Rule
 from pipec.schema import check
 from pipec.schema.model import Argument, Reference, StepUse
-from pipec.schema.tree import Scalar
+from pipec.schema.tree import Scalar, of_json
 from pipec.steps.interface import MISSING, Artifact, Input, Kind, Parameter
-from pipec.values import ListOf, Literal, ObjectOf, OutputRef, ParameterRef, SecretRef, Text
+from pipec.values import (
+    ConfigRef,
+    EachRef,
+    ItemRef,
+    ListOf,
+    Literal,
+    MatrixRef,
+    ObjectOf,
+    OutputRef,
+    ParameterRef,
+    SecretRef,
+    Text,
+    Value,
+)
 
 
 @rule("PIPE301", "mismatched-artifact")
@@ -27,22 +41,40 @@ def mismatched_artifact(rule: Rule, subject: Subject) -> Iterator[Finding]:
         evaluate: {uses: evaluate, with: {model: "${{ steps.train.model }}", data: "${{ steps.split.test }}"}}
     """
     for use, argument, declared in _inputs(subject):
-        match argument.value:
-            case OutputRef(step, output):
-                yield from _artifact_finding(rule, subject.graph, use, argument, declared, step, output)
-            case ParameterRef(name):
-                parameter = next((p for p in subject.pipeline.parameters if p.name == name), None)
-                if parameter and parameter.kind is not Kind.STRING:
-                    wanted = f"input `{declared.name}` of `{use.name}` needs a location"
-                    message = f"{wanted}, but `{name}` is {_a(parameter.kind)}"
-                    yield rule.at(argument.references[0].loc, message, help="a location is a text: a path or URL")
-            case Literal(str()):
-                pass
-            case Text():
-                pass
-            case _:
+        yield from _given(rule, subject, use, argument, declared, argument.value)
+
+
+def _given(
+    rule: Rule, subject: Subject, use: StepUse, argument: Argument, declared: Input, value: Value
+) -> Iterator[Finding]:
+    """Find what one artifact, or a list of them, is given that is none."""
+    match value:
+        case OutputRef(step, output) | EachRef(step, output):
+            yield from _artifact_finding(rule, subject.graph, use, argument, declared, step, output)
+        case ParameterRef(name) if (given := subject.pipeline.input(name)) is not None:
+            if given.type is not declared.type:
                 message = f"input `{declared.name}` of `{use.name}` needs {_a(declared.type)}"
-                yield rule.at(argument.node.loc, message, help=_candidates(subject.graph, declared, use.name))
+                seen = Note(f"the pipeline's input `{name}` is {_a(given.type)}", given.loc)
+                yield rule.at(argument.references[0].loc, f"{message}, but `{name}` is another", notes=[seen])
+            elif given.optional and not declared.optional:
+                message = f"input `{declared.name}` of `{use.name}` is required, and `{name}` may be absent"
+                yield rule.at(argument.references[0].loc, message, notes=[Note("it is optional here", given.loc)])
+        case ParameterRef(name):
+            parameter = subject.pipeline.parameter(name)
+            if parameter and parameter.kind is not Kind.STRING:
+                wanted = f"input `{declared.name}` of `{use.name}` needs a location"
+                message = f"{wanted}, but `{name}` is {_a(parameter.kind)}"
+                yield rule.at(argument.references[0].loc, message, help="a location is a text: a path or URL")
+        case ListOf(items) if declared.many:
+            for item in items:
+                yield from _given(rule, subject, use, argument, declared, item)
+        case Literal(list() as items) if declared.many and all(isinstance(item, str) for item in items):
+            pass
+        case Literal(str()) | Text() | ItemRef() | MatrixRef() | ConfigRef():
+            pass
+        case _:
+            message = f"input `{declared.name}` of `{use.name}` needs {_a(declared.type)}"
+            yield rule.at(argument.node.loc, message, help=_candidates(subject.graph, declared, use.name))
 
 
 def _artifact_finding(
@@ -86,7 +118,9 @@ def mismatched_type(rule: Rule, subject: Subject) -> Iterator[Finding]:
         interface = subject.graph.interfaces.get(use.name)
         for reference, where, argument in use.references:
             parameter = interface.parameter(argument.name) if interface and argument and where == "with" else None
-            if where != "with":
+            if where == "for_each":
+                yield from _looped(rule, subject, use, reference)
+            elif where != "with":
                 yield from _in_text(rule, subject, reference, where)
             elif argument and parameter:
                 yield from _typed(rule, subject, use, argument, parameter, reference)
@@ -102,10 +136,18 @@ def _in_text(rule: Rule, subject: Subject, reference: Reference, where: str) -> 
         yield rule.at(reference.loc, f"`{reference}` is {_a(kind)} and cannot stand in a variable")
 
 
+def _looped(rule: Rule, subject: Subject, use: StepUse, reference: Reference) -> Iterator[Finding]:
+    kind = _kind(subject, reference)
+    is_whole = use.for_each is not None and not isinstance(use.for_each.items.value, Text)
+    if kind not in (None, Kind.LIST) or not (reference.whole and is_whole):
+        seen = f"`{reference}` is {_a(kind)}" if kind not in (None, Kind.LIST) else "a text stands around it"
+        yield rule.at(reference.loc, f"`{use.name}` loops over a list, but {seen}")
+
+
 def _typed(
     rule: Rule, subject: Subject, use: StepUse, argument: Argument, parameter: Parameter, reference: Reference
 ) -> Iterator[Finding]:
-    kind = _kind(subject, reference)
+    kind = _kind(subject, reference, use)
     wanted = f"parameter `{parameter.name}` of `{use.name}` needs {_a(parameter.kind)}"
     if kind is None:
         return
@@ -118,17 +160,31 @@ def _typed(
         yield rule.at(argument.node.loc, f"{wanted}, but a text stands around `{reference}`")
     elif isinstance(argument.value, Text | ListOf | ObjectOf):
         return
+    elif reference.root == "matrix":
+        yield from _cells(rule, use, parameter, reference)
     elif not parameter.kind.admits(kind):
         yield rule.at(reference.loc, f"{wanted}, but `{reference}` is {_a(kind)}")
     else:
         yield from _default(rule, subject, use, parameter, reference)
 
 
+def _cells(rule: Rule, use: StepUse, parameter: Parameter, reference: Reference) -> Iterator[Finding]:
+    """Find a value of a matrix that the step does not allow: the first, since they are of one axis."""
+    assert use.matrix is not None, "wiring._cells got a step without a matrix (_kind should have said so)"
+    at = use.matrix.axes.index(reference.parts[1])
+    for cell in use.matrix.cells:
+        node = of_json(cell[at], use.matrix.loc)
+        for problem in check.value_problems(reference.parts[1], node, parameter.schema, rule):
+            note = Note(f"step `{use.name}` gets it as `{parameter.name}`", reference.loc)
+            yield rule.at(problem.loc, problem.message, help=problem.help, notes=[note])
+            return
+
+
 def _default(
     rule: Rule, subject: Subject, use: StepUse, parameter: Parameter, reference: Reference
 ) -> Iterator[Finding]:
     """Find a pipeline parameter whose value in force the step does not allow."""
-    given = next((p for p in subject.pipeline.parameters if reference.parts == ("parameters", p.name)), None)
+    given = subject.pipeline.parameter(reference.parts[1]) if reference.root == "parameters" else None
     if given is None or given.default is MISSING or given.default_loc is None:
         return
     if not isinstance(given.default, str | int | float | bool):
@@ -139,15 +195,27 @@ def _default(
         yield rule.at(problem.loc, problem.message, help=problem.help, notes=[note])
 
 
-def _kind(subject: Subject, reference: Reference) -> Artifact | Kind | None:
+def _kind(subject: Subject, reference: Reference, use: StepUse | None = None) -> Artifact | Kind | None:
     match reference.parts:
         case ("parameters", name):
-            return next((p.kind for p in subject.pipeline.parameters if p.name == name), None)
+            parameter = subject.pipeline.parameter(name)
+            return parameter.kind if parameter else None
+        case ("inputs", name):
+            given = subject.pipeline.input(name)
+            return given.type if given else None
+        case ("steps", step, "*", output):
+            written = subject.graph.output(OutputRef(step, output))
+            return written.type if written and isinstance(written.type, Artifact) else Kind.LIST if written else None
         case ("steps", step, output):
             written = subject.graph.output(OutputRef(step, output))
             return written.type if written else None
         case ("run" | "environment", _):
             return Kind.STRING
+        case ("configs", name):
+            said = subject.configs.get(name)
+            return None if said is None else kind_of(said["value"]) if "value" in said else Kind.STRING
+        case ("matrix", axis) if use and use.matrix and axis in use.matrix.axes:
+            return kind_of(use.matrix.cells[0][use.matrix.axes.index(axis)])
     return None
 
 
@@ -220,8 +288,11 @@ def mismatched_output(rule: Rule, subject: Subject) -> Iterator[Finding]:
         outputs: {model: "${{ steps.train.model }}"}
     """
     for output in subject.pipeline.outputs:
-        if not isinstance(output.value, OutputRef | ParameterRef) and not any(
-            reference.root == "secrets" for reference in output.references
+        is_folded = isinstance(output.value, Literal) and bool(output.references)
+        if (
+            not isinstance(output.value, OutputRef | EachRef | ParameterRef)
+            and not is_folded
+            and not any(reference.root == "secrets" for reference in output.references)
         ):
             message = f"output `{output.name}` must be one reference to a step's output or a parameter"
             yield rule.at(output.node.loc, message, help=f"{output.name}: ${{{{ steps.STEP.OUTPUT }}}}")

@@ -1,0 +1,262 @@
+"""A pipeline with the pipelines that it uses as steps brought in: one flat list of steps, under dotted names.
+
+`features.clean` is step `clean` of the pipeline that step `features` uses. The rules that prove a release walk the flat
+pipeline, so that nothing can hide in a file below; the plan is made of it. Without such steps it is what it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from pipec.compiler.nested import Opened
+from pipec.condition import Status, both, named, rewritten
+from pipec.diagnostics import Loc
+from pipec.schema.model import Argument, Pipeline, Reference, StepUse, When
+from pipec.steps.interface import MISSING, Interface
+from pipec.values import EachRef, ItemRef, Literal, MatrixRef, OutputRef, ParameterRef, Value, references, substitute
+from pipec.values import Reference as ValueReference
+
+
+@dataclass(frozen=True, slots=True)
+class Composite:
+    """A step that is a pipeline of its own. outputs: what it hands on, in terms of the flat steps."""
+
+    use: StepUse
+    interface: Interface
+    members: tuple[str, ...]
+    outputs: Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Flat:
+    """A flat pipeline. interfaces: by flat step.
+
+    folders: where what a step is given is said. homes: where the step itself is described. Both relative to the root.
+    """
+
+    pipeline: Pipeline
+    interfaces: Mapping[str, Interface]
+    composites: Mapping[str, Composite]
+    folders: Mapping[str, str]
+    homes: Mapping[str, str]
+    _work: _Work | None = None
+    _outer: _Scope | None = None
+
+    def argument(self, given: Argument) -> Argument:
+        """Return an argument that names steps as the document does, in the terms of the flat pipeline."""
+        return self._work.argument(given, self._outer, "") if self._work and self._outer else given
+
+    def when(self, when: When) -> When:
+        """Return a condition that names steps as the document does, in the terms of the flat pipeline."""
+        return self._work.when(when, self._outer, "") if self._work and self._outer else when
+
+
+def flatten(pipeline: Pipeline, uses: Mapping[str, Opened], folder: str) -> Flat:
+    """Return `pipeline` with every pipeline that it uses in its place; what is unknown stays as it is.
+
+    folder: that of its file, relative to the root. Steps may wait for each other in any order, but not in a circle.
+    """
+    if not any(opened.pipeline for opened in uses.values()) and not any(use.is_many for use in pipeline.steps):
+        known = {name: opened.interface for name, opened in uses.items()}
+        folders = {use.name: folder for use in pipeline.steps}
+        homes = {name: opened.folder for name, opened in uses.items()}
+        return Flat(pipeline, known, {}, folders, homes)
+    work = _Work()
+    outer = _Scope("", {}, {}, {use.name: use for use in pipeline.steps}, uses, folder)
+    steps = tuple(flat for use in pipeline.steps for flat in work.bring(use.name, outer))
+    outputs = tuple(work.argument(given, outer, "") for given in pipeline.outputs)
+    flat = replace(pipeline, steps=steps, outputs=outputs)
+    return Flat(flat, work.interfaces, work.composites, work.folders, work.homes, work, outer)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """One use of a document: the step that uses it (empty: nobody), what it was given, its defaults and its steps."""
+
+    name: str
+    given: Mapping[str, Argument]
+    defaults: Mapping[str, Value | None]
+    steps: Mapping[str, StepUse]
+    opened: Mapping[str, Opened]
+    folder: str
+
+    def inside(self, step: str) -> str:
+        return f"{self.name}.{step}" if self.name else step
+
+    def is_composite(self, step: str) -> bool:
+        opened = self.opened.get(step)
+        return bool(opened and opened.pipeline)
+
+
+class _Work:
+    """The flat pipeline as it grows."""
+
+    def __init__(self) -> None:
+        self.interfaces: dict[str, Interface] = {}
+        self.composites: dict[str, Composite] = {}
+        self.folders: dict[str, str] = {}
+        self.homes: dict[str, str] = {}
+        self.brought: dict[str, tuple[StepUse, ...]] = {}
+
+    def bring(self, name: str, scope: _Scope) -> tuple[StepUse, ...]:
+        """Return a step in the terms of the flat pipeline, or all steps of the pipeline that it uses."""
+        flat_name = scope.inside(name)
+        if flat_name not in self.brought:
+            flat = self._rewritten(scope.steps[name], scope)
+            opened = scope.opened.get(name)
+            if opened and opened.pipeline:
+                self.brought[flat_name] = self._inside(flat, opened.pipeline, opened, scope.folder)
+            else:
+                self.folders[flat_name] = scope.folder
+                if opened:
+                    self.interfaces[flat_name], self.homes[flat_name] = opened.interface, opened.folder
+                self.brought[flat_name] = (flat,)
+        return self.brought[flat_name]
+
+    def _inside(self, flat: StepUse, inner: Pipeline, opened: Opened, folder: str) -> tuple[StepUse, ...]:
+        """Return the steps of the pipeline that `flat`, said in `folder`, uses; note what it hands on."""
+        defaults: dict[str, Value | None] = {
+            p.name: Literal(p.default) for p in inner.parameters if p.default is not MISSING
+        }
+        defaults |= {i.name: None if i.default is None else Literal(i.default) for i in inner.inputs}
+        given = {a.name: a if a.folder is not None else replace(a, folder=folder) for a in flat.arguments}
+        steps = {step.name: step for step in inner.steps}
+        below = _Scope(flat.name, given, defaults, steps, opened.uses, opened.folder)
+        members = tuple(_gated(s, flat, opened.interface) for step in inner.steps for s in self.bring(step.name, below))
+        outputs = {each.name: self.argument(each, below, "").value for each in inner.outputs}
+        for name, composite in self.composites.items():
+            if name.startswith(f"{flat.name}."):
+                gated = _gated(composite.use, flat, opened.interface)
+                self.composites[name] = replace(composite, use=gated)
+        names = tuple(member.name for member in members)
+        self.composites[flat.name] = Composite(flat, opened.interface, names, outputs)
+        return members
+
+    def _outputs(self, step: str, scope: _Scope) -> Mapping[str, Value]:
+        """Return what a composite step hands on; it is brought in first if it stands further down."""
+        self.bring(step, scope)
+        return self.composites[scope.inside(step)].outputs
+
+    def _rewritten(self, use: StepUse, scope: _Scope) -> StepUse:
+        """Return a step in the terms of the flat pipeline."""
+        name = scope.inside(use.name)
+        arguments = [self.argument(given, scope, name) for given in use.arguments if not _is_absent(given, scope)]
+        env = tuple(self.argument(given, scope, name) for given in use.env)
+        loop = use.for_each
+        when = use.when and self.when(use.when, scope, name)
+        flat = replace(
+            use, name=name, scope=scope.name, arguments=tuple(arguments), env=env, when=when,
+            for_each=loop and replace(loop, items=self.argument(loop.items, scope, name)),
+            needs=tuple((scope.inside(step), loc) for step, loc in use.needs),
+        )  # fmt: skip
+        return replace(flat, needs=flat.needs + self._whole(use, scope))
+
+    def _whole(self, use: StepUse, scope: _Scope) -> tuple[tuple[str, Loc], ...]:
+        """Return the composite steps whose outputs are read: reading one waits for all of its steps."""
+        opened = scope.opened.get(use.name)
+        optional = {declared.name for declared in opened.interface.inputs if declared.optional} if opened else set()
+        return tuple(
+            (scope.inside(reference.step), reference.loc)
+            for reference, where, argument in use.references
+            if reference.output and scope.is_composite(reference.step)
+            if not (where == "with" and argument and argument.name in optional)
+        )
+
+    def argument(self, given: Argument, scope: _Scope, step: str) -> Argument:
+        """Return an argument in the terms of the flat pipeline. step: the flat step it is of, for its own matrix."""
+        value = substitute(given.value, self._known(scope, step))
+        found = tuple(flat for reference in given.references for flat in self._references(reference, scope))
+        node, folder = given.node, given.folder
+        if isinstance(given.value, ParameterRef) and given.value.name in scope.given:
+            outer = scope.given[given.value.name]
+            node, folder = outer.node, outer.folder  # a file that it names is named there
+        return replace(given, value=value, references=found, node=node, folder=folder)
+
+    def when(self, when: When, scope: _Scope, step: str) -> When:
+        """Return a condition in the terms of the flat pipeline. step: the flat step it is of."""
+        asks = when.asks and rewritten(
+            when.asks, self._known(scope, step), lambda status: Status(status.state, scope.inside(status.task))
+        )
+        found = tuple(flat for reference in when.references for flat in self._references(reference, scope))
+        return When(asks, when.loc, found)
+
+    def _known(self, scope: _Scope, step: str) -> Callable[[ValueReference], Value | None]:
+        def known(reference: ValueReference) -> Value | None:
+            match reference:
+                case ParameterRef(name) if scope.name:
+                    given = scope.given.get(name)
+                    return given.value if given else scope.defaults.get(name)
+                case OutputRef(task, output) if scope.is_composite(task):
+                    return self._outputs(task, scope).get(output)
+                case OutputRef(task, output):
+                    return OutputRef(scope.inside(task), output)
+                case EachRef(task, output):
+                    return EachRef(scope.inside(task), output)
+                case MatrixRef(axis, ""):
+                    return MatrixRef(axis, step)
+                case ItemRef(field, ""):
+                    return ItemRef(field, step)
+            return None
+
+        return known
+
+    def _references(self, reference: Reference, scope: _Scope) -> tuple[Reference, ...]:
+        """Return the flat names for a name of an expression; one of a parameter stands for all that its value names."""
+        if reference.root in ("parameters", "inputs") and scope.name:
+            given = scope.given.get(reference.parts[1])
+            return given.references if given else ()
+        if reference.root not in ("steps", "status"):
+            return (reference,)
+        if reference.root == "status" or reference.is_spread or not scope.is_composite(reference.step):
+            flat = scope.inside(reference.step)
+            return (replace(reference, parts=(reference.root, flat, *reference.parts[2:])),)
+        value = self._outputs(reference.step, scope).get(reference.output)
+        found = references(value) if value else ()
+        return tuple(replace(reference, parts=parts) for ref in found if (parts := _parts(ref)))
+
+
+def _parts(reference: ValueReference) -> tuple[str, ...]:
+    match reference:
+        case OutputRef(task, output):
+            return ("steps", task, output)
+        case EachRef(task, output):
+            return ("steps", task, "*", output)
+        case ParameterRef(name):
+            return ("parameters", name)
+    return ()
+
+
+def _is_absent(given: Argument, scope: _Scope) -> bool:
+    """Say whether an argument hands on an optional input that this use of the pipeline was not given."""
+    match given.value:
+        case ParameterRef(name) if scope.name:
+            return name not in scope.given and scope.defaults.get(name, given.value) is None
+    return False
+
+
+def _gated(step: StepUse, around: StepUse, interface: Interface) -> StepUse:
+    """Return a step of a pipeline that waits for what the step around it waits for, and asks what that asks.
+
+    What feeds an optional input of the pipeline is not waited for here: its success is not asked for.
+    """
+    optional = {declared.name for declared in interface.inputs if declared.optional}
+    sources = tuple(
+        (reference.step, reference.loc)
+        for reference, where, argument in around.references
+        if reference.step and where != "when" and not (where == "with" and argument and argument.name in optional)
+    )
+    when = step.when
+    own_loop = any(isinstance(ref, ItemRef) and ref.loop == around.name for ref in _asked(around))
+    if around.when and (around.for_each is None or own_loop):
+        own = when
+        asks = both(around.when.asks, own.asks if own else None)
+        when = When(asks, around.when.loc, around.when.references + (own.references if own else ()))
+    return replace(
+        step, when=when, needs=(*step.needs, *around.needs, *sources),
+        continue_on_error=step.continue_on_error or around.continue_on_error,
+    )  # fmt: skip
+
+
+def _asked(use: StepUse) -> tuple[ValueReference, ...]:
+    return tuple(named(use.when.asks)) if use.when and use.when.asks else ()

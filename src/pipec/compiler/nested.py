@@ -1,0 +1,217 @@
+"""What a pipeline's steps use: names of the library, and files of the project that describe a step or a pipeline.
+
+Files are read through a `World`, so that nothing here knows where they lie. A pipeline that is used as a step becomes
+an interface like any other: its inputs, parameters and outputs. What it is made of is brought in by `flatten.py`.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from pipec.diagnostics import Finding, Source, has_error
+from pipec.schema import check, load, manifest, tree
+from pipec.schema import findings as kinds
+from pipec.schema.files import UnreadableError
+from pipec.schema.fold import constants, fold
+from pipec.schema.model import Argument, Pipeline, StepUse
+from pipec.schema.overlay import without_overlay_nulls
+from pipec.steps.interface import Input, Interface, Kind, Output, Parameter
+from pipec.values import EachRef, Json, Literal, OutputRef, ParameterRef
+
+MAX_DEPTH = 8
+MAX_BYTES = 1 << 20  # of one such file
+Catalogue = Callable[[str, str | None], Interface | None]
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What opening a file needs. read: the text of a file, by the folder that names it (relative to the root) and its
+    name, at most so many bytes; raises UnreadableError. shown: what messages call a path relative to the root.
+    configs: those whose value is known.
+    """
+
+    read: Callable[[str, str, int], str]
+    shown: Callable[[str], str]
+    catalogue: Catalogue
+    environment: str
+    configs: Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What one step uses. pipeline: None for a step of the library or of another language.
+
+    folder: that of the file that describes it, relative to the root. uses: what the pipeline's own steps use, by name.
+    """
+
+    interface: Interface
+    folder: str = ""
+    pipeline: Pipeline | None = None
+    uses: Mapping[str, Opened] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Opening:
+    """Everything that one pipeline uses, by step; steps of which nothing is known are not listed."""
+
+    uses: dict[str, Opened] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+    sources: dict[str, Source] = field(default_factory=dict)
+
+
+def open_all(pipeline: Pipeline, folder: str, world: World) -> Opening:
+    """Return what the steps of a pipeline use. folder: that of its file, relative to the root."""
+    opening = Opening()
+    opening.uses = _open(pipeline, folder, world, opening, ())
+    return opening
+
+
+def _open(
+    pipeline: Pipeline, folder: str, world: World, opening: Opening, around: tuple[str, ...]
+) -> dict[str, Opened]:
+    found: dict[str, Opened] = {}
+    for use in pipeline.steps:
+        if load.is_file(use.uses):
+            opened = _file(use, folder, world, opening, around)
+        else:
+            interface = world.catalogue(use.uses, use.version)
+            opened = Opened(interface) if interface else None
+        if opened:
+            found[use.name] = opened
+    return found
+
+
+def _file(use: StepUse, folder: str, world: World, opening: Opening, around: tuple[str, ...]) -> Opened | None:
+    """Return what a file describes, or None after findings."""
+    path = posixpath.normpath(posixpath.join(folder, use.uses))
+    if path in around:
+        names = " -> ".join([*(f"`{posixpath.basename(one)}`" for one in (*around, path))])
+        opening.findings.append(kinds.NESTING.at(use.uses_loc, f"pipelines use each other: {names}"))
+        return None
+    if len(around) >= MAX_DEPTH:
+        opening.findings.append(
+            kinds.NESTING.at(use.uses_loc, f"pipelines are nested more than {MAX_DEPTH} deep", help="nest less")
+        )
+        return None
+    try:
+        source = Source(world.shown(path), world.read(folder, use.uses, MAX_BYTES))
+    except UnreadableError as fault:
+        opening.findings.append(kinds.NOT_TEXT.at(use.uses_loc, str(fault)))
+        return None
+    opening.sources[source.path] = source
+    documents, problems = tree.read(source)
+    opening.findings += problems
+    if len(documents) > 1:
+        message = f"`{use.uses}` holds {len(documents)} documents, and a step uses one"
+        opening.findings.append(kinds.WRONG_KIND.at(use.uses_loc, message, help="put each into a file of its own"))
+        return None
+    if not documents:
+        return None
+    return _document(use, documents[0], source, posixpath.dirname(path), world, opening, (*around, path))
+
+
+def _document(
+    use: StepUse, document: tree.Tree, source: Source, folder: str, world: World, opening: Opening,
+    around: tuple[str, ...],
+) -> Opened | None:  # fmt: skip
+    kind = document.get("kind") if isinstance(document, tree.Mapping) else None
+    is_step = isinstance(kind, tree.Scalar) and kind.value == "Step"
+    found = [*check.header(document, "Step" if is_step else "Pipeline")]
+    if has_error(found) or not isinstance(document, tree.Mapping):
+        opening.findings += found
+        return None
+    if is_step:
+        found += check.shape(document, check.schema("step"))
+        interface, more = manifest.step(document, source) if not has_error(found) else (None, ())
+        opening.findings += [*found, *more]
+        return Opened(interface, folder) if interface else None
+    given = {a.name: a.value.value for a in use.arguments if isinstance(a.value, Literal)}
+    loaded, more = loaded_pipeline(document, source, world, given)
+    opening.findings += more
+    if loaded is None:
+        return None
+    uses = _open(loaded, folder, world, opening, around)
+    opening.findings += _unusable(use, loaded)
+    return Opened(_interface(loaded, uses), folder, loaded, uses)
+
+
+def loaded_pipeline(
+    document: tree.Mapping, source: Source, world: World, sets: Mapping[str, Json]
+) -> tuple[Pipeline | None, list[Finding]]:
+    """Return a pipeline document in the world's environment: constants folded, shape judged, then typed."""
+    folding = fold(document, constants(document, world.environment, sets))
+    told = {finding.loc for finding in folding.findings}
+    judged = check.shape(without_overlay_nulls(folding.document), check.schema("pipeline"))
+    found = [*folding.findings, *(finding for finding in judged if finding.loc not in told)]
+    if has_error(found):
+        return None, found
+    loaded, more = load.pipeline(folding, source, world.environment, sets, world.configs)
+    return loaded, [*found, *more]
+
+
+def _unusable(use: StepUse, pipeline: Pipeline) -> Iterator[Finding]:
+    final = next((step for step in pipeline.steps if step.is_final), None)
+    if final:
+        message = f"`{use.uses}` has `finally`, and a pipeline used as a step cannot: its run goes on"
+        yield kinds.NESTING.at(use.uses_loc, message, help=f"move `{final.name}` to the pipeline that is run")
+
+
+def _interface(pipeline: Pipeline, uses: Mapping[str, Opened]) -> Interface:
+    """Return a pipeline as the step that it can be used as."""
+    return Interface(
+        name=pipeline.name,
+        version="1",
+        summary=pipeline.description,
+        inputs=tuple(
+            Input(name=i.name, type=i.type, optional=i.optional or i.default is not None, help=i.description)
+            for i in pipeline.inputs
+        ),
+        parameters=tuple(
+            Parameter(name=p.name, kind=p.kind, schema=p.schema, default=p.default, help=p.description)
+            for p in pipeline.parameters
+        ),
+        outputs=tuple(output for given in pipeline.outputs if (output := _output(given, pipeline, uses))),
+    )
+
+
+def _output(given: Argument, pipeline: Pipeline, uses: Mapping[str, Opened]) -> Output | None:
+    """Return what an output of a pipeline is to those that use it; None where that is told as a mistake."""
+    match given.value:
+        case OutputRef(step, output):
+            written = uses[step].interface.output(output) if step in uses else None
+            return Output(name=given.name, type=written.type, optional=written.optional) if written else None
+        case EachRef(step, output):
+            written = uses[step].interface.output(output) if step in uses else None
+            is_small = written is not None and isinstance(written.type, Kind)
+            return Output(name=given.name, type=Kind.LIST) if is_small else None
+        case ParameterRef(name):
+            artifact, parameter = pipeline.input(name), pipeline.parameter(name)
+            if artifact:
+                return Output(name=given.name, type=artifact.type, same_as=name)
+            return Output(name=given.name, type=parameter.kind) if parameter else None
+        case Literal(value):
+            return Output(name=given.name, type=kind_of(value)) if given.references else None
+    return None
+
+
+def kind_of(value: Json) -> Kind:
+    """Return the kind of a plain value; null counts as text."""
+    match value:
+        case bool():
+            return Kind.BOOLEAN
+        case int():
+            return Kind.INTEGER
+        case float():
+            return Kind.NUMBER
+        case list() | tuple():
+            return Kind.LIST
+        case Mapping():
+            return Kind.OBJECT
+    return Kind.STRING
+
+
+def interfaces(uses: Mapping[str, Opened]) -> dict[str, Interface]:
+    """Return the interface of each step."""
+    return {name: opened.interface for name, opened in uses.items()}

@@ -1,0 +1,128 @@
+"""`PIPE411`, `PIPE412`: runs that start because another pipeline's run ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from pipec.compiler.rule import Subject, rule
+from pipec.compiler.rules.names import suggest
+from pipec.diagnostics import Finding, Note, Rule
+from pipec.schema import check
+from pipec.schema.model import AfterUse, Argument, Pipeline, Reference
+from pipec.steps.interface import Artifact, Kind
+from pipec.values import Json, Literal, OutputRef, Text
+
+_ROOTS = ("parameters", "inputs", "steps", "status", "run", "environment")
+
+
+@rule("PIPE411", "unknown-event")
+def unknown_event(rule: Rule, subject: Subject) -> Iterator[Finding]:
+    """A trigger is about a pipeline, a step or a value that this file does not have.
+
+    Why: the run that it should start would never start.
+
+    Bad:
+        triggers: [{after: {pipeline: scoring, step: monitr}}]
+
+    Fix:
+        triggers: [{after: {pipeline: scoring, step: monitor}}]
+    """
+    for use in subject.pipeline.after:
+        if use.pipeline == subject.pipeline.name:
+            yield rule.at(use.pipeline_loc, f"`{use.pipeline}` would start itself", help="use a `schedule`")
+            continue
+        if use.pipeline not in subject.others:
+            known = [name for name in subject.others if name != subject.pipeline.name]
+            message = f"this file has no pipeline `{use.pipeline}`"
+            yield rule.at(use.pipeline_loc, message, help=suggest(use.pipeline, known, "others in this file:"))
+            continue
+        other, graph = subject.others[use.pipeline]
+        if use.step and use.step not in graph.steps and use.step_loc:
+            message = f"pipeline `{use.pipeline}` has no step `{use.step}`"
+            yield rule.at(use.step_loc, message, help=suggest(use.step, graph.steps))
+        for reference, _ in use.references:
+            yield from _unknown(rule, use, other, subject, reference)
+
+
+def _unknown(rule: Rule, use: AfterUse, other: Pipeline, subject: Subject, reference: Reference) -> Iterator[Finding]:
+    """Find a name that means nothing in the run that ended."""
+    _, graph = subject.others[use.pipeline]
+    where = f"pipeline `{use.pipeline}`"
+    if reference.root not in _ROOTS:
+        yield rule.at(reference.loc, f"`{reference}` has no value in a run that has ended",
+                      help="known: `parameters.NAME`, `steps.STEP.OUTPUT`, `run.id`")  # fmt: skip
+    elif reference.root in ("parameters", "inputs"):
+        names = [*(p.name for p in other.parameters), *(i.name for i in other.inputs)]
+        if reference.parts[1] not in names:
+            message = f"{where} has no parameter `{reference.parts[1]}`"
+            yield rule.at(reference.loc, message, help=suggest(reference.parts[1], names))
+    elif reference.step and reference.step not in graph.steps:
+        message = f"{where} has no step `{reference.step}`"
+        yield rule.at(reference.loc, message, help=suggest(reference.step, graph.steps))
+    elif reference.output and (interface := graph.interfaces.get(reference.step)):
+        written = interface.output(reference.output)
+        if written is None:
+            outputs = [output.name for output in interface.outputs]
+            message = f"step `{reference.step}` of {where} has no output `{reference.output}`"
+            yield rule.at(reference.loc, message, help=suggest(reference.output, outputs))
+        elif isinstance(written.type, Artifact):
+            message = f"`{reference}` is an artifact, and an event carries values"
+            yield rule.at(reference.loc, message, help="read one of the step's small outputs")
+
+
+@rule("PIPE412", "mismatched-event")
+def mismatched_event(rule: Rule, subject: Subject) -> Iterator[Finding]:
+    """A trigger gives the run that it starts something that the pipeline does not take.
+
+    Why: it would be told only when the event has come, which may be at night.
+
+    Bad:
+        triggers: [{after: {pipeline: scoring, parameters: {epochs: "${{ steps.monitor.verdict }}"}}}]
+
+    Fix:
+        triggers: [{after: {pipeline: scoring, parameters: {reason: "${{ steps.monitor.verdict }}"}}}]
+    """
+    for use in subject.pipeline.after:
+        for argument in use.parameters:
+            parameter, given = subject.pipeline.parameter(argument.name), subject.pipeline.input(argument.name)
+            if parameter is None and given is None:
+                names = [*(p.name for p in subject.pipeline.parameters), *(i.name for i in subject.pipeline.inputs)]
+                message = f"the pipeline has no parameter `{argument.name}`"
+                yield rule.at(argument.loc, message, help=suggest(argument.name, names))
+            elif parameter and parameter.is_const:
+                message = f"`{argument.name}` is const, so no run can be given another value"
+                yield rule.at(argument.loc, message, notes=[Note("it is declared here", parameter.loc)])
+            elif parameter:
+                yield from _mistyped(rule, subject, use, argument, parameter.kind, parameter.schema)
+            else:
+                yield from _mistyped(rule, subject, use, argument, Kind.STRING, {"type": "string"})
+
+
+def _mistyped(
+    rule: Rule, subject: Subject, use: AfterUse, argument: Argument, wanted: Kind, schema: Mapping[str, Json]
+) -> Iterator[Finding]:
+    if isinstance(argument.value, Literal) and not argument.references:
+        yield from check.value_problems(argument.name, argument.node, schema, rule)
+    elif isinstance(argument.value, Text) and wanted is not Kind.STRING:
+        yield rule.at(argument.node.loc, f"`{argument.name}` is of type {wanted}, and this is a text")
+    elif len(argument.references) == 1 and argument.references[0].whole:
+        kind = _kind(subject, use, argument.references[0])
+        if kind is not None and not wanted.admits(kind):
+            message = f"`{argument.name}` is of type {wanted}, and `{argument.references[0]}` of type {kind}"
+            yield rule.at(argument.references[0].loc, message)
+
+
+def _kind(subject: Subject, use: AfterUse, reference: Reference) -> Kind | None:
+    if use.pipeline not in subject.others:
+        return None
+    other, graph = subject.others[use.pipeline]
+    match reference.root:
+        case "parameters":
+            parameter = other.parameter(reference.parts[1])
+            return parameter.kind if parameter else None
+        case "steps" if reference.is_spread:
+            return Kind.LIST
+        case "steps":
+            written = graph.output(OutputRef(reference.step, reference.output))
+            return written.type if written and isinstance(written.type, Kind) else None
+    return Kind.STRING

@@ -1,0 +1,126 @@
+"""The stages of the documents of one file, in order: typed, opened, judged, flat, proven, planned.
+
+Each stage runs for all documents before the next begins, because pipelines of one file may start each other. What is
+found about a document stops only its own later stages, and those of pipelines that it starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from pipec.compiler import arguments, flatten, graph, lower, nested, rule
+from pipec.compiler.plan import Plan
+from pipec.diagnostics import Finding, Source, has_error
+from pipec.schema import check as shape
+from pipec.schema import tree
+from pipec.schema.model import Environment, Pipeline, Places, Project
+from pipec.values import Json
+
+
+@dataclass(slots=True)
+class Unit:
+    """One pipeline of a file, as far as it came. plan: None if there was an error. subject: the document's own."""
+
+    pipeline: Pipeline
+    subject: rule.Subject
+    opening: nested.Opening
+    findings: list[Finding] = field(default_factory=list)
+    flat: flatten.Flat | None = None
+    graph: graph.Graph | None = None
+    plan: Plan | None = None
+
+    @property
+    def secrets(self) -> Places:
+        return self.subject.secrets
+
+    @property
+    def configs(self) -> Places:
+        return self.subject.configs
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What the documents of a file are read in. folder: theirs, relative to the root. library: names of its steps."""
+
+    source: Source
+    project: Project
+    environment: Environment | None
+    world: nested.World
+    folder: str
+    library: tuple[str, ...]
+
+
+def units(
+    documents: Iterable[tree.Tree], setting: Setting, sets: Callable[[tree.Mapping], Mapping[str, Json]]
+) -> tuple[tuple[Unit, ...], list[Finding]]:
+    """Return the pipelines of a file, and what is wrong with documents that are none. sets: values of `--set`."""
+    found: list[Finding] = []
+    typed = [unit for document in documents if (unit := _typed(document, setting, sets, found))]
+    others = {unit.pipeline.name: (unit.pipeline, unit.subject.graph) for unit in typed}
+    for unit in typed:
+        unit.subject = replace(unit.subject, others=others)
+        unit.findings += _judged(unit.subject, unit.opening.uses, setting)
+        _prove(unit, setting)
+    flats = {u.pipeline.name: (u.flat, u.graph) for u in typed if u.flat and u.graph and not has_error(u.findings)}
+    for unit in typed:
+        if unit.plan and all(after.pipeline in flats for after in unit.pipeline.after):
+            unit.plan = replace(unit.plan, after=lower.triggers(unit.pipeline.after, flats))
+        elif unit.pipeline.after:
+            unit.plan = None  # what it starts after has errors, which are told
+    return tuple(typed), found
+
+
+def _typed(
+    document: tree.Tree, setting: Setting, sets: Callable[[tree.Mapping], Mapping[str, Json]], found: list[Finding]
+) -> Unit | None:
+    """Return a document as a pipeline with the graph of its steps, what they use opened."""
+    found += shape.header(document, "Pipeline")
+    if has_error(found) or not isinstance(document, tree.Mapping):
+        return None
+    pipeline, more = nested.loaded_pipeline(document, setting.source, setting.world, sets(document))
+    if pipeline is None or has_error(more):
+        found += more
+        return None
+    opening = nested.open_all(pipeline, setting.folder, setting.world)
+    return Unit(pipeline, _subject(pipeline, opening.uses, setting), opening, [*more, *opening.findings])
+
+
+def _subject(pipeline: Pipeline, uses: Mapping[str, nested.Opened], setting: Setting) -> rule.Subject:
+    project, environment = setting.project, setting.environment
+    around = environment or Environment(name="", loc=pipeline.loc)
+    return rule.Subject(
+        pipeline=pipeline,
+        graph=graph.build(pipeline.steps, nested.interfaces(uses)),
+        project=project,
+        environment=environment,
+        steps=setting.library,
+        secrets={**project.secrets, **around.secrets, **pipeline.secrets},
+        configs={**project.configs, **around.configs, **pipeline.configs},
+        composite=frozenset(name for name, opened in uses.items() if opened.pipeline),
+    )
+
+
+def _judged(subject: rule.Subject, uses: Mapping[str, nested.Opened], setting: Setting) -> list[Finding]:
+    """Return what is wrong with a document, and with those that its steps use: each is judged by itself."""
+    found = [*arguments.judge(subject.pipeline, subject.graph), *rule.of_document(subject)]
+    for opened in uses.values():
+        if opened.pipeline:
+            found += _judged(_subject(opened.pipeline, opened.uses, setting), opened.uses, setting)
+    return found
+
+
+def _prove(unit: Unit, setting: Setting) -> None:
+    """Bring in what the pipeline uses, prove its releases on the whole, and plan it if nothing is wrong."""
+    subject, uses = unit.subject, unit.opening.uses
+    if subject.composite and has_error(unit.findings):
+        return  # what is told already would make every route look broken
+    unit.flat = flat = flatten.flatten(unit.pipeline, uses, setting.folder)
+    is_same = flat.pipeline is unit.pipeline
+    unit.graph = subject.graph if is_same else graph.build(flat.pipeline.steps, flat.interfaces, flat.composites)
+    whole = replace(subject, pipeline=flat.pipeline, graph=unit.graph)
+    unit.findings += rule.of_release(whole)
+    attached, missing = arguments.attach(flat, setting.world.read)
+    unit.findings += missing
+    if not has_error(unit.findings):
+        unit.plan = lower.plan(whole, attached)
