@@ -141,15 +141,7 @@ def _given_values(environment: str, given: Mapping, entries: tuple[Entry, ...], 
 
 def _parameter(entry: Entry, values: Mapping | None, sets: Map[str, Json], found: list[Finding]) -> ParameterUse:
     body: Any = as_json(entry.value)
-    schema = parameter_schema(body)
-    if problem := check.schema_problem(schema):
-        found.append(
-            kinds.WRONG_VALUE.at(entry.key_loc, f"the constraints of `{entry.key}` are not a schema: {problem}")
-        )
-        schema = {"type": schema["type"]}
-    own = entry.value.entry("default") if isinstance(entry.value, Mapping) else None
-    if own is not None:
-        found.extend(check.value_problems(entry.key, own.value, schema))
+    schema, own = declaration(entry, found)
     over = values.entry(entry.key) if values else None
     node = over or own
     default: Json | Missing = sets.get(entry.key, as_json(node.value) if node else MISSING)
@@ -163,6 +155,20 @@ def _parameter(entry: Entry, values: Mapping | None, sets: Map[str, Json], found
         is_const=body.get("const", False),
         description=body.get("description", ""),
     )
+
+
+def declaration(entry: Entry, found: list[Finding]) -> tuple[dict[str, Json], Entry | None]:
+    """Return the schema of a declared parameter, and its default; adds what is wrong with either to `found`."""
+    schema = parameter_schema(as_json(entry.value))
+    if problem := check.schema_problem(schema):
+        found.append(
+            kinds.WRONG_VALUE.at(entry.key_loc, f"the constraints of `{entry.key}` are not a schema: {problem}")
+        )
+        schema = {"type": schema["type"]}
+    own = entry.value.entry("default") if isinstance(entry.value, Mapping) else None
+    if own is not None:
+        found.extend(check.value_problems(entry.key, own.value, schema))
+    return schema, own
 
 
 def parameter_schema(body: Any) -> dict[str, Json]:
@@ -185,7 +191,7 @@ def _step(entry: Entry, templates: Templates) -> StepUse:
         arguments=templates.arguments(node.get("with")),
         needs=_needs(node.get("needs")),
         when=templates.condition(when) if when else None,
-        ask=_ask(body.get("resources")),
+        ask=ask(body.get("resources")),
         retry=_retry(body.get("retry")),
         timeout_s=seconds(body["timeout"]) if "timeout" in body else None,
         cache=body.get("cache", True),
@@ -201,7 +207,8 @@ def _needs(node: Tree | None) -> tuple[tuple[str, Loc], ...]:
     return tuple((str(item.value), item.loc) for item in items if isinstance(item, Scalar))
 
 
-def _ask(body: Any) -> Ask:
+def ask(body: Any) -> Ask:
+    """Return what a `resources` mapping asks for."""
     if not body:
         return Ask()
     memory = body.get("memory")
@@ -234,8 +241,8 @@ def _retry(body: Any) -> Retry | None:
 def _defaults(body: Any) -> Defaults:
     if not body:
         return Defaults()
-    ask = _ask(body["resources"]) if "resources" in body else None
-    return Defaults(_retry(body.get("retry")), seconds(body["timeout"]) if "timeout" in body else None, ask)
+    asked = ask(body["resources"]) if "resources" in body else None
+    return Defaults(_retry(body.get("retry")), seconds(body["timeout"]) if "timeout" in body else None, asked)
 
 
 def _schedules(tree: Mapping) -> Iterator[ScheduleUse]:
@@ -258,11 +265,14 @@ def _misplaced(tree: Mapping) -> list[Finding]:
     for entry in steps.entries if isinstance(steps, Mapping) else ():
         if isinstance(entry.value, Mapping):
             read += [part for key in ("with", "env", "when") if (part := entry.value.get(key))]
-    return _stray(tree, frozenset(id(node) for node in read))
+    return stray(tree, frozenset(id(node) for node in read))
 
 
-def _stray(tree: Tree, skip: frozenset[int]) -> list[Finding]:
-    """Find every `${{` outside of the subtrees in `skip` (by identity): there it would be plain text."""
+def stray(tree: Tree, skip: frozenset[int], places: str = check.PLACES) -> list[Finding]:
+    """Find every `${{` outside of the subtrees in `skip` (by identity): there it would be plain text.
+
+    places: where the document may hold expressions, for messages.
+    """
     found: list[Finding] = []
     stack: list[Tree] = [tree]
     while stack:
@@ -271,7 +281,7 @@ def _stray(tree: Tree, skip: frozenset[int]) -> list[Finding]:
             continue
         match node:
             case Scalar(str(text)) if has_expression(text):
-                found.append(check.misplaced(node.loc))
+                found.append(check.misplaced(node.loc, places))
             case Sequence(items):
                 stack.extend(items)
             case Mapping(entries):
