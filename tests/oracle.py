@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 
 from pipec.compiler import graph, rule, rules
 from pipec.diagnostics import Source
-from pipec.schema.fold import fold
 from pipec.schema import load, tree
+from pipec.schema.fold import fold
 from pipec.schema.model import Project
 from pipec.steps import catalog
 from pipec.steps.interface import Artifact, Dataset, Input, Interface, Model, Output, Report, Role

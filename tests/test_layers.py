@@ -19,12 +19,13 @@ MODULES = {
 }
 
 # A room, and the rooms it may enter; a name stands for itself and all below it. The first that fits a module counts.
-LOW = ("pipec.diagnostics", "pipec.digest", "pipec.values", "pipec.condition")
+LOW = ("pipec.diagnostics", "pipec.digest", "pipec.values", "pipec.condition", "pipec.tail")
 STEP_VALUES = ("pipec.steps.interface", "pipec.steps.declare", "pipec.steps.command")
 TABLE: list[tuple[str, tuple[str, ...]]] = [
     ("pipec.diagnostics", ()),
     ("pipec.digest", ()),
     ("pipec.values", ()),
+    ("pipec.tail", ()),
     ("pipec.condition", ("pipec.values",)),
     ("pipec.steps.interface", LOW),
     ("pipec.steps.declare", (*LOW, "pipec.steps.interface")),

@@ -248,7 +248,11 @@ def _sets(request: Request, document: tree.Mapping) -> dict[str, Json]:
 
     Of a file with several pipelines, each takes the values that it has a parameter or an input for.
     """
-    return {name: _set(name, text, declared) for name, text in request.sets.items() if (declared := _declared(document, name))}
+    return {
+        name: _set(name, text, declared)
+        for name, text in request.sets.items()
+        if (declared := _declared(document, name))
+    }
 
 
 def _declared(document: tree.Mapping, name: str) -> Mapping[str, Json] | None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from pipec.engine import process
-from pipec.engine.process import Execution, Stop, execute, family, printable
+from pipec.engine.process import Execution, Stop, execute, family
+from pipec.tail import printable
 
 
 def python(folder: Path, program: str, **more: object) -> Execution:

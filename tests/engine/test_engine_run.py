@@ -89,7 +89,7 @@ def test_only_what_may_heal_is_tried_again(shop: Bench, say: dict[str, int], n_s
 
 def test_any_failure_of_a_foreign_image_is_tried_again(shop: Bench) -> None:
     flaky = task("flaky", attempts=2, say={"fails": 1, "code": 1})
-    foreign = replace(flaky.interface, container=Container(image="i", command=("c",)))
+    foreign = replace(flaky.interface, container=Container(command=("c",)))
     assert shop.run(plan(replace(flaky, interface=foreign))).task("flaky").attempts == 2
 
 

@@ -21,11 +21,12 @@ from pipec.engine.journal import Journal
 from pipec.engine.kind import is_a
 from pipec.engine.launcher import Launcher
 from pipec.engine.outcome import Record, State, Stored, TaskOutcome
-from pipec.engine.process import Execution, Exit, Stop, execute, printable, redacted
+from pipec.engine.process import Execution, Exit, Stop, execute, redacted
 from pipec.engine.state import Facts, Fault
 from pipec.engine.store import Store, StoreError
 from pipec.steps.command import Call, secret_variable
 from pipec.steps.interface import Artifact, Kind, Role
+from pipec.tail import printable
 from pipec.values import Json
 
 RESULT_LIMIT = 4 << 20  # bytes of a result file: small outputs travel through the journal, data through the store

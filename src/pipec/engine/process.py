@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import signal
 import subprocess
 import threading
@@ -18,13 +17,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from pipec.tail import Tail, printable
+
 MARK = "PIPEC_ATTEMPT"  # the environment variable; its value names the attempt
 LOG_LIMIT = 8 << 20  # bytes of a log kept: enough for a long training, small beside any data
 GRACE_S = 10.0  # between asking to end and ending: what Kubernetes' users expect of a checkpoint on SIGTERM is more
 DRAIN_S = 5.0  # for the last words of a process that is gone; only a stranger holding its pipe makes us wait
-LINE_LIMIT = 500  # characters of a last line that are reported
 REDACTED_FROM = 4  # characters: a shorter secret would blot out half of every log
-_ANSI = re.compile(r"\x1b(\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[@-Z\\-_])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +71,7 @@ def execute(execution: Execution, stop: Stop) -> Exit:
         env={**execution.environ, MARK: execution.mark}, start_new_session=True,
     )  # fmt: skip
     assert process.stdout and process.stderr
-    tail = _Tail()
+    tail = Tail()
     pumps = [
         _pump(process.stdout, log, _Redactor(execution.secrets), None),
         _pump(process.stderr, log, _Redactor(execution.secrets), tail),
@@ -161,15 +160,7 @@ def end_family(mark: str, within_s: float = DRAIN_S) -> bool:
     return True
 
 
-def printable(text: bytes | str) -> str:
-    """Return one line that no terminal obeys: no control characters, no escape sequences, not too long."""
-    line = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
-    line = _ANSI.sub("", line)
-    line = " ".join("".join(char if char.isprintable() else " " for char in line).split())
-    return line if len(line) <= LINE_LIMIT else line[: LINE_LIMIT - 3] + "..."
-
-
-def _pump(stream: IO[bytes], log: _Log, redactor: _Redactor, tail: _Tail | None) -> threading.Thread:
+def _pump(stream: IO[bytes], log: _Log, redactor: _Redactor, tail: Tail | None) -> threading.Thread:
     """Carry a stream to the log on a thread of its own: a process must never wait for its reader."""
 
     def carry() -> None:
@@ -213,23 +204,6 @@ class _Log:
             if self.n_lost:
                 self._stream.write(f"\n[{self.n_lost} more bytes were not kept]\n".encode())
             self._stream.close()
-
-
-class _Tail:
-    """The last line of a stream that says anything, whatever the lengths of its lines."""
-
-    def __init__(self) -> None:
-        self.last = b""
-        self._is_open = False
-
-    def feed(self, data: bytes) -> None:
-        for n, line in enumerate(data.replace(b"\r", b"\n").split(b"\n")):  # a progress bar returns to write again
-            if n:
-                self._is_open = False
-            if self._is_open:
-                self.last = (self.last + line)[: 4 * LINE_LIMIT]
-            elif line.strip():
-                self.last, self._is_open = line[: 4 * LINE_LIMIT], True
 
 
 class _Redactor:

@@ -1,8 +1,9 @@
 """Tree against JSON Schema, told in the user's words. The only door to jsonschema.
 
 The schemas describe the shape of documents (draft 2020-12); what a step takes is judged by its own interface's schema,
-one argument at a time, so that cost stays linear. A schema may say how to name its wish (`x-expects`) and under which
-code (`x-rule`); the validator's own words never reach a user.
+one argument at a time, so that cost stays linear. A schema may say how to name its wish (`x-expects`), under which code
+(`x-rule`), what to do instead of a key that it does not have (`x-absent`), and where its documents hold expressions
+(`x-expressions`); the validator's own words never reach a user.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ _TYPES = {
     "object": "a mapping", "array": "a list", "string": "text", "integer": "a whole number", "number": "a number",
     "boolean": "`true` or `false`", "null": "nothing",
 }  # fmt: skip
+PLACES = (
+    "`with`, `env`, `for_each`, `when`, `outputs` and a trigger's `parameters`"  # of a pipeline that hold expressions
+)
 _RULES = {rule.code: rule for rule in kinds.RULES}
 
 
@@ -55,7 +59,7 @@ def _problems(validator: Draft202012Validator, value: Json) -> Iterator[Problem]
 
 @cache
 def schema(kind: str) -> Mapping[str, Any]:
-    """Return the JSON Schema of `pipeline` or `project` documents."""
+    """Return the JSON Schema of `pipeline`, `project` or `step` documents."""
     text = (Path(__file__).parent / f"{kind}.schema.json").read_text(encoding="utf-8")
     loaded: dict[str, Any] = json.loads(text)
     return loaded
@@ -87,7 +91,7 @@ def header(tree: yaml.Tree, kind: str) -> Iterator[Finding]:
 def shape(tree: yaml.Tree, wanted: Mapping[str, Any]) -> Iterator[Finding]:
     """Find what in a tree differs from a document schema."""
     for error in _problems(Draft202012Validator(wanted), yaml.as_json(tree)):
-        yield from _document_finding(tree, error)
+        yield from _document_finding(tree, error, wanted.get("x-expressions", PLACES))
 
 
 def value_problems(
@@ -102,9 +106,9 @@ def value_problems(
         yield from _value_finding(label, node, entry.key_loc if entry else node.loc, error, rule)
 
 
-def misplaced(loc: Loc) -> Finding:
-    """Return the finding about an expression that nothing would read."""
-    where = "expressions stand in `with`, `env`, `for_each`, `when`, `outputs` and a trigger's `parameters`"
+def misplaced(loc: Loc, places: str = PLACES) -> Finding:
+    """Return the finding about an expression that nothing would read. places: where the document may hold some."""
+    where = f"expressions stand in {places} only"
     return kinds.MISPLACED_EXPRESSION.at(loc, "an expression is not read here", help=where)
 
 
@@ -122,9 +126,9 @@ def _validator(text: str) -> Draft202012Validator:
     return Draft202012Validator(json.loads(text))
 
 
-def _document_finding(tree: yaml.Tree, error: Problem) -> Iterator[Finding]:
+def _document_finding(tree: yaml.Tree, error: Problem, places: str) -> Iterator[Finding]:
     entry, node = _locate(tree, error.path)
-    label = str(error.path[-1]) if error.path else "the document"
+    label = next((part for part in reversed(error.path) if isinstance(part, str)), "the document")
     match error.keyword:
         case "additionalProperties" if isinstance(node, yaml.Mapping):
             yield from _unknown_keys(node, error)
@@ -133,7 +137,7 @@ def _document_finding(tree: yaml.Tree, error: Problem) -> Iterator[Finding]:
         case "const":
             return  # told by header()
         case _ if isinstance(error.instance, str) and has_expression(error.instance) and not error.names:
-            yield misplaced(node.loc)
+            yield misplaced(node.loc, places)
         case _ if error.names:
             yield from _bad_key(node, error)
         case _:
@@ -144,6 +148,9 @@ def _unknown_keys(node: yaml.Mapping, error: Problem) -> Iterator[Finding]:
     known = sorted(error.schema.get("properties", {}))
     for entry in node.entries:
         if entry.key in known:
+            continue
+        if absent := error.schema.get("x-absent", {}).get(entry.key):
+            yield kinds.UNKNOWN_KEY.at(entry.key_loc, f"there is no key `{entry.key}` here", help=absent)
             continue
         close = guess(entry.key, known)
         hint = f"did you mean `{close}`? " if close else ""
@@ -226,6 +233,8 @@ def _repair(error: Problem, types: Iterable[str]) -> str:
             return f"write `{json.loads(text.replace('_', ''))}` without quotes"
         except ValueError:
             return ""
+    if "string" in types and isinstance(text, bool | int | float):
+        return f'write `"{_plain(text)}"`'
     if "array" in types and not isinstance(text, dict | list):
         return f"write `[{_plain(text)}]`"
     return ""

@@ -236,6 +236,30 @@ Bad:
 Fix:
     timeout: 1h
 """)  # fmt: skip
+BAD_ARGUMENT = _rule("PIPE130", "unusable-argument", """An argument of a step's command cannot be made.
+
+Why: an argument names what the manifest declares, and each must have one meaning in every run: an absent input leaves
+nothing to write, and a list of paths does not fit into a longer text.
+
+Bad:
+    args: [--data, "${{ inputs.dat }}", --weights, "${{ inputs.weights }}"]
+
+Fix:
+    args: [--data, "${{ inputs.data }}", [--weights, "${{ inputs.weights }}"]]
+""")  # fmt: skip
+BAD_DECLARATION = _rule("PIPE131", "contradictory-manifest", """A step's manifest declares what no run could keep to.
+
+Why: callers rely on what is declared: an output that no argument names can never be written, and an input that shares
+its name with a parameter cannot be given.
+
+Bad:
+    inputs: {data: {type: Dataset}}
+    parameters: {data: {type: string}}
+
+Fix:
+    inputs: {data: {type: Dataset}}
+    parameters: {table: {type: string}}
+""")  # fmt: skip
 NOT_CONSTANT = _rule("PIPE122", "not-constant", """A value that must be known when the pipeline is compiled is not.
 
 Why: `resources` and `matrix` shape the tasks of every engine, so they may name `const` parameters only, each alone.

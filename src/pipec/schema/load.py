@@ -126,15 +126,7 @@ def _given_values(environment: str, given: Mapping, entries: tuple[Entry, ...], 
 
 def _parameter(entry: Entry, values: Mapping | None, sets: Map[str, Json], found: list[Finding]) -> ParameterUse:
     body: Any = as_json(entry.value)
-    schema = parameter_schema(body)
-    if problem := check.schema_problem(schema):
-        found.append(
-            kinds.WRONG_VALUE.at(entry.key_loc, f"the constraints of `{entry.key}` are not a schema: {problem}")
-        )
-        schema = {"type": schema["type"]}
-    own = entry.value.entry("default") if isinstance(entry.value, Mapping) else None
-    if own is not None:
-        found.extend(check.value_problems(entry.key, own.value, schema))
+    schema, own = declaration(entry, found)
     over = values.entry(entry.key) if values else None
     node = over or own
     default: Json | Missing = sets.get(entry.key, as_json(node.value) if node else MISSING)
@@ -151,6 +143,20 @@ def _parameter(entry: Entry, values: Mapping | None, sets: Map[str, Json], found
         is_const=body.get("const", False),
         description=body.get("description", ""),
     )
+
+
+def declaration(entry: Entry, found: list[Finding]) -> tuple[dict[str, Json], Entry | None]:
+    """Return the schema of a declared parameter, and its default; adds what is wrong with either to `found`."""
+    schema = parameter_schema(as_json(entry.value))
+    if problem := check.schema_problem(schema):
+        found.append(
+            kinds.WRONG_VALUE.at(entry.key_loc, f"the constraints of `{entry.key}` are not a schema: {problem}")
+        )
+        schema = {"type": schema["type"]}
+    own = entry.value.entry("default") if isinstance(entry.value, Mapping) else None
+    if own is not None:
+        found.extend(check.value_problems(entry.key, own.value, schema))
+    return schema, own
 
 
 def parameter_schema(body: Any) -> dict[str, Json]:
@@ -289,8 +295,11 @@ def _misplaced(tree: Mapping) -> list[Finding]:
     return _stray(tree, frozenset(id(node) for node in read))
 
 
-def _stray(tree: Tree, skip: frozenset[int]) -> list[Finding]:
-    """Find every `${{` outside of the subtrees in `skip` (by identity): there it would be plain text."""
+def stray(tree: Tree, skip: frozenset[int], places: str = check.PLACES) -> list[Finding]:
+    """Find every `${{` outside of the subtrees in `skip` (by identity): there it would be plain text.
+
+    places: where the document may hold expressions, for messages.
+    """
     found: list[Finding] = []
     stack: list[Tree] = [tree]
     while stack:

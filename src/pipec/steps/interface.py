@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from pipec import digest
 from pipec.values import Json
@@ -156,13 +157,47 @@ class Parameter:
         return self.default is MISSING
 
 
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """The place in an argument of what a run gives: `inputs`, `outputs` or `parameters`, and a name among them."""
+
+    root: str
+    name: str
+
+
+Word: TypeAlias = tuple[str | Slot, ...]  # what one argument is made of, from left to right
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """One element of a container's arguments. is_group: dropped whole when an input that it names is absent."""
+
+    words: tuple[Word, ...]
+    is_group: bool = False
+
+    @property
+    def slots(self) -> tuple[Slot, ...]:
+        return tuple(part for word in self.words for part in word if isinstance(part, Slot))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Container:
-    """How a foreign image is called: `kind: Step` manifests only. args: text, or a group dropped whole."""
+    """How a step in another language is started: `kind: Step` manifests only. image: None for the project's."""
 
-    image: str
     command: tuple[str, ...]
-    args: tuple[str | tuple[str, ...], ...] = ()
+    args: tuple[Words, ...] = ()
+    image: str | None = None
+
+    def describe(self) -> dict[str, Json]:
+        """Return what is started as JSON, without the image: where it runs is not part of the contract."""
+        return {
+            "command": list(self.command),
+            "args": [[argument.is_group, [_word(word) for word in argument.words]] for argument in self.args],
+        }
+
+
+def _word(word: Word) -> Json:
+    return [part if isinstance(part, str) else [part.root, part.name] for part in word]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,7 +236,7 @@ class Interface:
 
     def describe(self) -> dict[str, Json]:
         """Return the contract as JSON: what callers and callee must agree on, without help texts and resources."""
-        return {
+        contract: dict[str, Json] = {
             "name": self.name,
             "version": self.version,
             "role": self.role,
@@ -212,6 +247,7 @@ class Interface:
                 for p in self.parameters
             ],
         }
+        return {**contract, "container": self.container.describe()} if self.container else contract
 
     @property
     def digest(self) -> str:

@@ -16,24 +16,18 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, cast
 
 from pipec import digest
-from pipec.steps import argument, catalog, delivery, store
+from pipec.steps import argument, delivery, library, store
 from pipec.steps.command import FORMAT, Call, Location
-from pipec.steps.declare import CallerError, Context, Refused, StepError, interface_of
+from pipec.steps.declare import CallerError, Context, Refused, StepError
+from pipec.steps.given import Given
 from pipec.steps.interface import Interface, Kind
 from pipec.values import Json
 
 STOPPED = 143  # 128 + SIGTERM, as a shell has it
 LONGEST = 2000  # characters of a message: it must fit into one record of an orchestrator's log
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-
-
-class Runnable(Protocol):
-    """What a step's object must be able to do."""
-
-    def run(self, context: Context) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,39 +105,24 @@ def _one_line(text: str) -> str:
 
 def _run(attempt: _Attempt) -> None:
     call = attempt.call
-    cls, interface = _identify(call)
+    step = library.identify(call)
+    interface = step.interface
     for variable in _THREADS:  # read once, when numpy or torch is loaded, so before the step imports them
         os.environ[variable] = str(max(1, call.threads))
-    fields = {**_inputs(attempt, interface), **_parameters(attempt, interface)}
+    inputs, parameters = _inputs(attempt, interface), _parameters(attempt, interface)
     with delivery.staged(interface, call, attempt.work) as deliveries:
-        passed = {d.output.name for d in deliveries.values() if d.output.same_as}
-        fields |= {name: d.path for name, d in deliveries.items() if name not in passed}
+        outputs = {name: staged.path for name, staged in deliveries.items() if not staged.output.same_as}
         attempt.names |= {str(d.path): f"`{name}`" for name, d in deliveries.items()}
-        step = cast(Runnable, cls(**fields))
-        step.run(_context(call, attempt.log))
+        given = Given(inputs=inputs, parameters=parameters, outputs=outputs, work=attempt.work)
+        told = step.run(given, _context(call, attempt.log))
         _check_unchanged(attempt)
-        values = _small_outputs(interface, step)
+        values = _small_outputs(interface, told)
         _pass_on(attempt, deliveries)
         artifacts = delivery.seal(deliveries)
         _check_passed(attempt, deliveries, artifacts)
         delivery.publish(deliveries)
     _tell_kubeflow(call, values, artifacts)
     _tell(attempt, interface, "succeeded", "", values, artifacts)
-
-
-def _identify(call: Call) -> tuple[type, Interface]:
-    """Return the step that is called, if this library has the very one that the pipeline was compiled against."""
-    name, _, version = call.step.partition("@")
-    if name not in catalog.names():
-        raise CallerError(f"this image has no step `{name}`: it has {', '.join(sorted(catalog.names()))}")
-    cls = catalog.load(name)
-    interface = interface_of(cls)
-    remedy = "use the image of the pipec that compiled it, or compile again"
-    if version != interface.version:
-        raise CallerError(f"the pipeline wants {call.step}, this image has {name}@{interface.version}: {remedy}")
-    if call.interface != interface.digest:
-        raise CallerError(f"the pipeline was compiled against another {call.step} than this image has: {remedy}")
-    return cls, interface
 
 
 def _context(call: Call, log: Callable[[str], None]) -> Context:
@@ -154,9 +133,9 @@ def _context(call: Call, log: Callable[[str], None]) -> Context:
     )  # fmt: skip
 
 
-def _inputs(attempt: _Attempt, interface: Interface) -> dict[str, object]:
-    """Return the inputs as the step's fields have them: a path, a list of paths, or None."""
-    fields: dict[str, object] = {}
+def _inputs(attempt: _Attempt, interface: Interface) -> dict[str, Path | list[Path] | None]:
+    """Return the inputs as the step is given them: a path, a list of paths, or None."""
+    fields: dict[str, Path | list[Path] | None] = {}
     for name in attempt.call.inputs:
         if interface.input(name) is None:
             raise CallerError(f"there is no input `{name}`; there are: {', '.join(i.name for i in interface.inputs)}")
@@ -208,9 +187,9 @@ def _check_unchanged(attempt: _Attempt) -> None:
                 raise Refused(f"`{name}` was changed while the step read it: run again when nobody writes to it")
 
 
-def _parameters(attempt: _Attempt, interface: Interface) -> dict[str, object]:
-    """Return the parameters as the step's fields have them; attachments become files, locations local paths."""
-    fields: dict[str, object] = {}
+def _parameters(attempt: _Attempt, interface: Interface) -> dict[str, Json | Path]:
+    """Return the parameters as the step is given them; attachments become files, locations local paths."""
+    fields: dict[str, Json | Path] = {}
     for name, value in argument.arguments(interface, attempt.call.parameters).items():
         declared = interface.parameter(name)
         assert declared is not None, f"arguments returned `{name}`, which the interface does not declare"
@@ -237,16 +216,16 @@ def _attached(attempt: _Attempt, name: str, value: Json) -> Path:
     raise CallerError(f"`{name}` must be a file beside the pipeline, which travels with it: compile the pipeline again")
 
 
-def _small_outputs(interface: Interface, step: object) -> dict[str, Json]:
-    """Return the small values that the step assigned. A missing or mistyped one is the step's own fault: StepError."""
+def _small_outputs(interface: Interface, told: Mapping[str, Json]) -> dict[str, Json]:
+    """Return the small values that the step gave. A missing or mistyped one is the step's own fault: StepError."""
     values: dict[str, Json] = {}
     for output in interface.small_outputs:
         assert isinstance(output.type, Kind)
-        if output.name not in vars(step):
+        if output.name not in told:
             raise StepError(f"the step ended without giving output `{output.name}`: mend the step")
         try:
             values[output.name] = argument.conform(
-                vars(step)[output.name], {"type": output.type.json_type}, f"output `{output.name}`"
+                told[output.name], {"type": output.type.json_type}, f"output `{output.name}`"
             )
         except CallerError as fault:
             raise StepError(f"{fault}: mend the step") from fault

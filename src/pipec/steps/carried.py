@@ -1,0 +1,78 @@
+"""An interface as JSON that says all of it, and back.
+
+The process that runs a step in another language knows it by its call alone: it reads no file of the user, and no
+catalogue has the step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from pipec.steps.interface import (
+    MISSING,
+    Accelerator,
+    Artifact,
+    Container,
+    Input,
+    Interface,
+    Kind,
+    Output,
+    Parameter,
+    Resources,
+    Role,
+    Slot,
+    Words,
+)
+from pipec.values import Json
+
+
+def interface_as_json(interface: Interface) -> dict[str, Json]:
+    """Return the whole interface as JSON, so that `interface_of_json` gives an equal one."""
+    body: dict[str, Any] = asdict(interface)
+    for parameter in body["parameters"]:
+        if parameter["default"] is MISSING:
+            del parameter["default"]
+    return body
+
+
+def interface_of_json(body: Mapping[str, Json]) -> Interface:
+    """Return the interface that `interface_as_json` wrote.
+
+    Raises KeyError, TypeError, ValueError or AttributeError at any other value.
+    """
+    given: Any = body
+    container = given["container"]
+    return Interface(
+        **{
+            **given,
+            "role": Role(given["role"]) if given["role"] else None,
+            "inputs": tuple(Input(**{**each, "type": Artifact(each["type"])}) for each in given["inputs"]),
+            "outputs": tuple(Output(**{**each, "type": _type(each["type"])}) for each in given["outputs"]),
+            "parameters": tuple(Parameter(**{**each, "kind": Kind(each["kind"])}) for each in given["parameters"]),
+            "resources": _resources(given["resources"]),
+            "accelerators": tuple(given["accelerators"]),
+            "container": _container(container) if container else None,
+        }
+    )
+
+
+def _type(name: str) -> Artifact | Kind:
+    return Kind(name) if name in list(Kind) else Artifact(name)
+
+
+def _resources(body: Any) -> Resources:
+    accelerator = body["accelerator"]
+    return Resources(**{**body, "accelerator": Accelerator(**accelerator) if accelerator else None})
+
+
+def _container(body: Any) -> Container:
+    return Container(
+        command=tuple(body["command"]), args=tuple(_words(argument) for argument in body["args"]), image=body["image"]
+    )
+
+
+def _words(body: Any) -> Words:
+    words = tuple(tuple(part if isinstance(part, str) else Slot(**part) for part in word) for word in body["words"])
+    return Words(words, body["is_group"])
