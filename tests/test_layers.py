@@ -46,6 +46,7 @@ TABLE: list[tuple[str, tuple[str, ...]]] = [
     ("pipec.targets.judge", (*LOW, *STEP_VALUES, "pipec.compiler.plan", "pipec.targets.base", "pipec.targets.cluster")),
     ("pipec.targets", (*LOW, *STEP_VALUES, "pipec.compiler.plan", "pipec.targets.base")),
     ("pipec.engine", (*LOW, *STEP_VALUES, "pipec.compiler.plan", "pipec.engine")),
+    ("pipec.stages", (*LOW, "pipec.steps.interface", "pipec.schema", "pipec.compiler")),
     ("pipec.api", ("pipec",)),
     ("pipec.report", LOW),
     ("pipec.drawing", ("pipec.compiler.graph", "pipec.steps.interface")),

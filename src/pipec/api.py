@@ -237,7 +237,10 @@ def _options(
         artifacts=environment.artifacts if environment else None,
         settings=environment.settings.get(target.name, {}) if environment else {},
         values=request.options,
-        secrets=unit.secrets,
+        secrets=unit.subject.secrets,
+        configs=unit.subject.configs,
+        volumes=environment.volumes if environment else {},
+        pools={name: pool.placement for name, pool in unit.subject.project.pools_in(environment).items()},
         source=source.text if source else "",
         version=__version__,
     )

@@ -14,7 +14,7 @@ from pipec.compiler.plan import Plan
 from pipec.diagnostics import Finding, Source, has_error
 from pipec.schema import check as shape
 from pipec.schema import tree
-from pipec.schema.model import Environment, Pipeline, Places, Project
+from pipec.schema.model import Environment, Pipeline, Project
 from pipec.values import Json
 
 
@@ -29,14 +29,6 @@ class Unit:
     flat: flatten.Flat | None = None
     graph: graph.Graph | None = None
     plan: Plan | None = None
-
-    @property
-    def secrets(self) -> Places:
-        return self.subject.secrets
-
-    @property
-    def configs(self) -> Places:
-        return self.subject.configs
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pipec import api, report
 from pipec.api import Checked, Request, UsageError
+from pipec.stages import Unit
 
 
 def request(options: argparse.Namespace, file: str) -> Request:

@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
             base=checked.folder,
             releases=str(home / "releases"),
             parameters=_given(options, plan),
-            secrets=_secrets(plan, unit.secrets),
+            secrets=_secrets(plan, unit.subject.secrets),
             jobs=options.jobs if options.jobs is not None else os.cpu_count() or 1,
             approve_as=options.approve_as,
             resume=options.resume,

@@ -124,8 +124,8 @@ def _document(
         return None
     if is_step:
         found += check.shape(document, check.schema("step"))
-        interface, more = manifest.step(document, source) if not has_error(found) else (None, ())
-        opening.findings += [*found, *more]
+        interface, wrong = manifest.step(document, source) if not has_error(found) else (None, ())
+        opening.findings += [*found, *wrong]
         return Opened(interface, folder) if interface else None
     given = {a.name: a.value.value for a in use.arguments if isinstance(a.value, Literal)}
     loaded, more = loaded_pipeline(document, source, world, given)

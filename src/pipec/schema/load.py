@@ -292,7 +292,7 @@ def _misplaced(tree: Mapping) -> list[Finding]:
             read += [below.value for below in entry.value.entries if below.key in EXPRESSIVE]
     for node in _triggers(tree, "after"):
         read += [value for value in (node.get("when"), node.get("parameters")) if value]
-    return _stray(tree, frozenset(id(node) for node in read))
+    return stray(tree, frozenset(id(node) for node in read))
 
 
 def stray(tree: Tree, skip: frozenset[int], places: str = check.PLACES) -> list[Finding]:
@@ -308,7 +308,7 @@ def stray(tree: Tree, skip: frozenset[int], places: str = check.PLACES) -> list[
             continue
         match node:
             case Scalar(str(text)) if has_expression(text) and not node.is_plain:
-                found.append(check.misplaced(node.loc))
+                found.append(check.misplaced(node.loc, places))
             case Sequence(items):
                 stack.extend(items)
             case Mapping(entries):

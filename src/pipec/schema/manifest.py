@@ -11,9 +11,10 @@ from dataclasses import fields, replace
 from typing import Any
 
 from pipec.diagnostics import Finding, Loc, Note, Source, guess
-from pipec.schema import check, load, part
+from pipec.schema import check, load
 from pipec.schema import findings as kinds
 from pipec.schema.expressions import ExpressionError, Path, parse_template
+from pipec.schema.part import ask
 from pipec.schema.template import Templates
 from pipec.schema.tree import Entry, Mapping, Scalar, Sequence, Tree, as_json
 from pipec.steps.interface import (
@@ -61,7 +62,7 @@ def step(tree: Mapping, source: Source) -> tuple[Interface | None, tuple[Finding
 def _interface(tree: Mapping, found: list[Finding]) -> Interface:
     """Return what the manifest declares, but for its container."""
     body: Any = as_json(tree)
-    asked = part.ask(body.get("resources"))
+    asked = ask(body.get("resources"))
     given = {each.name: value for each in fields(asked) if (value := getattr(asked, each.name)) is not None}
     return Interface(
         name=body["metadata"]["name"],

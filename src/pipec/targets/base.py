@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from pipec.compiler.plan import Plan, Task
 from pipec.steps.interface import Container
-from pipec.values import Json, OutputRef, RunRef, SecretRef, references
+from pipec.values import ConfigRef, EachRef, Gather, Json, OutputRef, RunRef, SecretRef, references
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +35,26 @@ class Feature(enum.StrEnum):
     LOCATION_INPUT = "locations as inputs"
     ENV = "env"
     SECRETS = "secrets"
+    CONFIGS = "configs"
     RUN = "run.*"
     RETRY = "retry"
     TIMEOUT = "timeout"
     CACHE = "cache: false"
     CONTINUE_ON_ERROR = "continue_on_error"
     FINALLY = "finally"
+    MATRIX = "matrix"
+    LOOP = "for_each"
+    FAN_IN = "steps.x[*]"
+    PIPELINE_STEP = "pipelines as steps"
     ACCELERATOR = "resources.accelerator"
     MACHINES = "resources.machines"
     POOL = "resources.pool"
+    VOLUMES = "volumes"
     FOREIGN_IMAGE = "steps of your own image"
     OUTPUTS = "outputs"
     SCHEDULE = "triggers.schedule"
+    AFTER = "triggers.after"
+    DATA = "triggers.data"
     CONCURRENCY = "concurrency"
     APPROVAL = "approve"
     IMAGE = "image"
@@ -93,6 +101,9 @@ class Options:
     settings: Mapping[str, Json] = field(default_factory=dict)
     values: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
+    configs: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
+    volumes: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
+    pools: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
     source: str = ""
     version: str = ""
 
@@ -130,13 +141,29 @@ def uses(plan: Plan) -> Iterator[Use]:
         yield Use(Feature.OUTPUTS, None, ("outputs",))
     if plan.schedules:
         yield Use(Feature.SCHEDULE, None, ("triggers",))
+    if plan.after:
+        yield Use(Feature.AFTER, None, ("triggers",))
+    if plan.data:
+        yield Use(Feature.DATA, None, ("triggers",))
     if plan.concurrency:
         yield Use(Feature.CONCURRENCY, None, ("concurrency",))
     if plan.labels:
         yield Use(Feature.METADATA, None, ("metadata", "labels"))
+    told: set[Use] = set()  # the tasks of one step use the same
     for task in plan.tasks:
-        for feature, *place in _task_uses(task):
-            yield Use(feature, task.step, tuple(str(part) for part in place))
+        for each in (task, *inside(task)):
+            for feature, *place in _task_uses(each):
+                use = Use(feature, each.step, tuple(str(part) for part in place))
+                if use not in told:
+                    told.add(use)
+                    yield use
+
+
+def inside(task: Task) -> Iterator[Task]:
+    """Yield the tasks of a loop's body, those of loops inside of it included."""
+    for each in task.loop.body if task.loop else ():
+        yield each
+        yield from inside(each)
 
 
 def _task_uses(task: Task) -> Iterator[tuple[Feature, *tuple[str, ...]]]:
@@ -156,6 +183,14 @@ def _task_uses(task: Task) -> Iterator[tuple[Feature, *tuple[str, ...]]]:
         yield Feature.CONTINUE_ON_ERROR, "continue_on_error"
     if task.is_final:
         yield Feature.FINALLY, "uses"
+    if task.group:
+        yield Feature.MATRIX, "matrix"
+    if task.loop:
+        yield Feature.LOOP, "for_each"
+    if "." in task.step:
+        yield Feature.PIPELINE_STEP, "uses"
+    if task.volumes:
+        yield Feature.VOLUMES, "volumes"
     if task.resources.accelerator:
         yield Feature.ACCELERATOR, "resources", "accelerator"
     if task.resources.machines > 1:
@@ -186,8 +221,15 @@ def _input_uses(task: Task) -> Iterator[tuple[Feature, *tuple[str, ...]]]:
 def _reference_uses(task: Task) -> Iterator[tuple[Feature, *tuple[str, ...]]]:
     named = [(("with", name), value) for name, value in task.parameters]
     named += [(("env", name), value) for name, value in task.env]
+    named += [(("with", name), value) for name, values in task.inputs for value in values]
     for place, value in named:
+        if isinstance(value, Gather):
+            yield Feature.FAN_IN, *place
         for reference in references(value):
+            if isinstance(reference, EachRef):
+                yield Feature.FAN_IN, *place
+            if isinstance(reference, ConfigRef):
+                yield Feature.CONFIGS, *place
             if isinstance(reference, SecretRef):
                 yield Feature.SECRETS, *place
             if isinstance(reference, RunRef):

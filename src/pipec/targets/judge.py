@@ -20,7 +20,7 @@ from pipec.targets.cluster import (
     locations,
     secret_variables,
 )
-from pipec.values import Json, ParameterRef, RunRef, SecretRef, as_text, references, resolve
+from pipec.values import EachRef, Gather, Json, ParameterRef, RunRef, SecretRef, as_text, references, resolve
 
 
 def judge(plan: Plan, options: Options, target: str) -> Iterator[Refusal]:
@@ -52,7 +52,19 @@ def _pipeline(plan: Plan, target: str) -> Iterator[Refusal]:
                 f"{target} cannot label a pod `{key}: {value}`",
                 "use at most 63 of A-Z, a-z, 0-9, `-`, `_` and `.` in a label's key and value",
             )
+    for name, value in plan.outputs:
+        if isinstance(value, EachRef | Gather):
+            use = Use(Feature.OUTPUTS, None, ("outputs", name))
+            yield Refusal(
+                use, f"{target} cannot give out a list of what several tasks wrote yet", "give out one of them"
+            )
     for parameter in plan.parameters:
+        if not parameter.is_required and parameter.default is None:
+            yield Refusal(
+                Use(Feature.LOCATION_INPUT, None, ("inputs", parameter.name)),
+                f"{target} cannot leave out the input `{parameter.name}` of a run",
+                "give it a default, or remove `optional`",
+            )
         if plan.schedules and parameter.is_required:
             yield Refusal(
                 Use(Feature.SCHEDULE, None, ("parameters", parameter.name)),

@@ -26,6 +26,7 @@ FEATURES = {
     Feature.LOCATION_INPUT: Support.EMITTED,
     Feature.ENV: Support.EMITTED,
     Feature.SECRETS: Support.EMITTED,
+    Feature.CONFIGS: Support.REFUSED,  # those with a value are known when compiled, and need nothing here
     Feature.RUN: Support.EMITTED,
     # Exit codes 1, 2 and 3 are listed in the operator's `skip_on_exit_code`, and the file's one class turns that skip
     # into a failure without retry. Anything else is Airflow's own retry.
@@ -34,12 +35,19 @@ FEATURES = {
     Feature.CACHE: Support.EMITTED,  # nothing is ever cached
     Feature.CONTINUE_ON_ERROR: Support.REFUSED,
     Feature.FINALLY: Support.REFUSED,
+    Feature.MATRIX: Support.REFUSED,
+    Feature.LOOP: Support.REFUSED,
+    Feature.FAN_IN: Support.REFUSED,
+    Feature.PIPELINE_STEP: Support.REFUSED,
     Feature.ACCELERATOR: Support.EMITTED,
     Feature.MACHINES: Support.REFUSED,
     Feature.POOL: Support.REFUSED,
+    Feature.VOLUMES: Support.REFUSED,
     Feature.FOREIGN_IMAGE: Support.REFUSED,
     Feature.OUTPUTS: Support.EMULATED,  # the DAG's page says where a run leaves them
     Feature.SCHEDULE: Support.EMITTED,
+    Feature.AFTER: Support.REFUSED,
+    Feature.DATA: Support.REFUSED,
     Feature.CONCURRENCY: Support.EMITTED,
     Feature.APPROVAL: Support.EMITTED,  # a human task, then the step, which seals the answer
     Feature.IMAGE: Support.EMITTED,

@@ -17,7 +17,7 @@ from pipec.targets.judge import cluster_secrets, is_exact, judge
 from pipec.targets.kubeflow.ir import pipeline_spec
 from pipec.targets.kubeflow.platform import platform_spec, side_files
 from pipec.targets.kubeflow.text import dump
-from pipec.values import Json, OutputRef
+from pipec.values import Json, Literal, ParameterRef
 
 FEATURES = {
     Feature.PARAMETERS: Support.EMITTED,
@@ -29,6 +29,7 @@ FEATURES = {
     Feature.LOCATION_INPUT: Support.EMITTED,
     Feature.ENV: Support.EMITTED,
     Feature.SECRETS: Support.EMITTED,
+    Feature.CONFIGS: Support.REFUSED,  # those with a value are known when compiled, and need nothing here
     Feature.RUN: Support.EMITTED,
     # KFP repeats any failure, a refusal too. So validate, evaluate and approve get no retryPolicy: the runtime repeats
     # them in their pod, and only after exit 75. All other steps have KFP's own.
@@ -37,12 +38,19 @@ FEATURES = {
     Feature.CACHE: Support.EMITTED,
     Feature.CONTINUE_ON_ERROR: Support.REFUSED,
     Feature.FINALLY: Support.REFUSED,
+    Feature.MATRIX: Support.REFUSED,
+    Feature.LOOP: Support.REFUSED,
+    Feature.FAN_IN: Support.REFUSED,
+    Feature.PIPELINE_STEP: Support.REFUSED,
     Feature.ACCELERATOR: Support.EMITTED,
     Feature.MACHINES: Support.REFUSED,
     Feature.POOL: Support.REFUSED,
+    Feature.VOLUMES: Support.REFUSED,
     Feature.FOREIGN_IMAGE: Support.REFUSED,
     Feature.OUTPUTS: Support.EMITTED,
     Feature.SCHEDULE: Support.EMULATED,  # a side-car file: IR has no triggers
+    Feature.AFTER: Support.REFUSED,
+    Feature.DATA: Support.REFUSED,
     Feature.CONCURRENCY: Support.EMULATED,  # of scheduled runs only, in the same file
     Feature.APPROVAL: Support.EMULATED,  # a step that waits for a decision under the artifact root
     Feature.IMAGE: Support.EMITTED,
@@ -85,7 +93,7 @@ def refuse(plan: Plan, options: Options) -> Iterator[Refusal]:
                 "give the step another name",
             )
     for name, reference in plan.outputs:
-        if not isinstance(reference, OutputRef):
+        if isinstance(reference, ParameterRef | Literal):
             use = Use(Feature.OUTPUTS, None, ("outputs", name))
             yield Refusal(use, f"kubeflow cannot give `{name}` out: it is a parameter", "give out a step's output")
 
