@@ -361,3 +361,19 @@ def test_sigterm_reaches_the_command_once_and_leaves_nothing(tmp_path: Path) -> 
     assert (tmp_path / "heard").read_text() == "term\n"
     assert not Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists()
     assert probes.visible(tmp_path) == ["call.json", "heard", "pid"]
+
+
+def test_a_signal_that_comes_while_a_command_starts_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Signalled(subprocess.Popen[bytes]):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            signal.raise_signal(signal.SIGTERM)
+            started.append(self.pid)
+
+    started: list[int] = []
+    monkeypatch.setattr(subprocess, "Popen", Signalled)
+    (tmp_path / "call.json").write_text(call(shell("sleep 600", OUT), tmp_path).as_json())
+    assert command_line.main(["--foreign", "--call", str(tmp_path / "call.json")]) == runtime.STOPPED
+    assert not Path(f"/proc/{started[0]}").exists()

@@ -6,8 +6,8 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO
 
@@ -33,24 +33,46 @@ def run(argv: Sequence[bytes]) -> End:
 
     It has this process's folder, environment and standard output; what it says on standard error is passed on.
     """
-    # A group of its own: the command gets one SIGTERM, from here, whoever else was told; and what it leaves behind is
-    # found. An engine that kills this process finds the command by what it inherits (engine/process.py).
-    process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, process_group=0)
-    assert process.stderr
     tail = Tail()
-    pump = threading.Thread(target=_pass_on, args=(process.stderr, tail), daemon=True)
-    pump.start()
+    process: subprocess.Popen[bytes] | None = None
     try:
+        with _held_back(signal.SIGTERM, signal.SIGINT):
+            # A group of its own: the command gets one SIGTERM, from here, whoever else was told; and what it leaves
+            # behind is found. An engine that kills this process finds the command by what it inherits.
+            process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, process_group=0)
+            pump = threading.Thread(target=_pass_on, args=(process.stderr, tail), daemon=True)
+            pump.start()
         _await_end(process.pid)
     except BaseException:
-        _signal(process.pid, signal.SIGTERM)
-        _await_end(process.pid)  # how long it may take is for whoever asked: they can kill
+        if process:
+            _signal(process.pid, signal.SIGTERM)
+            _await_end(process.pid)  # how long it may take is for whoever asked: they can kill
         raise
     finally:
-        _signal(process.pid, signal.SIGKILL)  # the group: its number is taken until the exit code is asked for
-        code = process.wait()
-        pump.join(DRAIN_S)
+        if process:
+            _signal(process.pid, signal.SIGKILL)  # the group: its number is taken until the exit code is asked for
+            process.wait()
+            pump.join(DRAIN_S)
+    code = process.returncode
     return End(code if code >= 0 else 128 - code, _name(-code) if code < 0 else "", printable(tail.last))
+
+
+@contextmanager
+def _held_back(*numbers: signal.Signals) -> Iterator[None]:
+    """Deliver signals only afterwards: one that came while a command is started would leave it without a parent."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    # Not a mask: the command would inherit that. A handler of ours ends where another program begins.
+    before = {number: signal.signal(number, lambda n, frame: came.append(n)) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])
 
 
 def _await_end(pid: int) -> None:
