@@ -20,7 +20,7 @@ MODULES = {
 
 # A room, and the rooms it may enter; a name stands for itself and all below it. The first that fits a module counts.
 LOW = ("pipec.diagnostics", "pipec.digest", "pipec.values", "pipec.condition", "pipec.tail")
-STEP_VALUES = ("pipec.steps.interface", "pipec.steps.declare", "pipec.steps.command")
+STEP_VALUES = ("pipec.steps.interface", "pipec.steps.declare", "pipec.steps.command", "pipec.steps.carried")
 TABLE: list[tuple[str, tuple[str, ...]]] = [
     ("pipec.diagnostics", ()),
     ("pipec.digest", ()),
@@ -28,6 +28,7 @@ TABLE: list[tuple[str, tuple[str, ...]]] = [
     ("pipec.tail", ()),
     ("pipec.condition", ("pipec.values",)),
     ("pipec.steps.interface", LOW),
+    ("pipec.steps.carried", (*LOW, "pipec.steps.interface")),
     ("pipec.steps.declare", (*LOW, "pipec.steps.interface")),
     ("pipec.steps.command", (*LOW, "pipec.steps.interface", "pipec.steps.declare")),
     # Plain heavy code: it knows nothing of pipec but how content is addressed.

@@ -49,6 +49,8 @@ def test_a_value_takes_its_declared_form(value: Json, schema: dict[str, Json], w
         (0, {"type": "number", "exclusiveMinimum": 0}, "`v` is 0.0, but must be above 0"),
         ("", {"type": "string", "minLength": 1}, "`v` has 0 characters, but needs at least 1"),
         ([], {"type": "array", "minItems": 1}, "`v` has 0 items, but needs at least 1"),
+        ("abc", {"type": "string", "maxLength": 2}, "`v` has 3 characters, but may have at most 2"),
+        ([1, 2], {"type": "array", "maxItems": 1}, "`v` has 2 items, but may have at most 1"),
         ("z", {"type": "string", "enum": ["x", "y"]}, "`v` is `z`, but must be one of `x`, `y`"),
         (["a", 1], {"type": "array", "items": {"type": "string"}}, "`v`[1] needs text, but got 1"),
         ({"b": 1}, {"type": "object", "properties": {"a": {}}, "additionalProperties": False},

@@ -16,8 +16,9 @@ from pipec.engine import files
 from pipec.engine.outcome import State
 from pipec.engine.state import Facts, Fault
 from pipec.engine.store import Store
+from pipec.steps.carried import interface_as_json
 from pipec.steps.command import Call, Location, secret_variable
-from pipec.steps.interface import Artifact, Role
+from pipec.steps.interface import Artifact, Container, Role
 from pipec.values import Absent, Json, OutputRef, SecretRef, Value, as_text, resolve
 
 SHORT = 80  # characters: a longer part is kept by its digest, which still tells that it changed
@@ -67,6 +68,7 @@ def prepare(plan: Plan, task: Task, facts: Facts, place: Place, store: Store, co
         parameters=parameters, secrets=secrets, inputs=inputs, environment=static.environment,
         scheduled_at=facts.scheduled_at, outcome=facts.outcome, threads=static.threads, wait_s=seconds,
         releases=place.releases, base=str(place.base),
+        foreign=interface_as_json(task.interface) if task.interface.container else None,
     )  # fmt: skip
     wanted = {secret_variable(name): place.secrets[name] for name in secrets.values()}
     data = _local_data(task, call, place)
@@ -197,13 +199,34 @@ def _pinned(inputs: Mapping[str, tuple[Location, ...]], data: Mapping[str, _Data
 
 
 def _parts(task: Task, call: Call, environ: Mapping[str, str], data: Mapping[str, _Data], code: str) -> dict[str, str]:
-    parts = {"step": call.step, "interface": call.interface, "image": task.image or "", "code": code}
+    container = task.interface.container
+    image = task.image or (container.image if container else None) or ""
+    parts = {"step": call.step, "interface": call.interface, "image": image, "code": code}
+    parts |= _started(container) if container else {}
     parts |= {f"parameters.{name}": _short(value) for name, value in call.parameters.items()}
     parts |= {f"parameters.{name}": f"secret {secret}" for name, secret in call.secrets.items()}
     parts |= {f"inputs.{name}": _short([at.digest or at.uri for at in places]) for name, places in call.inputs.items()}
     parts |= {f"env.{name}": _short(value) for name, value in environ.items()}
     parts |= {f"env.{name}": f"secret {value.name}" for name, value in task.env if isinstance(value, SecretRef)}
     return parts | {name: each.digest or "" for name, each in data.items()}
+
+
+def _started(container: Container) -> dict[str, str]:
+    """Return the parts of a foreign step's command: what it says, and the programs that it names in full.
+
+    What those load in their turn, or what the search path finds, is not seen: a step that must not be taken from the
+    cache when such a thing changed has another `version` then, or `cache: false`.
+    """
+    told = container.describe()
+    programs = {f"code.{text}": _program(Path(text)) for text in container.command if Path(text).is_absolute()}
+    return {"command": _short(told["command"]), "args": _short(told["args"]), **programs}
+
+
+def _program(path: Path) -> str:
+    try:
+        return digest.of_path(path.resolve()) if path.is_file() else ""
+    except OSError:
+        return ""  # it may be run without being read
 
 
 def _short(value: Json) -> str:

@@ -31,23 +31,22 @@ class Launcher(Protocol):
 
 
 class ProcessLauncher:
-    """Runs library steps with the interpreter and the pipec that run the engine."""
+    """Runs steps with the interpreter and the pipec that run the engine, and foreign commands as they lie here."""
 
     @cached_property
     def code(self) -> str:
         """A digest of the whole step library: coarse, so that no change of code can hide behind the cache."""
         sources = sorted((ROOT / "steps").rglob("*.py"))
-        shared = [ROOT / "values.py", ROOT / "digest.py"]
+        shared = [ROOT / "values.py", ROOT / "digest.py", ROOT / "tail.py"]
         return digest.of_value([[path.relative_to(ROOT).as_posix(), digest.of_path(path)] for path in sources + shared])
 
     def refuse(self, task: Task) -> str:
-        if task.interface.container is not None:
-            return f"`{task.step}` runs an image of its own, and this engine starts library steps only"
         return ""
 
     def command(self, task: Task, call: Path) -> tuple[Sequence[str], Mapping[str, str]]:
         # -P: what lies in the folder where a step starts must not become a module of it.
-        argv = [sys.executable, "-P", "-m", "pipec.steps", task.interface.name, "--call", str(call)]
+        named = task.interface.name if task.interface.container is None else "--foreign"  # the call brings it
+        argv = [sys.executable, "-P", "-m", "pipec.steps", named, "--call", str(call)]
         return argv, {**os.environ, "PYTHONPATH": _module_path()}
 
 

@@ -10,19 +10,22 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
 from pipec.diagnostics import guess
 from pipec.steps import catalog, runtime, store
 from pipec.steps.again import again
+from pipec.steps.command import Call
 from pipec.steps.declare import CallerError
 from pipec.steps.decode import decode_arguments
 from pipec.steps.page import page
 from pipec.values import Absent
 
+FOREIGN = "--foreign"  # in the place of a name: the call brings its step with it
 USAGE = """usage: pipec-step NAME --call FILE
+       pipec-step --foreign --call FILE
        pipec-step NAME --order JSON --executor-input JSON [--root ROOT]
        pipec-step NAME --order JSON --root ROOT --run ID [--parameters JSON] [--scheduled-at TIME]
                   [--outcome OUTCOME] [--decision JSON]
@@ -40,6 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(_overview())
         return 0 if arguments else 2
     name, *rest = arguments
+    if name == FOREIGN:
+        return _run("pipec-step", rest, lambda call: call.foreign is not None)
     if name not in catalog.names():
         near = guess(name, catalog.names())
         hint = f"did you mean `{near}`?" if near else f"there are {', '.join(sorted(catalog.names()))}"
@@ -50,18 +55,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         assert found is not None, "main asks only for steps that the catalogue has"
         print(page(found))
         return 0
+    return _run(name, rest, lambda call: call.foreign is None and call.step.partition("@")[0] == name)
+
+
+def _run(name: str, rest: Sequence[str], is_meant: Callable[[Call], bool]) -> int:
+    """Run the call that the arguments mean, if it is meant for this command. name: what messages begin with."""
     try:
         with _stoppable():
-            return _call(name, rest)
+            return _call(name, rest, is_meant)
     except Stopped:
         runtime.say(f"{name}: stopped before it was done: run it again")
         return runtime.STOPPED
 
 
-def _call(name: str, rest: Sequence[str]) -> int:
+def _call(name: str, rest: Sequence[str], is_meant: Callable[[Call], bool]) -> int:
     try:
         call = decode_arguments(rest, os.environ, store.read_text)
-        if call.step.partition("@")[0] != name:
+        if not is_meant(call):
             raise CallerError(f"the call is for {call.step}, not for {name}: compile the pipeline again")
     except Absent as fault:
         runtime.say(f"{name}: `{fault.args[0]}` is wanted but is absent: the task that makes it left nothing")

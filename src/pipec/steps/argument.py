@@ -1,8 +1,8 @@
 """Values as a step takes them: the declared kind, within the declared bounds, the same whoever called.
 
 Engines disagree about numbers (Kubeflow carries every one as a double), so 10.0 for a whole number becomes 10 here.
-Written out rather than asked of jsonschema: a step needs the few keywords that `declare.param` can write, no import
-of a validator at each start, and words for people.
+Written out rather than asked of jsonschema: a step needs the few keywords that `declare.param` and manifests can write,
+no import of a validator at each start, and words for people.
 """
 
 from __future__ import annotations
@@ -100,14 +100,14 @@ def _check_number(value: float, schema: Mapping[str, Json], name: str) -> None:
 
 
 def _check_text(value: str, schema: Mapping[str, Json], name: str) -> None:
-    _check_length(len(value), schema.get("minLength"), name, "characters")
+    _check_length(len(value), schema.get("minLength"), schema.get("maxLength"), name, "characters")
     pattern = schema.get("pattern")
     if isinstance(pattern, str) and not re.search(pattern, value):
         raise CallerError(f"{name} is {_shown(value)}, which does not match `{pattern}`")
 
 
 def _list(value: list[Json], schema: Mapping[str, Json], name: str) -> Json:
-    _check_length(len(value), schema.get("minItems"), name, "items")
+    _check_length(len(value), schema.get("minItems"), schema.get("maxItems"), name, "items")
     inner = _schema(schema.get("items"))
     return [conform(item, inner, f"{name}[{place}]") for place, item in enumerate(value)]
 
@@ -128,9 +128,11 @@ def _schema(declared: Json) -> Mapping[str, Json]:
     return declared if isinstance(declared, Mapping) else {}
 
 
-def _check_length(length: int, least: Json, name: str, unit: str) -> None:
+def _check_length(length: int, least: Json, most: Json, name: str, unit: str) -> None:
     if isinstance(least, int) and length < least:
         raise CallerError(f"{name} has {length} {unit}, but needs at least {least}")
+    if isinstance(most, int) and length > most:
+        raise CallerError(f"{name} has {length} {unit}, but may have at most {most}")
 
 
 def _shown(value: Json) -> str:

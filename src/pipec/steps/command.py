@@ -82,6 +82,7 @@ class Call:
     value: `decode_arguments` takes it from the environment, at `secret_variable(name)`.
     small_outputs: extra files that want one small output each as text (Kubeflow), by name.
     kubeflow_output: where Kubeflow wants its executor output, or None. decision: a location, or `json:` and the text.
+    foreign: the whole interface of a step in another language (`steps/carried.py`); None for a step of the library.
     """
 
     pipeline: str
@@ -107,6 +108,7 @@ class Call:
     base: str | None = None
     attempts: int = 1
     backoff_s: float = 0.0
+    foreign: Mapping[str, Json] | None = None
 
     def as_json(self) -> str:
         """Return the call as the text of a call file."""

@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipec import digest
-from pipec.steps import argument, delivery, library, store
+from pipec.steps import argument, delivery, foreign, library, store
 from pipec.steps.command import FORMAT, Call, Location
 from pipec.steps.declare import CallerError, Context, Refused, StepError
-from pipec.steps.given import Given
+from pipec.steps.given import Given, Step
 from pipec.steps.interface import Interface, Kind
 from pipec.values import Json
 
@@ -105,7 +105,7 @@ def _one_line(text: str) -> str:
 
 def _run(attempt: _Attempt) -> None:
     call = attempt.call
-    step = library.identify(call)
+    step = identify(call)
     interface = step.interface
     for variable in _THREADS:  # read once, when numpy or torch is loaded, so before the step imports them
         os.environ[variable] = str(max(1, call.threads))
@@ -123,6 +123,11 @@ def _run(attempt: _Attempt) -> None:
         delivery.publish(deliveries)
     _tell_kubeflow(call, values, artifacts)
     _tell(attempt, interface, "succeeded", "", values, artifacts)
+
+
+def identify(call: Call) -> Step:
+    """Return the step that is called: one of this library, or the one that the call brings. Raises CallerError."""
+    return library.identify(call) if call.foreign is None else foreign.identify(call.foreign, call)
 
 
 def _context(call: Call, log: Callable[[str], None]) -> Context:

@@ -1,0 +1,149 @@
+"""Steps in any language, as the runtime runs them: a command, its arguments made of one call, and the files it writes.
+
+What such a step declares travels in its call (`carried.py`): neither a catalogue nor a file of the user is asked.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipec.steps import child
+from pipec.steps.carried import interface_of_json
+from pipec.steps.command import Call
+from pipec.steps.declare import CallerError, Context, StepError
+from pipec.steps.given import Given
+from pipec.steps.interface import Container, Interface, Kind, Output, Slot, Word, Words
+from pipec.values import Json, as_text
+
+VALUE_LIMIT = 1 << 20  # bytes of a small output: they travel through journals and records, data through artifacts
+
+
+class Ended(StepError):
+    """The command ended with an exit code that is not success, which becomes that of the step."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignStep:
+    """What a manifest declares, run by starting its command."""
+
+    interface: Interface
+    container: Container
+
+    def run(self, given: Given, context: Context) -> Mapping[str, Json]:
+        """Run the command, and return the small outputs that it wrote. Raises StepError."""
+        folder = given.work / "values"
+        folder.mkdir()
+        files = {output.name: folder / output.name for output in self.interface.small_outputs}
+        _run(self.container.command[0], command_line(self.container, given, files))
+        written = {name: path for name, path in files.items() if os.path.lexists(path)}
+        return {o.name: _value(o, written[o.name]) for o in self.interface.small_outputs if o.name in written}
+
+
+def identify(carried: Mapping[str, Json], call: Call) -> ForeignStep:
+    """Return the step that is called. Raises CallerError if what the call carries is not what was compiled."""
+    remedy = "engine and step runtime differ in version, or the call was changed"
+    try:
+        interface = interface_of_json(carried)
+    except (KeyError, TypeError, ValueError, AttributeError) as fault:
+        raise CallerError(f"the call does not say how `{call.step}` is started: {remedy}") from fault
+    is_same = call.step == f"{interface.name}@{interface.version}" and call.interface == interface.digest
+    if interface.container is None or not is_same:
+        raise CallerError(f"the call carries another step than `{call.step}`: {remedy}")
+    return ForeignStep(interface, interface.container)
+
+
+def command_line(container: Container, given: Given, files: Mapping[str, Path]) -> list[bytes]:
+    """Return the command and its arguments. files: where each small output is to be written. Raises CallerError.
+
+    As bytes: texts are UTF-8 whatever this machine's locale says, and paths are what the machine says they are.
+    """
+    values: dict[str, Mapping[str, Json | Path | list[Path]]] = {
+        "inputs": given.inputs, "outputs": {**given.outputs, **files}, "parameters": given.parameters,
+    }  # fmt: skip
+    argv = [text.encode() for text in container.command]
+    for argument in container.args:
+        if not _is_dropped(argument, given):
+            for word in argument.words:
+                argv += _expanded(word, values)
+    return argv
+
+
+def _is_dropped(argument: Words, given: Given) -> bool:
+    absent = (slot for slot in argument.slots if slot.root == "inputs" and not given.inputs.get(slot.name))
+    return argument.is_group and any(absent)
+
+
+def _expanded(word: Word, values: Mapping[str, Mapping[str, Json | Path | list[Path]]]) -> Iterator[bytes]:
+    """Yield the arguments that a word becomes: one, but for a list of paths one for each."""
+    match word:
+        case (Slot("inputs", name),) if isinstance(paths := values["inputs"][name], list):
+            yield from (os.fsencode(str(path)) for path in paths)
+        case _:
+            yield b"".join(
+                part.encode() if isinstance(part, str) else _bytes(part, values[part.root][part.name]) for part in word
+            )
+
+
+def _bytes(slot: Slot, value: Json | Path | list[Path]) -> bytes:
+    match value:
+        case Path():
+            return os.fsencode(value)
+        case str() | bool() | int() | float():
+            text = as_text(value)
+        case _:
+            text = json.dumps(value, ensure_ascii=False)
+    if "\0" in text or any("\ud800" <= char <= "\udfff" for char in text):
+        raise CallerError(f"parameter `{slot.name}` holds a character that no argument can carry")
+    return text.encode()
+
+
+def _run(program: str, argv: list[bytes]) -> None:
+    try:
+        end = child.run(argv)
+    except FileNotFoundError as fault:
+        raise StepError(
+            f"`{program}` is not installed here: install it, or run where the step's image has it"
+        ) from fault
+    except OSError as fault:
+        if fault.errno == errno.E2BIG:
+            raise CallerError("the arguments are too long for this machine: hand large values over as files") from fault
+        why = (fault.strerror or str(fault)).lower()
+        raise StepError(f"`{program}` cannot be started: {why}: mend the file or its rights") from fault
+    if end.signal:
+        raise Ended(f"it was ended by {end.signal}" + (end.last_line and f": {end.last_line}"), end.code)
+    if end.code:
+        raise Ended(end.last_line or f"it ended with exit code {end.code} and said nothing", end.code)
+
+
+def _value(output: Output, path: Path) -> Json:
+    """Return the value that a command wrote as text; a text that is none is returned as it is, for others to judge."""
+    if path.is_symlink() or not path.is_file():
+        raise StepError(f"output `{output.name}` is not a plain file: mend the step")
+    with path.open("rb") as stream:
+        data = stream.read(VALUE_LIMIT + 1)
+    if len(data) > VALUE_LIMIT:
+        raise StepError(f"output `{output.name}` is larger than {VALUE_LIMIT >> 20} MiB: declare it as an artifact")
+    try:
+        text = data.decode("utf-8").removesuffix("\n")
+    except UnicodeDecodeError as fault:
+        raise StepError(f"output `{output.name}` is not UTF-8 text: mend the step") from fault
+    if output.type is Kind.STRING:
+        return text
+    try:
+        found: Json = json.loads(text, parse_constant=_refuse)
+        return found
+    except (ValueError, RecursionError):
+        return text
+
+
+def _refuse(name: str) -> Json:
+    raise ValueError(f"{name} is not JSON")
