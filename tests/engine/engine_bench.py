@@ -13,7 +13,7 @@ from pipec.engine.outcome import RunOutcome
 from pipec.engine.progress import Progress, Silent
 from pipec.engine.run import RunOptions, run
 from pipec.steps.interface import Dataset, Input, Interface, Kind, Output, Resources, Retry, Role
-from pipec.values import Json, Literal, OutputRef, Value, references
+from pipec.values import EachRef, Json, Literal, OutputRef, Value, references
 
 STUB = Path(__file__).with_name("stub_step.py")
 
@@ -32,10 +32,14 @@ class StubLauncher:
 def task(
     name: str, *, reads: Mapping[str, object] | None = None, writes: Sequence[str] = (), folders: Sequence[str] = (),
     values: Mapping[str, Json] | None = None, needs: Sequence[str | Need] = (), soft: Sequence[str] = (),
-    optional: Sequence[str] = (), say: Mapping[str, Value | Json] | None = None, role: Role | None = None,
+    optional: Sequence[str] = (), many: Sequence[str] = (), may: Sequence[str] = (),
+    say: Mapping[str, Value | Json] | None = None, role: Role | None = None,
     when: Condition | None = None, attempts: int = 1, step: str | None = None, **more: object,
 ) -> Task:  # fmt: skip
-    """A task of the stub. reads: input -> value(s). values: its small outputs. say: what the stub is told to do."""
+    """A task of the stub. reads: input -> value(s). values: its small outputs. say: what the stub is told to do.
+
+    may: outputs that it may leave unwritten.
+    """
     told = {"writes": list(writes), "folders": list(folders), "values": dict(values or {}), **(say or {})}
     told = {key: value for key, value in told.items() if value != [] and value != {}}
     parameters = tuple((key, v if _is_value(v) else Literal(v)) for key, v in sorted(told.items()))  # type: ignore[arg-type]
@@ -43,14 +47,15 @@ def task(
     edges = {n if isinstance(n, Need) else Need(n, order_only=True) for n in needs} | {Need(n, soft=True) for n in soft}
     named = {edge.task for edge in edges}
     for key, given in inputs:
-        found = {ref.task for value in given for ref in references(value) if isinstance(ref, OutputRef)}
+        found = {ref.task for value in given for ref in references(value) if isinstance(ref, OutputRef | EachRef)}
         edges |= {Need(n, soft=key in optional) for n in found - named}
     for _, value in parameters:
-        edges |= {Need(r.task) for r in references(value) if isinstance(r, OutputRef) and r.task not in named}
+        edges |= {Need(r.task) for r in references(value) if isinstance(r, OutputRef | EachRef) and r.task not in named}
     interface = Interface(
         name="stub", version="1", summary="", role=role,
-        inputs=tuple(Input(name=key, type=Dataset, optional=key in optional, many=len(g) > 1) for key, g in inputs),
-        outputs=tuple(Output(name=n, type=Dataset) for n in [*writes, *folders])
+        inputs=tuple(Input(name=key, type=Dataset, optional=key in optional, many=key in many or len(g) > 1)
+                     for key, g in inputs),
+        outputs=tuple(Output(name=n, type=Dataset, optional=n in may) for n in dict.fromkeys([*writes, *folders, *may]))
         + tuple(Output(name=n, type=kind_of(v)) for n, v in (values or {}).items()),
     )  # fmt: skip
     return Task(

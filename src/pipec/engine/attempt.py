@@ -274,6 +274,8 @@ def _collected(
         claim = claimed.get(output.name) if isinstance(claimed, dict) else None
         address = claim.get("digest") if isinstance(claim, dict) else None
         path = Path(call.outputs["*"]) / output.name
+        if output.optional and claim is None and not path.exists():
+            continue
         if not isinstance(address, str) or not (path.exists() or path.is_symlink()):
             raise Fault(f"it ended well, but did not write its output `{output.name}`")
         artifacts[output.name] = Stored(output.type, shop.store.put(path, address))

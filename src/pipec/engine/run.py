@@ -12,7 +12,6 @@ import threading
 import time
 from bisect import insort
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -22,6 +21,7 @@ from pipec.engine.attempt import Job, Result, Shop, perform
 from pipec.engine.cache import Cache
 from pipec.engine.call import Place
 from pipec.engine.folder import Folder, find, folders, moment, new_run_id
+from pipec.engine.handed import handed
 from pipec.engine.journal import Journal, read
 from pipec.engine.options import RunOptions, check, parameters
 from pipec.engine.outcome import EngineError, RunOutcome, State, TaskOutcome
@@ -31,7 +31,6 @@ from pipec.engine.replay import Replay, apply, replay, session_record, stands
 from pipec.engine.state import Facts, Fail, Frontier, Ready, Skip, judge, outcome_of
 from pipec.engine.store import Store
 from pipec.engine.summary import summarize
-from pipec.values import Json, OutputRef, ParameterRef
 
 TICK_S = 0.2  # between looks at the clock, the screen and the decisions while tasks run
 LONGEST_WAIT_S = 3600.0  # between attempts (rule 7)
@@ -64,7 +63,9 @@ def _go_on(plan: Plan, options: RunOptions, progress: Progress, folder: Folder, 
     known = parameters(plan, given)
     _clear(folder)
     apply(earlier, journal.append(session_record(plan, earlier, given, options.scheduled_at or moment(), moment())))
-    facts = Facts(run_id=folder.run_id, scheduled_at=earlier.scheduled_at, parameters=known, endings={})
+    facts = Facts(
+        run_id=folder.run_id, scheduled_at=earlier.scheduled_at, parameters=known, endings={}, configs=options.configs
+    )
     return _Run(_shop(plan, options, folder, journal, earlier), options, progress, earlier, facts).conduct()
 
 
@@ -140,7 +141,7 @@ class _Run:
         self.attempts = dict(earlier.attempts)
         self.endings: dict[str, TaskOutcome] = {}
         self.facts = replace(facts, endings=self.endings)
-        self.frontier = Frontier(self.plan)
+        self.frontier = Frontier(((n,), task) for n, task in enumerate(self.plan.tasks))
         self.events: queue.SimpleQueue[_Began | _Done | None] = queue.SimpleQueue()
         self.ready: list[int] = []  # places in the plan, sorted
         self.due: dict[str, float] = {}  # when the next attempt comes, by the clock that never jumps
@@ -228,11 +229,10 @@ class _Run:
         self.was_decided[name] = bool(self.options.approve_as) or self.folder.decision(name).exists()
         follows = next((need.task for need in task.needs if need.task in self.changed), "")
         is_stale = task.is_final and self.has_worked  # what concludes a run comes after all else
-        needed = {need.task for need in task.needs}
         number = self.attempts.get(name, 0) + 1
         job = Job(
             task=task, number=number, serial=self.n_started, follows=follows,
-            facts=replace(self._facts(task), endings={n: self.endings[n] for n in needed}),
+            facts=self._facts(task),  # what it may look up has ended, and no longer changes
             earlier=None if is_stale else self.earlier.pop(name, None),
             begin=lambda: self.events.put(_Began(name, number)),
         )  # fmt: skip
@@ -341,7 +341,7 @@ class _Run:
         status = "interrupted" if is_cut else outcome_of(tasks)
         outcome = RunOutcome(
             run_id=self.folder.run_id, pipeline=self.plan.pipeline, status=status, tasks=tasks,
-            outputs=dict(self._outputs()), signal=self.signals[0] if is_cut else 0,
+            outputs=dict(handed(self.plan, self.facts, self.shop.store)), signal=self.signals[0] if is_cut else 0,
             message=summarize(status, tasks, self.folder.path, self.options.file, self.options.flags),
         )  # fmt: skip
         self.journal.append({
@@ -355,18 +355,3 @@ class _Run:
         return self.endings.get(task.name) or replace(
             self._plain(task, State.WAITING, ""), attempts=self.attempts.get(task.name, 0)
         )
-
-    def _outputs(self) -> Iterator[tuple[str, Json]]:
-        """The pipeline's outputs, without those whose step left nothing."""
-        for name, reference in self.plan.outputs:
-            if isinstance(reference, ParameterRef):
-                yield name, self.facts.parameters.get(reference.name)
-                continue
-            if not isinstance(reference, OutputRef):
-                continue
-            ending = self.endings.get(reference.task)
-            if ending and reference.output in ending.values:
-                yield name, ending.values[reference.output]
-            elif ending and (stored := ending.artifacts.get(reference.output)):
-                place = self.shop.store.locate(stored.digest)
-                yield name, {"type": stored.type, "digest": stored.digest, "path": str(place)}
