@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pipec.compiler.plan import Need, Plan, PlanParameter, Task
+from pipec.compiler.plan import Loop, Need, Plan, PlanParameter, Task
 from pipec.condition import Condition
-from pipec.engine.outcome import RunOutcome
+from pipec.engine.outcome import RunOutcome, TaskOutcome
 from pipec.engine.progress import Progress, Silent
 from pipec.engine.run import RunOptions, run
 from pipec.steps.interface import Dataset, Input, Interface, Kind, Output, Resources, Retry, Role
-from pipec.values import EachRef, Json, Literal, OutputRef, Value, references
+from pipec.values import EachRef, ItemRef, Json, Literal, OutputRef, Value, references
 
 STUB = Path(__file__).with_name("stub_step.py")
 
@@ -65,6 +65,21 @@ def task(
     )  # fmt: skip
 
 
+def loop(
+    name: str, items: Value | Json, *body: Task, outputs: Mapping[str, Value] | None = None,
+    max_parallel: int | None = None, fail_fast: bool = True, **more: object,
+) -> Task:  # fmt: skip
+    """A task that goes over a list; by default its body is one task of the same name."""
+    given = items if _is_value(items) else Literal(items)  # type: ignore[arg-type]
+    found = {ref.task for ref in references(given) if isinstance(ref, OutputRef | EachRef)}  # type: ignore[arg-type]
+    needs = sorted([*more.pop("needs", ()), *found])  # type: ignore[misc]
+    made = Loop(
+        items=given, body=body or (task(name),), outputs=tuple((outputs or {}).items()),  # type: ignore[arg-type]
+        max_parallel=max_parallel, fail_fast=fail_fast,
+    )  # fmt: skip
+    return replace(task(name, needs=needs, **more), loop=made)  # type: ignore[arg-type]
+
+
 def _is_value(value: object) -> bool:
     return type(value).__module__ == "pipec.values"
 
@@ -91,6 +106,22 @@ def five(**say: object) -> Plan:
     )  # fmt: skip
 
 
+def looped(*, items: Sequence[str] = ("a", "b", "c"), fails: int = 0) -> Plan:
+    """A loop whose list a step makes, with two steps in its body; nothing is taken from a cache."""
+    rows = {"data": OutputRef("score.a", "rows")}
+    body = (
+        task("score.a", step="score.a", writes=["rows"], say={"text": ItemRef()}, cache=False),
+        task("score.b", step="score.b", reads=rows, writes=["out"], say={"fails": fails}, cache=False),
+    )
+    return plan(
+        task("list", values={"items": list(items)}, cache=False),
+        loop("score", OutputRef("list", "items"), *body, outputs={"out": OutputRef("score.b", "out")}, fail_fast=False),
+        task("merge", reads={"parts": EachRef("score", "out")}, many=["parts"], writes=["all"], cache=False),
+        task("last", needs=["score"], cache=False),
+        task("tell", is_final=True),
+    )
+
+
 def parameter(name: str, kind: Kind = Kind.STRING, **more: object) -> PlanParameter:
     return PlanParameter(name=name, kind=kind, schema={"type": kind.json_type}, **more)  # type: ignore[arg-type]
 
@@ -109,6 +140,26 @@ class Diary(Silent):
 
     def note(self, text: str) -> None:
         self.lines.append(text)
+
+
+class Watch(Diary):
+    """Counts how many processes of the run go on at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.running: set[str] = set()
+        self.peak = 0
+
+    def started(self, task: str, attempt: int) -> None:
+        super().started(task, attempt)
+        self.running.add(task)
+        self.peak = max(self.peak, len(self.running))
+
+    def retrying(self, task: str, reason: str, wait_s: float) -> None:
+        self.running.discard(task)
+
+    def ended(self, outcome: TaskOutcome) -> None:
+        self.running.discard(outcome.name)
 
 
 @dataclass

@@ -62,7 +62,7 @@ class Job:
     serial: int
     earlier: TaskOutcome | None
     follows: str
-    begin: Callable[[], None]
+    begin: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -122,7 +122,12 @@ class Facts:
 def _because(ending: TaskOutcome | None) -> str:
     if ending is None or ending.state is State.SUCCEEDED:
         return ""
-    return f": `{ending.name}` {_PAST[ending.state]}"
+    return f": `{ending.name}` {past(ending.state)}"
+
+
+def past(state: State) -> str:
+    """Return what became of a task, after its name."""
+    return _PAST[state]
 
 
 _PAST = {
@@ -142,12 +147,12 @@ def judge(task: Task, facts: Facts) -> Verdict:
     for need in needs:
         ending = facts.endings[need.task]
         if not _passes(need, ending.seen):
-            return Skip(f"`{need.task}` {_PAST[ending.state]}")
+            return Skip(f"`{need.task}` {past(ending.state)}")
     for step in dict.fromkeys(need.any_of for need in needs if need.any_of):
         endings = [facts.endings[need.task] for need in needs if need.any_of == step]
         if not any(ending.seen is State.SUCCEEDED for ending in endings):
             is_bad = any(ending.state in (State.FAILED, State.REFUSED) for ending in endings)
-            return Skip(f"`{step}` {_PAST[State.FAILED if is_bad else State.SKIPPED]}")
+            return Skip(f"`{step}` {past(State.FAILED if is_bad else State.SKIPPED)}")
     try:
         return _fed(task, facts) if task.when is None or holds(task.when, facts) else Skip("`when` is false")
     except Fault as fault:
@@ -210,7 +215,7 @@ def holds(condition: Condition, facts: Facts) -> bool:
         case Holds(value):
             known = _value(value, facts)
             if not isinstance(known, bool):
-                raise Fault(f"{_shown(known)} is {_kind(known)}, not true or false")
+                raise Fault(f"{shown(known)} is {kind(known)}, not true or false")
             return known
         case Compare(operator, left, right):
             return compare(operator, _value(left, facts), _value(right, facts))
@@ -238,19 +243,19 @@ def compare(operator: str, left: Json, right: Json) -> bool:
     """Compare two values of one kind; numbers are one kind, true and false are no numbers. Raises Fault at others."""
     if operator == "in":
         return _is_in(left, right)
-    kind = _kind(left)
-    if kind != _kind(right):
-        raise Fault(f"{_shown(left)} is {kind}, but {_shown(right)} is {_kind(right)}")
+    own = kind(left)
+    if own != kind(right):
+        raise Fault(f"{shown(left)} is {own}, but {shown(right)} is {kind(right)}")
     if operator == "==":
         return left == right
     if operator == "!=":
         return left != right
     match left, right:
-        case (int() | float(), int() | float()) if kind != _BOOLEAN:
+        case (int() | float(), int() | float()) if own != _BOOLEAN:
             return _ordered(operator, (left > right) - (left < right))
         case str(), str():
             return _ordered(operator, (left > right) - (left < right))  # by code points
-    raise Fault(f"`{operator}` compares numbers or texts, and {_shown(left)} is {kind}")
+    raise Fault(f"`{operator}` compares numbers or texts, and {shown(left)} is {own}")
 
 
 def _ordered(operator: str, sign: int) -> bool:
@@ -259,17 +264,18 @@ def _ordered(operator: str, sign: int) -> bool:
 
 def _is_in(left: Json, right: Json) -> bool:
     if not isinstance(right, list | tuple):
-        raise Fault(f"`in` looks into a list, and {_shown(right)} is {_kind(right)}")
-    kind = _kind(left)
-    if right and all(_kind(item) != kind for item in right):
-        raise Fault(f"{_shown(left)} is {kind}, and no item of the list is")
-    return any(_kind(item) == kind and item == left for item in right)
+        raise Fault(f"`in` looks into a list, and {shown(right)} is {kind(right)}")
+    own = kind(left)
+    if right and all(kind(item) != own for item in right):
+        raise Fault(f"{shown(left)} is {own}, and no item of the list is")
+    return any(kind(item) == own and item == left for item in right)
 
 
 _BOOLEAN = "a boolean"
 
 
-def _kind(value: Json) -> str:
+def kind(value: Json) -> str:
+    """Return what a value is, in words. Raises Fault at null and at numbers that are none."""
     match value:
         case None:
             raise Fault("a value is absent")
@@ -287,7 +293,8 @@ def _kind(value: Json) -> str:
             return "an object"
 
 
-def _shown(value: Json) -> str:
+def shown(value: Json) -> str:
+    """Return a value as a message may hold it."""
     text = f"`{value}`"
     return text if len(text) <= 60 else text[:57] + "...`"
 
