@@ -22,7 +22,7 @@ STUB = Path(__file__).with_name("stub_step.py")
 class StubLauncher:
     code: str = "stub 1"
 
-    def refuse(self, task: Task) -> str:
+    def refuse(self, task: Task, volumes: Mapping[str, str]) -> str:
         return ""
 
     def command(self, task: Task, call: Path) -> tuple[Sequence[str], Mapping[str, str]]:

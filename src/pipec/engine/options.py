@@ -11,6 +11,7 @@ from pipec.diagnostics import guess
 from pipec.engine.folder import printed
 from pipec.engine.kind import is_a
 from pipec.engine.launcher import Launcher, ProcessLauncher
+from pipec.engine.loop import leaves
 from pipec.engine.outcome import EngineError
 from pipec.engine.process import GRACE_S
 from pipec.values import ConfigRef, Json, SecretRef
@@ -25,7 +26,7 @@ class RunOptions:
     home: where runs, artifacts and the cache lie (`.pipec`). base: the folder that relative locations start from.
     releases: the release store (a location). parameters: given values; others have the plan's defaults. secrets:
     values by name; they reach the environment of the tasks that use them and nothing else. configs: values by name, of
-    those that the plan does not know yet. volumes: folders of this machine by name. jobs: tasks at once.
+    those that the plan does not know yet. volumes: absolute folders here, by name. jobs: tasks at once.
     approve_as: who approves whatever asks, or None. scheduled_at: the trigger's moment, or None for now. resume: a run
     id or `latest`. file: the pipeline as messages should name it, flags that a new call needs included. flags: what
     `pipec approve` needs besides, such as ` --home DIR`. wait_s: how long a step may wait for a server.
@@ -38,6 +39,7 @@ class RunOptions:
     parameters: Mapping[str, Json] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
     configs: Mapping[str, str] = field(default_factory=dict)
+    volumes: Mapping[str, str] = field(default_factory=dict)
     jobs: int = 1
     approve_as: str | None = None
     scheduled_at: str | None = None
@@ -57,8 +59,8 @@ def check(plan: Plan, options: RunOptions) -> None:
         raise EngineError("`--approve-as` needs the name of who approves")
     for kind, name in sorted(_missing(plan, options)):
         raise EngineError(f"{kind} `{name}` has no value here: say where it comes from in the environment's `{kind}s`")
-    for task in plan.tasks:
-        if why := options.launcher.refuse(task):
+    for task in leaves(plan.tasks):
+        if why := options.launcher.refuse(task, options.volumes):
             raise EngineError(why)
 
 
