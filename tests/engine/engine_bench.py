@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pipec.compiler.plan import Need, Plan, PlanParameter, Task
+from pipec.compiler.plan import Loop, Need, Plan, PlanParameter, Task
 from pipec.condition import Condition
-from pipec.engine.outcome import RunOutcome
+from pipec.engine.outcome import RunOutcome, TaskOutcome
 from pipec.engine.progress import Progress, Silent
 from pipec.engine.run import RunOptions, run
 from pipec.steps.interface import Dataset, Input, Interface, Kind, Output, Resources, Retry, Role
-from pipec.values import Json, Literal, OutputRef, Value, references
+from pipec.values import EachRef, ItemRef, Json, Literal, OutputRef, Value, references
 
 STUB = Path(__file__).with_name("stub_step.py")
 
@@ -22,7 +22,7 @@ STUB = Path(__file__).with_name("stub_step.py")
 class StubLauncher:
     code: str = "stub 1"
 
-    def refuse(self, task: Task) -> str:
+    def refuse(self, task: Task, volumes: Mapping[str, str]) -> str:
         return ""
 
     def command(self, task: Task, call: Path) -> tuple[Sequence[str], Mapping[str, str]]:
@@ -32,10 +32,14 @@ class StubLauncher:
 def task(
     name: str, *, reads: Mapping[str, object] | None = None, writes: Sequence[str] = (), folders: Sequence[str] = (),
     values: Mapping[str, Json] | None = None, needs: Sequence[str | Need] = (), soft: Sequence[str] = (),
-    optional: Sequence[str] = (), say: Mapping[str, Value | Json] | None = None, role: Role | None = None,
+    optional: Sequence[str] = (), many: Sequence[str] = (), may: Sequence[str] = (),
+    say: Mapping[str, Value | Json] | None = None, role: Role | None = None,
     when: Condition | None = None, attempts: int = 1, step: str | None = None, **more: object,
 ) -> Task:  # fmt: skip
-    """A task of the stub. reads: input -> value(s). values: its small outputs. say: what the stub is told to do."""
+    """A task of the stub. reads: input -> value(s). values: its small outputs. say: what the stub is told to do.
+
+    may: outputs that it may leave unwritten.
+    """
     told = {"writes": list(writes), "folders": list(folders), "values": dict(values or {}), **(say or {})}
     told = {key: value for key, value in told.items() if value != [] and value != {}}
     parameters = tuple((key, v if _is_value(v) else Literal(v)) for key, v in sorted(told.items()))  # type: ignore[arg-type]
@@ -43,14 +47,15 @@ def task(
     edges = {n if isinstance(n, Need) else Need(n, order_only=True) for n in needs} | {Need(n, soft=True) for n in soft}
     named = {edge.task for edge in edges}
     for key, given in inputs:
-        found = {ref.task for value in given for ref in references(value) if isinstance(ref, OutputRef)}
+        found = {ref.task for value in given for ref in references(value) if isinstance(ref, OutputRef | EachRef)}
         edges |= {Need(n, soft=key in optional) for n in found - named}
     for _, value in parameters:
-        edges |= {Need(r.task) for r in references(value) if isinstance(r, OutputRef) and r.task not in named}
+        edges |= {Need(r.task) for r in references(value) if isinstance(r, OutputRef | EachRef) and r.task not in named}
     interface = Interface(
         name="stub", version="1", summary="", role=role,
-        inputs=tuple(Input(name=key, type=Dataset, optional=key in optional, many=len(g) > 1) for key, g in inputs),
-        outputs=tuple(Output(name=n, type=Dataset) for n in [*writes, *folders])
+        inputs=tuple(Input(name=key, type=Dataset, optional=key in optional, many=key in many or len(g) > 1)
+                     for key, g in inputs),
+        outputs=tuple(Output(name=n, type=Dataset, optional=n in may) for n in dict.fromkeys([*writes, *folders, *may]))
         + tuple(Output(name=n, type=kind_of(v)) for n, v in (values or {}).items()),
     )  # fmt: skip
     return Task(
@@ -58,6 +63,21 @@ def task(
         needs=tuple(sorted(edges, key=lambda edge: edge.task)), when=when,
         retry=Retry(attempts=attempts, backoff_s=0), resources=Resources(cpu=0.01), **more,  # type: ignore[arg-type]
     )  # fmt: skip
+
+
+def loop(
+    name: str, items: Value | Json, *body: Task, outputs: Mapping[str, Value] | None = None,
+    max_parallel: int | None = None, fail_fast: bool = True, **more: object,
+) -> Task:  # fmt: skip
+    """A task that goes over a list; by default its body is one task of the same name."""
+    given = items if _is_value(items) else Literal(items)  # type: ignore[arg-type]
+    found = {ref.task for ref in references(given) if isinstance(ref, OutputRef | EachRef)}  # type: ignore[arg-type]
+    needs = sorted([*more.pop("needs", ()), *found])  # type: ignore[misc]
+    made = Loop(
+        items=given, body=body or (task(name),), outputs=tuple((outputs or {}).items()),  # type: ignore[arg-type]
+        max_parallel=max_parallel, fail_fast=fail_fast,
+    )  # fmt: skip
+    return replace(task(name, needs=needs, **more), loop=made)  # type: ignore[arg-type]
 
 
 def _is_value(value: object) -> bool:
@@ -86,6 +106,22 @@ def five(**say: object) -> Plan:
     )  # fmt: skip
 
 
+def looped(*, items: Sequence[str] = ("a", "b", "c"), fails: int = 0) -> Plan:
+    """A loop whose list a step makes, with two steps in its body; nothing is taken from a cache."""
+    rows = {"data": OutputRef("score.a", "rows")}
+    body = (
+        task("score.a", step="score.a", writes=["rows"], say={"text": ItemRef()}, cache=False),
+        task("score.b", step="score.b", reads=rows, writes=["out"], say={"fails": fails}, cache=False),
+    )
+    return plan(
+        task("list", values={"items": list(items)}, cache=False),
+        loop("score", OutputRef("list", "items"), *body, outputs={"out": OutputRef("score.b", "out")}, fail_fast=False),
+        task("merge", reads={"parts": EachRef("score", "out")}, many=["parts"], writes=["all"], cache=False),
+        task("last", needs=["score"], cache=False),
+        task("tell", is_final=True),
+    )
+
+
 def parameter(name: str, kind: Kind = Kind.STRING, **more: object) -> PlanParameter:
     return PlanParameter(name=name, kind=kind, schema={"type": kind.json_type}, **more)  # type: ignore[arg-type]
 
@@ -104,6 +140,26 @@ class Diary(Silent):
 
     def note(self, text: str) -> None:
         self.lines.append(text)
+
+
+class Watch(Diary):
+    """Counts how many processes of the run go on at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.running: set[str] = set()
+        self.peak = 0
+
+    def started(self, task: str, attempt: int) -> None:
+        super().started(task, attempt)
+        self.running.add(task)
+        self.peak = max(self.peak, len(self.running))
+
+    def retrying(self, task: str, reason: str, wait_s: float) -> None:
+        self.running.discard(task)
+
+    def ended(self, outcome: TaskOutcome) -> None:
+        self.running.discard(outcome.name)
 
 
 @dataclass

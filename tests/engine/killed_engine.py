@@ -1,6 +1,6 @@
-"""Runs the five steps of `engine_bench.py` in an engine that kills itself at one of its journal's records.
+"""Runs the five steps, or the loop, of `engine_bench.py` in an engine that kills itself at a record of its journal.
 
-Arguments: the bench's folder; `before`, `torn` or `after` the record's bytes are written; which record.
+Arguments: the bench's folder; `before`, `torn` or `after` the record's bytes are written; which record; which plan.
 """
 
 import os
@@ -8,7 +8,7 @@ import signal
 import sys
 from pathlib import Path
 
-from engine_bench import bench, five
+from engine_bench import bench, five, looped
 
 from pipec.engine.journal import Journal
 
@@ -28,4 +28,4 @@ def dying(self: Journal, line: bytes) -> None:
 
 
 Journal._write = dying  # type: ignore[method-assign]
-bench(folder).run(five())
+bench(folder).run({"five": five, "looped": looped}[sys.argv[4]]())

@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from engine_bench import Bench, Diary, bench, five, parameter, plan, states, task
+from engine_bench import Bench, Diary, bench, five, looped, parameter, plan, states, task
 
 from pipec.compiler.plan import Need, Plan
 from pipec.condition import Compare, Status
@@ -203,10 +203,10 @@ def test_a_journal_cut_anywhere_resumes_without_redoing_what_it_tells_of(tmp_pat
         (whole.base / "ledger.txt").touch()
 
 
-def killed(shop: Bench, when: str, n: int) -> int:
-    """Run the five steps in an engine that kills itself at the n-th record; return its exit code."""
+def killed(shop: Bench, when: str, n: int, what: str = "five") -> int:
+    """Run a plan in an engine that kills itself at the n-th record; return its exit code."""
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join(["src", str(KILLER.parent)])}
-    arguments = [sys.executable, str(KILLER), str(shop.base.parent), when, str(n)]
+    arguments = [sys.executable, str(KILLER), str(shop.base.parent), when, str(n), what]
     return subprocess.run(arguments, env=environ, check=False, cwd=KILLER.parents[2]).returncode
 
 
@@ -224,6 +224,68 @@ def test_a_run_killed_at_any_record_resumes_with_no_finished_step_redone(shop: B
     assert max(Counter(shop.ledger).values()) <= 2
     work = shop.home / "runs" / run_id / "work"
     assert [path for task_folder in work.iterdir() for path in task_folder.iterdir()] == []
+
+
+def loops(shop: Bench, run_id: str) -> set[str]:
+    """The loops that a journal says have ended: they run no process, so nothing of theirs is in the ledger."""
+    return {name for name in finished(journal(shop, run_id)) if name == "score"}
+
+
+@pytest.mark.parametrize(("when", "n"), [("after", 3), ("torn", 6), ("before", 8), ("after", 11), ("after", 17)])
+def test_a_run_killed_in_a_loop_resumes_with_no_finished_iteration_redone(shop: Bench, when: str, n: int) -> None:
+    assert killed(shop, when, n, "looped") == -signal.SIGKILL
+    run_id = runs(shop.home)[0].run_id
+    done, before = finished(journal(shop, run_id)) - loops(shop, run_id), Counter(shop.ledger)
+    resumed = shop.run(looped(), resume=run_id)
+    assert {name for name in done if Counter(shop.ledger)[name] != before[name]} <= {"tell"}
+    assert (resumed.status, show(shop.home, run_id).status) == ("succeeded", "succeeded")
+    assert shop.text(resumed, "merge", "all") == "all:out:rows:aout:rows:bout:rows:c"
+    assert show(shop.home, run_id).trace() == resumed.trace()
+
+
+def test_a_journal_cut_anywhere_in_a_loop_resumes_without_redoing_what_it_tells_of(tmp_path: Path) -> None:
+    whole = bench(tmp_path)
+    straight = whole.run(looped())
+    path = journal(whole, straight.run_id)
+    data = path.read_bytes()
+    for place in [n + 1 for n, byte in enumerate(data) if byte == ord("\n")]:
+        path.write_bytes(data[:place])
+        done = finished(path) - loops(whole, straight.run_id)
+        (whole.base / "ledger.txt").unlink()
+        resumed = whole.run(looped(), resume=straight.run_id)
+        (whole.base / "ledger.txt").open("a").close()
+        everything = {t.name for t in straight.tasks if not t.is_loop}
+        assert sorted(whole.ledger) == sorted(everything - done), f"cut at {place}"
+        assert resumed.trace() == straight.trace(), f"cut at {place}"
+
+
+def test_resuming_a_finished_loop_does_nothing(shop: Bench) -> None:
+    first = shop.run(looped())
+    n_done = len(shop.ledger)
+    again = shop.run(looped(), resume=first.run_id)
+    assert (len(shop.ledger), again.trace()) == (n_done, first.trace())
+    assert again.task("score").is_kept
+
+
+def test_an_iteration_that_failed_is_done_again_and_the_others_are_kept(shop: Bench) -> None:
+    first = shop.run(looped(fails=1))
+    assert Counter(states(first).values()) == {"failed": 4, "succeeded": 5, "skipped": 2}
+    second = shop.run(looped(fails=1), resume="latest")
+    counts = Counter(shop.ledger)
+    assert (second.status, {counts[f"score-{n}.a"] for n in range(3)}) == ("succeeded", {1})
+    assert {counts[f"score-{n}.b"] for n in range(3)} == {2}
+
+
+def test_a_longer_list_adds_iterations_and_redoes_who_follows_the_loop(shop: Bench) -> None:
+    first = shop.run(looped(items=["a"]))
+    n_done = len(shop.ledger)
+    second = shop.run(looped(items=["a", "b"]), resume=first.run_id)
+    assert set(shop.ledger[n_done:]) == {"list", "score-0.a", "score-0.b", "score-1.a", "score-1.b", "merge", "last",
+                                         "tell"}  # fmt: skip
+    assert shop.text(second, "merge", "all") == "all:out:rows:aout:rows:b"
+    third = shop.run(looped(items=["a"]), resume=first.run_id)
+    assert [task.name for task in third.tasks] == [task.name for task in first.tasks]
+    assert [task.name for task in show(shop.home, first.run_id).tasks] == [task.name for task in first.tasks]
 
 
 def test_a_step_that_outlived_its_engine_is_ended_before_it_is_done_again(shop: Bench) -> None:

@@ -63,7 +63,7 @@ class Job:
     serial: int
     earlier: TaskOutcome | None
     follows: str
-    begin: Callable[[], None]
+    begin: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,6 +275,8 @@ def _collected(
         claim = claimed.get(output.name) if isinstance(claimed, dict) else None
         address = claim.get("digest") if isinstance(claim, dict) else None
         path = Path(call.outputs["*"]) / output.name
+        if output.optional and claim is None and not path.exists():
+            continue
         if not isinstance(address, str) or not (path.exists() or path.is_symlink()):
             raise Fault(f"it ended well, but did not write its output `{output.name}`")
         artifacts[output.name] = Stored(output.type, shop.store.put(path, address))

@@ -13,7 +13,6 @@ from pathlib import Path
 from pipec import digest
 from pipec.compiler.plan import Plan, Task, order
 from pipec.engine import files
-from pipec.engine.outcome import State
 from pipec.engine.state import Facts, Fault
 from pipec.engine.store import Store
 from pipec.steps.carried import interface_as_json
@@ -58,7 +57,7 @@ def prepare(plan: Plan, task: Task, facts: Facts, place: Place, store: Store, co
 
     code: a digest of what the step's process runs. Raises Fault if something it must have is absent or damaged.
     """
-    inputs = {name: _locations(task, name, values, facts, place, store) for name, values in task.inputs}
+    inputs = {name: _locations(name, values, facts, store) for name, values in task.inputs}
     parameters, secrets = _parameters(task, facts)
     environ, environ_secrets = _environ(task, facts, place)
     seconds = 0.0 if task.interface.role is Role.APPROVE else min(place.wait_s, task.timeout_s or place.wait_s)
@@ -96,27 +95,20 @@ def _told(name: str, before: str | None, now: str | None) -> str:
     return f"`{name}` is {now}, was {before}"
 
 
-def _locations(
-    task: Task, name: str, values: tuple[Value, ...], facts: Facts, place: Place, store: Store
-) -> tuple[Location, ...]:
-    """Return where an input's artifacts lie; one whose producer left nothing is left out if it may be (rule 1)."""
-    declared = task.interface.input(name)
+def _locations(name: str, values: tuple[Value, ...], facts: Facts, store: Store) -> tuple[Location, ...]:
+    """Return where an input's artifacts lie; what is not there is left out (`judge` let it pass)."""
     found = []
-    for value in values:
+    for value in (there for given in values for there in facts.present(given)):
         if not isinstance(value, OutputRef):
             found.append(Location(str(_resolved(value, facts, f"input `{name}`"))))
             continue
-        ending = facts.endings.get(value.task)
-        if ending is not None and ending.state is State.SUCCEEDED and value.output in ending.artifacts:
-            address = ending.artifacts[value.output].digest
-            if not store.holds(address):
-                raise Fault(
-                    f"`steps.{value.task}.{value.output}` is damaged or gone from {store.root}: "
-                    f"resume the run, and `{value.task}` makes it again"
-                )
-            found.append(Location(str(store.locate(address)), address))
-        elif not (declared and (declared.optional or declared.many)):
-            raise Fault(f"input `{name}` reads `steps.{value.task}.{value.output}`, which is absent")
+        address = facts.endings[value.task].artifacts[value.output].digest
+        if not store.holds(address):
+            raise Fault(
+                f"`steps.{value.task}.{value.output}` is damaged or gone from {store.root}: "
+                f"resume the run, and `{value.task}` makes it again"
+            )
+        found.append(Location(str(store.locate(address)), address))
     return tuple(found)
 
 

@@ -16,7 +16,7 @@ from pipec.engine.folder import Folder, find, folders, printed
 from pipec.engine.journal import read
 from pipec.engine.outcome import EngineError, Record, RunOutcome, State, TaskOutcome
 from pipec.engine.replay import Replay, replay, stands
-from pipec.engine.summary import summarize
+from pipec.engine.summary import is_cell, summarize
 
 _OPEN = (State.PARKED, State.RUNNING)  # an approval in one of these has shown what it is about
 
@@ -112,11 +112,24 @@ def _approval(state: Replay, step: str) -> str:
 
 
 def _named(state: Replay, step: str) -> list[str]:
-    found = [step] if step in state.tasks else [name for name, known in state.tasks.items() if known.step == step]
+    """Return the tasks that a name means: a task's, with its iterations', or a step's, whatever it became."""
+    below = f"{step}."
+    found = (
+        [step, *_inside(state, step)]
+        if step in state.tasks
+        else [name for name, known in state.tasks.items() if known.step == step or known.step.startswith(below)]
+    )
+    found.sort(key=lambda name: state.tasks[name].place)
     if not found:
         known = ", ".join(f"`{name}`" for name in sorted({known.step for known in state.tasks.values()}))
         raise EngineError(f"run {state.run_id} has no step `{printed(step)}`; it has {known or 'none yet'}")
     return found
+
+
+def _inside(state: Replay, carrier: str) -> Iterator[str]:
+    for name in state.inside.get(carrier, ()):
+        yield name
+        yield from _inside(state, name)
 
 
 def why(home: Path, run_id: str, step: str) -> str:
@@ -124,17 +137,23 @@ def why(home: Path, run_id: str, step: str) -> str:
     folder = find(home, run_id)
     records = read(folder.journal)
     state = replay(folder.run_id, records)
-    lines: list[str] = []
-    for name in _named(state, step):
-        lines += _why(state, folder, records, name)
-    return "\n".join(lines)
+    tasks = {task.name: task for task in state.outcome(_standing(folder)).tasks}
+    again: dict[str, list[Record]] = {}
+    for record in records:
+        if record["type"] == "attempt":
+            again.setdefault(record["task"], []).append(record)
+    names = _named(state, step)
+    return "\n".join(line for name in names for line in _why(state, folder, again.get(name, []), tasks, name))
 
 
-def _why(state: Replay, folder: Folder, records: list[Record], name: str) -> Iterator[str]:
-    task = state.outcome(_standing(folder)).task(name)
+def _why(
+    state: Replay, folder: Folder, again: list[Record], tasks: Mapping[str, TaskOutcome], name: str
+) -> Iterator[str]:
+    """Yield the lines about one task. again: records of its attempts that were followed by another."""
+    task = tasks[name]
     is_cut = task.state is State.WAITING and name in state.starts
     yield f"`{name}` {'was interrupted' if is_cut else _now(task.state)}" + (f": {task.reason}" if task.reason else "")
-    yield from _causes(state, task)
+    yield from _causes(state, tasks, task)
     if task.is_cached:
         yield "  from the cache: an earlier run did the same work"
     start = state.starts.get(name)
@@ -143,9 +162,8 @@ def _why(state: Replay, folder: Folder, records: list[Record], name: str) -> Ite
             yield f"  done again: {start['again']}"
         if start["uncached"]:
             yield f"  not from the cache: {start['uncached']}"
-    for record in records:
-        if record["type"] == "attempt" and record["task"] == name:
-            yield f"  attempt {record['attempt']} failed: {record['reason']}"
+    for record in again:
+        yield f"  attempt {record['attempt']} failed: {record['reason']}"
     if task.decision:
         said = printed(str(task.decision.get("reason") or ""))
         yield f"  {task.decision['decision']} by {printed(str(task.decision.get('by')))}" + (
@@ -155,21 +173,29 @@ def _why(state: Replay, folder: Folder, records: list[Record], name: str) -> Ite
         yield f"  log: {folder.path / task.log}"
 
 
-def _causes(state: Replay, task: TaskOutcome) -> Iterator[str]:
-    """Follow the reason of a skip to where it began, or tell what a waiting task waits for."""
+def _causes(state: Replay, tasks: Mapping[str, TaskOutcome], task: TaskOutcome) -> Iterator[str]:
+    """Follow a reason to where it began, or tell what a waiting task waits for."""
     if task.state is State.WAITING:
         for need in state.tasks[task.name].needs:
-            before = state.task(need)
-            if before.state is not State.SUCCEEDED:
-                yield f"  it waits for `{need}`, which {_now(before.state)}"
+            if tasks[need].state is not State.SUCCEEDED:
+                yield f"  it waits for `{need}`, which {_now(tasks[need].state)}"
     seen = {task.name}
-    while task.state is State.SKIPPED:
+    while task.state is State.SKIPPED or task.is_loop:
         cause = re.match(r"`([^`]+)` ", task.reason)
-        if not cause or cause[1] not in state.tasks or cause[1] in seen:
+        following = cause and _cause(tasks, cause[1])
+        if not following or following.name in seen:
             return
-        seen.add(cause[1])
-        task = state.task(cause[1])
+        task = following
+        seen.add(task.name)
         yield f"  `{task.name}` {_now(task.state)}" + (f": {task.reason}" if task.reason else "")
+
+
+def _cause(tasks: Mapping[str, TaskOutcome], name: str) -> TaskOutcome | None:
+    """Return the task that a reason names; of a step's cells, the first that did not do its work."""
+    if name in tasks:
+        return tasks[name]
+    cells = (task for task in tasks.values() if is_cell(task.name, name) and task.state is not State.SUCCEEDED)
+    return min(cells, key=lambda task: task.state is State.SKIPPED, default=None)
 
 
 def _now(state: State) -> str:

@@ -23,8 +23,8 @@ class Launcher(Protocol):
     def code(self) -> str:
         """A digest of what its processes run: part of what the cache is keyed by."""
 
-    def refuse(self, task: Task) -> str:
-        """Say why `task` cannot be started, or an empty text."""
+    def refuse(self, task: Task, volumes: Mapping[str, str]) -> str:
+        """Say why `task` cannot be started, or an empty text. volumes: folders of this machine, by name."""
 
     def command(self, task: Task, call: Path) -> tuple[Sequence[str], Mapping[str, str]]:
         """Return the arguments and the environment of a process that does the call in the file `call`."""
@@ -40,14 +40,28 @@ class ProcessLauncher:
         shared = [ROOT / "values.py", ROOT / "digest.py", ROOT / "tail.py"]
         return digest.of_value([[path.relative_to(ROOT).as_posix(), digest.of_path(path)] for path in sources + shared])
 
-    def refuse(self, task: Task) -> str:
-        return ""
+    def refuse(self, task: Task, volumes: Mapping[str, str]) -> str:
+        return next((why for mount, name in task.volumes if (why := _displaced(task, mount, name, volumes))), "")
 
     def command(self, task: Task, call: Path) -> tuple[Sequence[str], Mapping[str, str]]:
         # -P: what lies in the folder where a step starts must not become a module of it.
         named = task.interface.name if task.interface.container is None else "--foreign"  # the call brings it
         argv = [sys.executable, "-P", "-m", "pipec.steps", named, "--call", str(call)]
         return argv, {**os.environ, "PYTHONPATH": _module_path()}
+
+
+def _displaced(task: Task, mount: str, name: str, volumes: Mapping[str, str]) -> str:
+    """Say why a volume is not where the task looks for it: a process sees every folder where this machine has it."""
+    folder = volumes.get(name)
+    if folder is None:
+        return f"`{task.step}` mounts volume `{name}`, which is no folder here: name one in the environment's `volumes`"
+    if Path(folder) != Path(mount):
+        return (
+            f"`{task.step}` mounts volume `{name}` at `{mount}`, but here it is `{folder}`, and a process cannot see "
+            f"it elsewhere: mount it at `{folder}`, or make `{mount}` its folder in the environment's `volumes`"
+        )
+    is_there = Path(folder).is_dir()
+    return "" if is_there else f"volume `{name}` of `{task.step}` is `{folder}`, which is not there: make it"
 
 
 def _module_path() -> str:

@@ -11,9 +11,10 @@ from pipec.diagnostics import guess
 from pipec.engine.folder import printed
 from pipec.engine.kind import is_a
 from pipec.engine.launcher import Launcher, ProcessLauncher
+from pipec.engine.loop import leaves
 from pipec.engine.outcome import EngineError
 from pipec.engine.process import GRACE_S
-from pipec.values import Json, SecretRef, references
+from pipec.values import ConfigRef, Json, SecretRef
 
 WAIT_S = 30.0  # for a server to report a release: it is on this machine, so it follows in seconds or is not running
 
@@ -24,7 +25,8 @@ class RunOptions:
 
     home: where runs, artifacts and the cache lie (`.pipec`). base: the folder that relative locations start from.
     releases: the release store (a location). parameters: given values; others have the plan's defaults. secrets:
-    values by name; they reach the environment of the tasks that use them and nothing else. jobs: tasks at once.
+    values by name; they reach the environment of the tasks that use them and nothing else. configs: values by name, of
+    those that the plan does not know yet. volumes: absolute folders here, by name. jobs: tasks at once.
     approve_as: who approves whatever asks, or None. scheduled_at: the trigger's moment, or None for now. resume: a run
     id or `latest`. file: the pipeline as messages should name it, flags that a new call needs included. flags: what
     `pipec approve` needs besides, such as ` --home DIR`. wait_s: how long a step may wait for a server.
@@ -36,6 +38,8 @@ class RunOptions:
     releases: str
     parameters: Mapping[str, Json] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
+    configs: Mapping[str, str] = field(default_factory=dict)
+    volumes: Mapping[str, str] = field(default_factory=dict)
     jobs: int = 1
     approve_as: str | None = None
     scheduled_at: str | None = None
@@ -53,20 +57,22 @@ def check(plan: Plan, options: RunOptions) -> None:
         raise EngineError(f"`--jobs {options.jobs}` leaves nobody to run a step: give 1 or more")
     if options.approve_as is not None and not options.approve_as.strip():
         raise EngineError("`--approve-as` needs the name of who approves")
-    for name in sorted(set(_secrets(plan))):
-        if name not in options.secrets:
-            raise EngineError(
-                f"secret `{name}` has no value here: say where it comes from in the environment's `secrets`"
-            )
-    for task in plan.tasks:
-        if why := options.launcher.refuse(task):
+    for kind, name in sorted(_missing(plan, options)):
+        raise EngineError(f"{kind} `{name}` has no value here: say where it comes from in the environment's `{kind}s`")
+    for task in leaves(plan.tasks):
+        if why := options.launcher.refuse(task, options.volumes):
             raise EngineError(why)
 
 
-def _secrets(plan: Plan) -> Iterator[str]:
+def _missing(plan: Plan, options: RunOptions) -> Iterator[tuple[str, str]]:
+    """Yield the secrets and configs, each as a kind and a name, that the plan uses and nobody gave."""
     for task in plan.tasks:
-        for value in task.values:
-            yield from (ref.name for ref in references(value) if isinstance(ref, SecretRef))
+        for reference in (*task.references, *task.asked):
+            match reference:
+                case SecretRef(name) if name not in options.secrets:
+                    yield "secret", name
+                case ConfigRef(name) if name not in options.configs:
+                    yield "config", name
 
 
 def parameters(plan: Plan, given: Mapping[str, Json]) -> dict[str, Json]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from pipec.steps.interface import Artifact
@@ -48,7 +48,8 @@ class TaskOutcome:
     values: small outputs. inputs: digests of what it read. decision: what a person decided, for steps of role approve.
     log: relative to the run's folder. parts: what the work was made of (`call.py`), to tell whether it is the same work
     again. is_cached: taken from an earlier run. is_kept: done before this run was resumed. is_forgiven: it has
-    `continue_on_error`. duration_s: of the last attempt.
+    `continue_on_error`. duration_s: of the last attempt. carrier: the loop whose iteration it belongs to, or empty.
+    is_loop: it stands for its iterations, and ran no process of its own.
     """
 
     name: str
@@ -66,6 +67,8 @@ class TaskOutcome:
     is_cached: bool = False
     is_kept: bool = False
     is_forgiven: bool = False
+    carrier: str = ""
+    is_loop: bool = False
 
     @property
     def seen(self) -> State:
@@ -81,6 +84,7 @@ class TaskOutcome:
             "artifacts": {name: [stored.type, stored.digest] for name, stored in self.artifacts.items()},
             "decision": self.decision, "duration_s": round(self.duration_s, 3), "log": self.log,
             "parts": dict(self.parts), "cached": self.is_cached, "forgiven": self.is_forgiven,
+            "carrier": self.carrier, "loop": self.is_loop,
         }  # fmt: skip
 
     @classmethod
@@ -93,6 +97,7 @@ class TaskOutcome:
             artifacts={name: Stored(*stored) for name, stored in record["artifacts"].items()},
             decision=record["decision"], duration_s=record["duration_s"], log=record["log"], parts=record["parts"],
             is_cached=record["cached"], is_forgiven=record["forgiven"],
+            carrier=record.get("carrier", ""), is_loop=record.get("loop", False),
         )  # fmt: skip
 
     def trace(self) -> dict[str, Json]:
@@ -112,17 +117,46 @@ class TaskOutcome:
         }
 
 
+_GRAVITY = (
+    State.FAILED, State.REFUSED, State.PARKED, State.RUNNING, State.WAITING, State.SUCCEEDED, State.SKIPPED,
+)  # fmt: skip
+
+
+def together(states: Iterable[State]) -> State:
+    """Return how several tasks stand as one: the gravest counts, and one success makes more than any skip.
+
+    Of no tasks at all it is a success: a list without items leaves nothing undone.
+    """
+    return min(states, key=_GRAVITY.index, default=State.SUCCEEDED)
+
+
+def with_loops(tasks: Sequence[TaskOutcome]) -> tuple[TaskOutcome, ...]:
+    """Return `tasks`, each loop before what is in it, with loops that have not ended standing as what is in them."""
+    inside: dict[str, set[State]] = {}
+    found = []
+    for task in reversed(tasks):
+        if task.is_loop and task.state in (State.RUNNING, State.WAITING):
+            below = inside.get(task.name, set())
+            state = next((each for each in (State.RUNNING, State.PARKED) if each in below), State.WAITING)
+            task = replace(task, state=state)  # noqa: PLW2901
+        found.append(task)
+        if task.carrier:
+            inside.setdefault(task.carrier, set()).add(task.state)
+    return tuple(reversed(found))
+
+
 # 128 and the signal's number is what a shell reports of a process that a signal ended.
-_EXIT_CODES = {"succeeded": 0, "refused": 3, "failed": 4, "parked": 75, "interrupted": 130}
+_EXIT_CODES = {"succeeded": 0, "skipped": 0, "refused": 3, "failed": 4, "parked": 75, "interrupted": 130}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOutcome:
     """How a run stands.
 
-    status: `succeeded failed refused parked interrupted`, or `running`. tasks: in the plan's order. outputs: of the
-    pipeline: small values, or `{"type", "digest", "path"}`. message: lines for people; empty for a success.
-    signal: the number of the signal that interrupted it, or 0.
+    status: `succeeded failed refused parked interrupted`, `running`, or `skipped` if it did not start at all. tasks: in
+    the plan's order, those of a loop's iterations after the loop. outputs: of the pipeline: small values, `{"type",
+    "digest", "path"}`, or lists. message: lines for people; empty for a success. signal: the number of the signal that
+    interrupted it, or 0.
     """
 
     run_id: str
@@ -143,27 +177,37 @@ class RunOutcome:
     def task(self, name: str) -> TaskOutcome:
         return next(task for task in self.tasks if task.name == name)
 
+    def step(self, name: str) -> State:
+        """Return how a step stands: several tasks count together. Raises KeyError if there is none of that name."""
+        return _stand(name, self._steps[name])
+
     def trace(self) -> dict[str, Json]:
         """Return what the run did, per step; no time, host, run id or path is in it (rule 15).
 
-        A step that became several tasks has `{"state", "tasks": {name: ...}}`, its state being the worst of theirs.
+        A step that is a loop or became several tasks has `{"state", "tasks": {name: ...}}`.
         """
-        steps: dict[str, list[TaskOutcome]] = {}
-        for task in self.tasks:
-            steps.setdefault(task.step, []).append(task)
         return {
             "format_version": "1.0",
             "pipeline": self.pipeline,
             "status": self.status,
-            "steps": {step: _step_trace(step, tasks) for step, tasks in steps.items()},
+            "steps": {step: _step_trace(step, tasks) for step, tasks in self._steps.items()},
         }
 
+    @property
+    def _steps(self) -> dict[str, list[TaskOutcome]]:
+        """The tasks by what the user wrote: what is inside of a step counts to it."""
+        steps: dict[str, list[TaskOutcome]] = {}
+        for task in self.tasks:
+            steps.setdefault(task.step.partition(".")[0], []).append(task)
+        return steps
 
-_BADNESS = (State.SUCCEEDED, State.SKIPPED, State.WAITING, State.RUNNING, State.PARKED, State.REFUSED, State.FAILED)
+
+def _stand(step: str, tasks: list[TaskOutcome]) -> State:
+    own = [task for task in tasks if not task.carrier]  # a loop answers for what is in it
+    return own[0].state if [task.name for task in own] == [step] else together(task.seen for task in own)
 
 
 def _step_trace(step: str, tasks: list[TaskOutcome]) -> dict[str, Json]:
-    if len(tasks) == 1 and tasks[0].name == step:
+    if len(tasks) == 1 and tasks[0].name == step and not tasks[0].is_loop:
         return tasks[0].trace()
-    worst = max((task.state for task in tasks), key=_BADNESS.index)
-    return {"state": worst, "tasks": {task.name: task.trace() for task in tasks}}
+    return {"state": _stand(step, tasks), "tasks": {task.name: task.trace() for task in tasks if not task.is_loop}}

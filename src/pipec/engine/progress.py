@@ -28,6 +28,9 @@ class Progress(Protocol):
     def started(self, task: str, attempt: int) -> None:
         """A process was started for a task; not told of work that is done already."""
 
+    def unrolled(self, task: str, n_iterations: int, n_tasks: int) -> None:
+        """A loop's list is known: its iterations add so many tasks to the run."""
+
     def retrying(self, task: str, reason: str, wait_s: float) -> None:
         """An attempt failed; the next comes after `wait_s` seconds."""
 
@@ -49,6 +52,7 @@ class Silent:
 
     def begin(self, run_id: str, n_tasks: int) -> None: ...
     def started(self, task: str, attempt: int) -> None: ...
+    def unrolled(self, task: str, n_iterations: int, n_tasks: int) -> None: ...
     def retrying(self, task: str, reason: str, wait_s: float) -> None: ...
     def ended(self, outcome: TaskOutcome) -> None: ...
     def note(self, text: str) -> None: ...
@@ -68,6 +72,9 @@ class Lines:
 
     def started(self, task: str, attempt: int) -> None:
         self.line(f"{task}: started" + (f", attempt {attempt}" if attempt > 1 else ""))
+
+    def unrolled(self, task: str, n_iterations: int, n_tasks: int) -> None:
+        self.line(f"{task}: {n_iterations} iteration{'' if n_iterations == 1 else 's'}")
 
     def retrying(self, task: str, reason: str, wait_s: float) -> None:
         self.line(f"{task}: {reason}; again in {wait_s:.0f} s")
@@ -119,6 +126,10 @@ class Live(Lines):
         self._running[task] = (time.monotonic(), attempt)
         self.tick()
 
+    def unrolled(self, task: str, n_iterations: int, n_tasks: int) -> None:
+        self._n_tasks += n_tasks
+        super().unrolled(task, n_iterations, n_tasks)
+
     def retrying(self, task: str, reason: str, wait_s: float) -> None:
         self._running.pop(task, None)
         super().retrying(task, reason, wait_s)
@@ -165,6 +176,8 @@ def told(outcome: TaskOutcome) -> str:
             return "done before"
         case State.SUCCEEDED if outcome.is_cached:
             return "cached"
+        case State.SUCCEEDED if outcome.is_loop:
+            return "succeeded"
         case State.SUCCEEDED:
             return f"succeeded in {clock(outcome.duration_s)}"
         case State.SKIPPED:

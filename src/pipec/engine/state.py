@@ -1,4 +1,4 @@
-"""What runs when: rules 1, 2 and 10 of design section 3.1 as pure functions. This module is their reference.
+"""What runs when: rules 1, 2, 9 and 10 of design section 3.1 as pure functions. This module is their reference.
 
 A `when` and a value are answered from what has ended; nothing here touches a file, a clock or a process.
 """
@@ -6,20 +6,22 @@ A `when` and a value are answered from what has ended; nothing here touches a fi
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias, assert_never
 
-from pipec.compiler.plan import Plan, Task
-from pipec.condition import AllOf, AnyOf, Compare, Condition, Holds, Not, Status, operands, statuses
+from pipec.compiler.plan import Need, Task
+from pipec.condition import AllOf, AnyOf, Compare, Condition, Holds, Not, Status, named, statuses
 from pipec.engine.outcome import State, TaskOutcome
 from pipec.steps.command import run_fact
 from pipec.values import (
     Absent,
     ConfigRef,
     EachRef,
+    Gather,
     ItemRef,
     Json,
+    ListOf,
     MatrixRef,
     OutputRef,
     ParameterRef,
@@ -27,7 +29,6 @@ from pipec.values import (
     RunRef,
     SecretRef,
     Value,
-    references,
     resolve,
 )
 
@@ -56,12 +57,15 @@ class Fail:
 
 
 Verdict: TypeAlias = Ready | Skip | Fail
-Lookup: TypeAlias = Callable[[Reference], Json]
+Place: TypeAlias = tuple[int, ...]  # of a task among the plan's; of an iteration's, its loop's with two numbers more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What a run knows. endings: of tasks that have ended, by name. outcome: of the run, for final tasks."""
+    """What a run knows. endings: of tasks that have ended, by name. outcome: of the run, for final tasks.
+
+    configs: of the environment, by name. loops: by a loop's task, what each iteration leaves, as references.
+    """
 
     run_id: str
     scheduled_at: str
@@ -69,6 +73,7 @@ class Facts:
     endings: Mapping[str, TaskOutcome]
     outcome: str = ""
     configs: Mapping[str, str] = field(default_factory=dict)
+    loops: Mapping[str, tuple[Mapping[str, Value], ...]] = field(default_factory=dict)
 
     def lookup(self, reference: Reference) -> Json:
         """Return the value of `reference`; raises Absent, and Fault at a secret (only a step's process has it)."""
@@ -82,22 +87,47 @@ class Facts:
                 if ending is None or ending.state is not State.SUCCEEDED or output not in ending.values:
                     raise Absent(f"`steps.{task}.{output}` is absent" + _because(ending))
                 return ending.values[output]
+            case EachRef(task, output):
+                if task not in self.loops:
+                    raise Absent(f"`steps.{task}[*].{output}` is absent" + _because(self.endings.get(task)))
+                return resolve(Gather(tuple(each[output] for each in self.loops[task])), self.lookup)
             case RunRef(name):
                 return run_fact(name, run_id=self.run_id, scheduled_at=self.scheduled_at, outcome=self.outcome)
             case SecretRef(name):
                 raise Fault(f"secret `{name}` stands inside a longer value; it may only stand alone")
             case ConfigRef(name):
                 return self.configs[name]
-            case EachRef() | ItemRef() | MatrixRef():
+            case ItemRef() | MatrixRef():
                 raise AssertionError(f"state.lookup got {reference}, which expansion should have replaced")
             case _:
                 assert_never(reference)
+
+    def present(self, value: Value) -> Iterator[Value]:
+        """Yield what is there of a value given to an input: outputs that were written, and locations, in order."""
+        match value:
+            case OutputRef(task, output):
+                ending = self.endings.get(task)
+                if ending is not None and ending.state is State.SUCCEEDED and output in ending.artifacts:
+                    yield value
+            case Gather(items) | ListOf(items):
+                for item in items:
+                    yield from self.present(item)
+            case EachRef(task, output):
+                for each in self.loops.get(task, ()):
+                    yield from self.present(each[output])
+            case _:
+                yield value
 
 
 def _because(ending: TaskOutcome | None) -> str:
     if ending is None or ending.state is State.SUCCEEDED:
         return ""
-    return f": `{ending.name}` {_PAST[ending.state]}"
+    return f": `{ending.name}` {past(ending.state)}"
+
+
+def past(state: State) -> str:
+    """Return what became of a task, after its name."""
+    return _PAST[state]
 
 
 _PAST = {
@@ -109,22 +139,66 @@ _PAST = {
 def judge(task: Task, facts: Facts) -> Verdict:
     """Return what becomes of `task`, all of whose needs have ended.
 
-    Every need is looked at in the plan's order, however early it ended, so that equal runs give equal reasons.
+    Every need is looked at in the plan's order, however early it ended, so that equal runs give equal reasons. Then
+    comes `when`, and last whether there is something to read.
     """
     asked = {status.task for status in statuses(task.when)} if task.when else set()
-    for need in task.needs:
-        if task.is_final or need.task in asked:
-            continue  # rule 10: whatever happened; rule 2: `when` itself asks how it ended
+    needs = [need for need in task.needs if need.task not in asked and not _is_idle(task, need, facts)]
+    for need in needs:
         ending = facts.endings[need.task]
-        if ending.seen is State.SUCCEEDED or (need.soft and ending.seen is State.SKIPPED):
-            continue
-        return Skip(f"`{need.task}` {_PAST[ending.state]}")
-    if task.when is None:
-        return Ready()
+        if not _passes(need, ending.seen):
+            return Skip(f"`{need.task}` {past(ending.state)}")
+    for step in dict.fromkeys(need.any_of for need in needs if need.any_of):
+        endings = [facts.endings[need.task] for need in needs if need.any_of == step]
+        if not any(ending.seen is State.SUCCEEDED for ending in endings):
+            is_bad = any(ending.state in (State.FAILED, State.REFUSED) for ending in endings)
+            return Skip(f"`{step}` {past(State.FAILED if is_bad else State.SKIPPED)}")
     try:
-        return Ready() if holds(task.when, facts) else Skip("`when` is false")
+        return _fed(task, facts) if task.when is None or holds(task.when, facts) else Skip("`when` is false")
     except Fault as fault:
         return Fail(f"`when` cannot be answered: {fault}")
+
+
+def _is_idle(task: Task, need: Need, facts: Facts) -> bool:
+    """Say whether a need only gives order: a final task runs whatever happened (rule 10).
+
+    Tasks that one final step became keep rule 1 among themselves.
+    """
+    return task.is_final and facts.endings[need.task].step.partition(".")[0] != task.step.partition(".")[0]
+
+
+def _passes(need: Need, seen: State) -> bool:
+    match seen:
+        case State.SUCCEEDED:
+            return True
+        case State.SKIPPED:
+            return need.soft
+        case State.FAILED | State.REFUSED:
+            return need.forgiving
+        case _:
+            return False
+
+
+def _fed(task: Task, facts: Facts) -> Verdict:
+    """Say whether every input that must have something has it: a list that came to nothing leaves nothing to do."""
+    for name, values in task.inputs:
+        declared = task.interface.input(name)
+        if (declared and declared.optional) or any(True for value in values for _ in facts.present(value)):
+            continue
+        if declared and declared.many:
+            return Skip(f"nothing was left for `{name}`")
+        return Fail(f"input `{name}` reads {_unread(values, facts)}")
+    return Ready()
+
+
+def _unread(values: tuple[Value, ...], facts: Facts) -> str:
+    for value in values:
+        if isinstance(value, OutputRef):
+            ending = facts.endings.get(value.task)
+            is_unwritten = ending is not None and ending.state is State.SUCCEEDED
+            said = f"which `{value.task}` left unwritten" if is_unwritten else "which is absent"
+            return f"`steps.{value.task}.{value.output}`, {said}"
+    return "nothing"
 
 
 def holds(condition: Condition, facts: Facts) -> bool:
@@ -141,7 +215,7 @@ def holds(condition: Condition, facts: Facts) -> bool:
         case Holds(value):
             known = _value(value, facts)
             if not isinstance(known, bool):
-                raise Fault(f"{_shown(known)} is {_kind(known)}, not true or false")
+                raise Fault(f"{shown(known)} is {kind(known)}, not true or false")
             return known
         case Compare(operator, left, right):
             return compare(operator, _value(left, facts), _value(right, facts))
@@ -169,19 +243,19 @@ def compare(operator: str, left: Json, right: Json) -> bool:
     """Compare two values of one kind; numbers are one kind, true and false are no numbers. Raises Fault at others."""
     if operator == "in":
         return _is_in(left, right)
-    kind = _kind(left)
-    if kind != _kind(right):
-        raise Fault(f"{_shown(left)} is {kind}, but {_shown(right)} is {_kind(right)}")
+    own = kind(left)
+    if own != kind(right):
+        raise Fault(f"{shown(left)} is {own}, but {shown(right)} is {kind(right)}")
     if operator == "==":
         return left == right
     if operator == "!=":
         return left != right
     match left, right:
-        case (int() | float(), int() | float()) if kind != _BOOLEAN:
+        case (int() | float(), int() | float()) if own != _BOOLEAN:
             return _ordered(operator, (left > right) - (left < right))
         case str(), str():
             return _ordered(operator, (left > right) - (left < right))  # by code points
-    raise Fault(f"`{operator}` compares numbers or texts, and {_shown(left)} is {kind}")
+    raise Fault(f"`{operator}` compares numbers or texts, and {shown(left)} is {own}")
 
 
 def _ordered(operator: str, sign: int) -> bool:
@@ -190,17 +264,18 @@ def _ordered(operator: str, sign: int) -> bool:
 
 def _is_in(left: Json, right: Json) -> bool:
     if not isinstance(right, list | tuple):
-        raise Fault(f"`in` looks into a list, and {_shown(right)} is {_kind(right)}")
-    kind = _kind(left)
-    if right and all(_kind(item) != kind for item in right):
-        raise Fault(f"{_shown(left)} is {kind}, and no item of the list is")
-    return any(_kind(item) == kind and item == left for item in right)
+        raise Fault(f"`in` looks into a list, and {shown(right)} is {kind(right)}")
+    own = kind(left)
+    if right and all(kind(item) != own for item in right):
+        raise Fault(f"{shown(left)} is {own}, and no item of the list is")
+    return any(kind(item) == own and item == left for item in right)
 
 
 _BOOLEAN = "a boolean"
 
 
-def _kind(value: Json) -> str:
+def kind(value: Json) -> str:
+    """Return what a value is, in words. Raises Fault at null and at numbers that are none."""
     match value:
         case None:
             raise Fault("a value is absent")
@@ -218,7 +293,8 @@ def _kind(value: Json) -> str:
             return "an object"
 
 
-def _shown(value: Json) -> str:
+def shown(value: Json) -> str:
+    """Return a value as a message may hold it."""
     text = f"`{value}`"
     return text if len(text) <= 60 else text[:57] + "...`"
 
@@ -233,42 +309,59 @@ def outcome_of(endings: Iterable[TaskOutcome]) -> str:
 
 
 class Frontier:
-    """Which tasks have nothing left to wait for, kept up as tasks end: every edge is looked at once."""
+    """Which tasks have nothing left to wait for, kept up as tasks end: every edge is looked at once.
 
-    def __init__(self, plan: Plan) -> None:
-        self._index = {task.name: place for place, task in enumerate(plan.tasks)}
+    A place tells where in the plan a task stands; those of a loop's iterations lie behind their loop's.
+    """
+
+    def __init__(self, tasks: Iterable[tuple[Place, Task]]) -> None:
+        self._places: dict[str, Place] = {}
         self._open: dict[str, int] = {}
-        self._after: dict[str, list[str]] = {name: [] for name in self._index}
-        self._finals = {task.name: None for task in plan.tasks if task.is_final}  # a set in the plan's order
-        self._n_ordinary = len(plan.tasks) - len(self._finals)
-        for task in plan.tasks:
-            before = self._before(task)
-            self._open[task.name] = len(before)
-            for name in before:
-                self._after[name].append(task.name)
-
-    def _before(self, task: Task) -> set[str]:
-        """The tasks that must have ended; a status or a value in `when` waits even if no edge says so (rule 2)."""
-        names = {need.task for need in task.needs}
-        if task.when:
-            names |= {status.task for status in statuses(task.when)}
-            names |= {
-                ref.task for value in operands(task.when) for ref in references(value) if isinstance(ref, OutputRef)
-            }
-        return names
+        self._after: dict[str, list[str]] = {}
+        self._ended: set[str] = set()
+        listed = list(tasks)
+        self._finals = {task.name for _, task in listed if task.is_final}
+        self._ordinary = {task.name for _, task in listed} - self._finals
+        self._first = self.add(listed)
 
     def first(self) -> list[str]:
-        """Return the tasks that wait for nothing, in the plan's order."""
-        held = self._finals if self._n_ordinary else {}
-        return [name for name, n_open in self._open.items() if not n_open and name not in held]
+        """Return the tasks of the plan that wait for nothing, in its order."""
+        return [name for name in self._first if not self._is_held(name)]
+
+    def add(self, tasks: Iterable[tuple[Place, Task]]) -> list[str]:
+        """Take in more tasks; return those that wait for nothing, in their order."""
+        added = []
+        for place, task in tasks:
+            before = _before(task) - self._ended
+            self._places[task.name] = place
+            self._open[task.name] = len(before)
+            for name in before:
+                self._after.setdefault(name, []).append(task.name)
+            added.append(task.name)
+        return [name for name in added if not self._open[name]]
 
     def end(self, name: str) -> list[str]:
         """Note that `name` has ended; return the tasks that now wait for nothing, in the plan's order."""
-        for follower in self._after[name]:
+        self._ended.add(name)
+        freed = []
+        for follower in self._after.pop(name, ()):
             self._open[follower] -= 1
-        freed = [f for f in self._after[name] if not self._open[f] and f not in self._finals]
-        if name not in self._finals:
-            self._n_ordinary -= 1
-            if not self._n_ordinary:  # finals wait for everything else, hence for all they may name
-                freed += self._finals
-        return sorted(freed, key=self._index.__getitem__)
+            if not self._open[follower] and not self._is_held(follower):
+                freed.append(follower)
+        if name in self._ordinary:
+            self._ordinary.remove(name)
+            if not self._ordinary:  # finals wait for everything else, hence for all of it that they may name
+                freed += [final for final in self._finals if not self._open[final]]
+        return sorted(freed, key=self._places.__getitem__)
+
+    def _is_held(self, name: str) -> bool:
+        return bool(self._ordinary) and name in self._finals
+
+
+def _before(task: Task) -> set[str]:
+    """The tasks that must have ended; a status or a value in `when` waits even if no edge says so (rule 2)."""
+    names = {need.task for need in task.needs}
+    if task.when:
+        names |= {status.task for status in statuses(task.when)}
+        names |= {ref.task for ref in named(task.when) if isinstance(ref, OutputRef | EachRef)}
+    return names

@@ -52,11 +52,11 @@ def _pipeline(plan: Plan, target: str) -> Iterator[Refusal]:
                 f"{target} cannot label a pod `{key}: {value}`",
                 "use at most 63 of A-Z, a-z, 0-9, `-`, `_` and `.` in a label's key and value",
             )
-    for name, value in plan.outputs:
-        if isinstance(value, EachRef | Gather):
+    for name, handed in plan.outputs:
+        if isinstance(handed, EachRef | Gather):
             use = Use(Feature.OUTPUTS, None, ("outputs", name))
             yield Refusal(
-                use, f"{target} cannot give out a list of what several tasks wrote yet", "give out one of them"
+                use, f"{target} cannot give out what several tasks wrote as a list yet", "give out one of them"
             )
     for parameter in plan.parameters:
         if not parameter.is_required and parameter.default is None:

@@ -1,0 +1,129 @@
+"""From a loop and its list to the tasks of its iterations (rule 9), as pure functions.
+
+What the plan cannot list is made here while a run goes on; from then on these tasks are like any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from pipec.compiler.plan import Loop, Task
+from pipec.condition import Condition, Status, rewritten
+from pipec.engine.state import Facts, Fault, kind, shown
+from pipec.values import Absent, EachRef, ItemRef, Json, Literal, OutputRef, Reference, Value, resolve, substitute
+
+MOST_ITEMS = 1000  # a longer list is rather one step that reads it all: every item costs a process
+Known = Callable[[Reference], Value | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Iteration:
+    """What a loop does for one item. tasks: in an order in which they may run.
+
+    outputs: what it leaves, as references to them. faults: by name of a task, why it can have no values.
+    """
+
+    tasks: tuple[Task, ...]
+    outputs: Mapping[str, Value] = field(default_factory=dict)
+    faults: Mapping[str, str] = field(default_factory=dict)
+
+
+def leaves(tasks: Iterable[Task]) -> Iterator[Task]:
+    """Yield every task that becomes a process: those of loops' bodies instead of the loops."""
+    for task in tasks:
+        if task.loop:
+            yield from leaves(task.loop.body)
+        else:
+            yield task
+
+
+def items(loop: Loop, facts: Facts) -> Sequence[Json]:
+    """Return the list that a loop goes over. Raises Fault if it is none, or too long."""
+    try:
+        found = resolve(loop.items, facts.lookup)
+    except Absent as fault:
+        raise Fault(f"`for_each`: {fault.args[0]}") from fault
+    except TypeError as fault:
+        raise Fault(f"`for_each`: {fault}") from fault
+    if not isinstance(found, list | tuple):
+        raise Fault(f"`for_each` needs a list, and {shown(found)} is {kind(found)}")
+    if len(found) > MOST_ITEMS:
+        raise Fault(f"`for_each` got {len(found)} items, and goes over {MOST_ITEMS} at most: give it a shorter list")
+    return found
+
+
+def unroll(task: Task, found: Sequence[Json]) -> tuple[Iteration, ...]:
+    """Return the iterations of a loop's task over the items that it found."""
+    assert task.loop, f"loop.unroll got `{task.name}`, which is no loop"
+    return tuple(_iteration(task, task.loop, number, item) for number, item in enumerate(found))
+
+
+def _iteration(carrier: Task, loop: Loop, number: int, item: Json) -> Iteration:
+    name = f"{carrier.name}-{number}"
+
+    def renamed(old: str) -> str:
+        is_inside = old == carrier.name or old.startswith(f"{carrier.name}.")
+        return name + old[len(carrier.name) :] if is_inside else old
+
+    def moved(reference: Reference) -> Value | None:
+        match reference:
+            case OutputRef(task, output):
+                return OutputRef(renamed(task), output)
+            case EachRef(task, output):
+                return EachRef(renamed(task), output)
+        return None
+
+    def known(reference: Reference) -> Value | None:
+        return Literal(_of_item(item, reference.field, number)) if isinstance(reference, ItemRef) else moved(reference)
+
+    tasks, faults = [], {}
+    for task in loop.body:
+        try:
+            made = _instance(task, renamed, moved, known)
+        except Fault as fault:
+            made = _instance(replace(task, when=None, inputs=()), renamed, moved, moved)
+            faults[made.name] = str(fault)
+        tasks.append(replace(made, is_final=carrier.is_final))
+    outputs = {output: substitute(value, moved) for output, value in loop.outputs}
+    return Iteration(tasks=tuple(tasks), outputs=outputs, faults=faults)
+
+
+def _of_item(item: Json, name: str, number: int) -> Json:
+    """Return an item, or the field of it that is asked for. Raises Fault."""
+    if not name:
+        return item
+    if not isinstance(item, Mapping):
+        raise Fault(f"item {number} is {'null' if item is None else kind(item)}, which has no field `{name}`")
+    if name not in item:
+        fields = ", ".join(f"`{each}`" for each in sorted(item)) or "none"
+        raise Fault(f"item {number} has no field `{name}`; it has {fields}")
+    return item[name]
+
+
+def _instance(task: Task, renamed: Callable[[str], str], moved: Known, known: Known) -> Task:
+    """Return a task of a body as one iteration has it.
+
+    moved: where references point now. known: the same, and what the item is; the body of a loop inside has its own.
+    """
+    loop = task.loop and Loop(
+        items=substitute(task.loop.items, known),
+        body=tuple(_instance(inner, renamed, moved, moved) for inner in task.loop.body),
+        outputs=tuple((name, substitute(value, moved)) for name, value in task.loop.outputs),
+        max_parallel=task.loop.max_parallel,
+        fail_fast=task.loop.fail_fast,
+    )
+    return replace(
+        task,
+        name=renamed(task.name),
+        parameters=tuple((name, substitute(value, known)) for name, value in task.parameters),
+        inputs=tuple((name, tuple(substitute(value, known) for value in values)) for name, values in task.inputs),
+        needs=tuple(replace(n, task=renamed(n.task), any_of=renamed(n.any_of)) for n in task.needs),
+        when=task.when and _asked(task.when, renamed, known),
+        env=tuple((name, substitute(value, known)) for name, value in task.env),
+        loop=loop,
+    )
+
+
+def _asked(condition: Condition, renamed: Callable[[str], str], known: Known) -> Condition:
+    return rewritten(condition, known, lambda status: Status(status.state, renamed(status.task)))
