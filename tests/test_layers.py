@@ -48,6 +48,7 @@ TABLE: list[tuple[str, tuple[str, ...]]] = [
     ("pipec.targets", (*LOW, *STEP_VALUES, "pipec.compiler.plan", "pipec.targets.base")),
     ("pipec.engine", (*LOW, *STEP_VALUES, "pipec.compiler.plan", "pipec.engine")),
     ("pipec.stages", (*LOW, "pipec.steps.interface", "pipec.schema", "pipec.compiler")),
+    ("pipec.surroundings", (*LOW, "pipec.schema")),
     ("pipec.api", ("pipec",)),
     ("pipec.report", LOW),
     ("pipec.drawing", ("pipec.compiler.graph", "pipec.steps.interface")),

@@ -19,13 +19,14 @@ from pipec.diagnostics import START, Finding, Loc, Report, Rule, Source, guess, 
 from pipec.schema import check as shape
 from pipec.schema import findings as kinds
 from pipec.schema import load, tree
-from pipec.schema.files import PROJECT_FILE, UnreadableError, decoded, folder_of, project_root, read_below, read_named
+from pipec.schema.files import UnreadableError, decoded, folder_of, project_root, read_named
 from pipec.schema.model import Environment, Pipeline, Project
-from pipec.schema.overlay import without_overlay_nulls
-from pipec.schema.project import project as typed_project
+from pipec.schema.origin import Origin, inherited, with_inherited
+from pipec.schema.origin import origins as origin_of
 from pipec.stages import Setting, Unit
 from pipec.steps import catalog
 from pipec.steps.interface import MISSING, Kind
+from pipec.surroundings import Place, Surroundings, surroundings
 from pipec.targets import airflow, kubeflow
 from pipec.targets import findings as target_findings
 from pipec.targets.base import File, Options, Refusal, Target, refusals
@@ -63,7 +64,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """What is known of a file. root: the project's folder. folder: that of the file."""
+    """What is known of a file. root: the project's folder. folder: that of the file.
+
+    layers: what stands behind the document's image and defaults: the environment's and the project's, as written.
+    """
 
     report: Report
     units: tuple[Unit, ...] = ()
@@ -72,6 +76,7 @@ class Checked:
     root: Path = Path()
     folder: Path = Path()
     source: Source | None = None
+    layers: tuple[tree.Mapping, ...] = ()
 
     @property
     def has_error(self) -> bool:
@@ -90,50 +95,33 @@ def check(request: Request) -> Checked:
         return Checked(report=Report((finding,)), root=root, folder=folder)
     source = Source(shown, text)
     trees, found = tree.read(source)
-    place = _Place(root, folder.relative_to(root).as_posix(), posixpath.dirname(shown))
-    project, environment, project_source, project_found = _project(request, place)
-    findings = [*found, *project_found]
+    place = Place(root, folder.relative_to(root).as_posix(), posixpath.dirname(shown))
+    settings = {name: target.settings for name, target in request.targets.items()}
+    around = surroundings(place, request.environment, settings)
+    findings = [*found, *around.findings]
     units: tuple[Unit, ...] = ()
     if not has_error(findings):
         if request.pipeline is not None and request.pipeline not in map(_name, trees):
             raise UsageError(f"{shown} holds no pipeline `{request.pipeline}`: {', '.join(map(_name, trees))}")
-        setting = Setting(
-            source, project, environment, _world(request, project, environment, place), place.folder, catalog.names()
-        )
+        world = _world(request, around, place)
+        setting = Setting(source, around.project, around.environment, world, place.folder, catalog.names())
         units, more = stages.units(trees, setting, lambda document: _sets(request, document))
         findings += [*more, *_twice(units)]
-        _known_environment(request, project, units)
+        _known_environment(request, around.project, units)
         _known_sets(request, units)
         units = _wanted(request, units)
         for unit in units:
             findings += unit.findings
             if request.target is not None and unit.plan:
-                findings += _refused(request, unit, project, environment, source)
-    sources = [source, project_source, *(s for unit in units for s in unit.opening.sources.values())]
+                findings += _refused(request, unit, around.environment, source)
+    sources = [source, around.source, *(s for unit in units for s in unit.opening.sources.values())]
     report = Report(ordered(dict.fromkeys(findings)), tuple(s for s in sources if s))
-    return Checked(report=report, units=units, project=project, environment=environment, root=root, folder=folder,
-                   source=source)  # fmt: skip
+    return Checked(report=report, units=units, project=around.project, environment=around.environment, root=root,
+                   folder=folder, source=source, layers=around.layers)  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where a file lies. folder: its own, relative to the root. shown: how messages begin the paths beside it."""
-
-    root: Path
-    folder: str
-    shown: str
-
-    def show(self, path: str) -> str:
-        """Return what messages call a path relative to the root."""
-        up = [".."] * len([part for part in self.folder.split("/") if part != "."])
-        return posixpath.normpath(posixpath.join(self.shown, *up, path))
-
-    def read(self, folder: str, name: str, limit: int) -> str:
-        return read_below(self.root, folder, name, limit)
-
-
-def _world(request: Request, project: Project, environment: Environment | None, place: _Place) -> World:
-    configs = {**project.configs, **(environment.configs if environment else {})}
+def _world(request: Request, around: Surroundings, place: Place) -> World:
+    configs = {**around.project.configs, **(around.environment.configs if around.environment else {})}
     known = {name: said["value"] for name, said in configs.items() if "value" in said}
     return World(place.read, place.show, catalog.find, request.environment, known)
 
@@ -167,36 +155,7 @@ def compile_(request: Request) -> tuple[Checked, tuple[File, ...]]:
     return checked, tuple(files)
 
 
-def _project(request: Request, place: _Place) -> tuple[Project, Environment | None, Source | None, list[Finding]]:
-    """Read `pipec.yaml` at the root, if there is one."""
-    if not (place.root / PROJECT_FILE).is_file():
-        return Project(), None, None, []
-    path = place.show(PROJECT_FILE)
-    try:
-        source = Source(path, place.read("", PROJECT_FILE, tree.MAX_BYTES))
-    except UnreadableError as fault:
-        return Project(), None, None, [kinds.NOT_TEXT.at(Loc(path, START), str(fault))]
-    documents, problems = tree.read(source)
-    found = list(problems)
-    if found:
-        return Project(), None, source, found
-    found += shape.header(documents[0], "Project")
-    document = documents[0]
-    settings = {name: target.settings for name, target in request.targets.items()}
-    if not found and isinstance(document, tree.Mapping):
-        document = without_overlay_nulls(document)
-        found += shape.shape(document, shape.project_schema(settings))
-    if len(documents) > 1:
-        found.append(kinds.WRONG_KIND.at(documents[1].loc, "a project is one document"))
-    if has_error(found) or not isinstance(document, tree.Mapping):
-        return Project(), None, source, found
-    project = typed_project(document, frozenset(request.targets))
-    return project, project.environment(request.environment), source, found
-
-
-def _refused(
-    request: Request, unit: Unit, project: Project, environment: Environment | None, source: Source
-) -> Iterator[Finding]:
+def _refused(request: Request, unit: Unit, environment: Environment | None, source: Source) -> Iterator[Finding]:
     """Find what the chosen target cannot say, at the place that says it."""
     target = _target(request)
     assert unit.plan is not None, "api._refused got a unit without a plan"
@@ -313,15 +272,32 @@ def _name(document: tree.Tree) -> str:
     return str(name.value) if isinstance(name, tree.Scalar) else "(unnamed)"
 
 
-def resolved(pipeline: Pipeline) -> Json:
-    """Return a pipeline's document as it is in its environment: overlays laid, parameters with the values in force."""
-    body = tree.as_json(pipeline.tree)
+def resolved(checked: Checked, unit: Unit) -> Json:
+    """Return a pipeline's document as it is in its environment: overlays laid, parameters with the values in force.
+
+    Image and defaults are those in force too, wherever they were said.
+    """
+    body = tree.as_json(unit.pipeline.tree)
     assert isinstance(body, dict), "api.resolved got a pipeline that is no mapping"
     body.pop("environments", None)
-    for parameter in pipeline.parameters:
+    for parameter in unit.pipeline.parameters:
         if parameter.default is not MISSING:
             body["parameters"][parameter.name]["default"] = parameter.default
-    return body
+    head = {key: body.pop(key) for key in ("$schema", "apiVersion", "kind", "metadata") if key in body}
+    return {**head, **with_inherited(body, unit.pipeline.tree, checked.layers)}
+
+
+def origins(checked: Checked, unit: Unit, request: Request) -> tuple[tuple[str, str], ...]:
+    """Return each value of `resolved` that its document does not say itself, with where it comes from."""
+    found = [*inherited(unit.pipeline.tree, checked.layers), *origin_of(unit.pipeline, frozenset(request.sets))]
+    return tuple((".".join(origin.path), _told(origin)) for origin in found)
+
+
+def _told(origin: Origin) -> str:
+    if origin.loc is None:
+        return "--set"
+    where = f"{origin.loc.path}:{origin.loc.span.line}:{origin.loc.span.column}"
+    return f"{where} (removed)" if origin.is_removed else where
 
 
 def explained() -> tuple[Rule, ...]:

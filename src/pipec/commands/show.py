@@ -26,11 +26,18 @@ def graph(options: argparse.Namespace) -> int:
 
 def render(options: argparse.Namespace) -> int:
     """Print a pipeline with its environment laid over it."""
-    checked = api.check(request(options, options.file))
+    asked = request(options, options.file)
+    checked = api.check(asked)
     tell(checked)
     if checked.has_error:
         return 1
-    sys.stdout.write(tree.dump(api.resolved(only(checked, "render").pipeline)))
+    unit = only(checked, "render")
+    sys.stdout.write(tree.dump(api.resolved(checked, unit)))
+    if changed := api.origins(checked, unit, asked):
+        # Comments: what is printed stays a document that can be checked, compiled and compared.
+        print("# not said by the pipeline itself:")
+        for path, where in changed:
+            print(f"#   {path}: {where}")
     return 0
 
 

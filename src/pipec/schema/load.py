@@ -63,6 +63,7 @@ def pipeline(
         name=body["metadata"]["name"],
         loc=document.loc,
         tree=tree,
+        document=document,
         description=body["metadata"].get("description", ""),
         labels=tuple(body["metadata"].get("labels", {}).items()),
         parameters=declared,

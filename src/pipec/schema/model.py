@@ -296,7 +296,7 @@ class Project:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pipeline:
-    """One pipeline document, with the chosen environment laid over it. tree: that document.
+    """One pipeline document, with the chosen environment laid over it. tree: that document; document: without it.
 
     steps: those of `finally` come last. secrets, configs: where they lie, as its environment says it. folded:
     parameters whose value stands in `resources` or `matrix`. overlaid: what the environments that were not chosen give
@@ -306,6 +306,7 @@ class Pipeline:
     name: str
     loc: Loc
     tree: MappingNode
+    document: MappingNode
     description: str = ""
     labels: tuple[tuple[str, str], ...] = ()
     parameters: tuple[ParameterUse, ...] = ()

@@ -1,0 +1,82 @@
+"""What lies around a pipeline's file: the project's root, its `pipec.yaml`, and the files beside it."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipec.diagnostics import START, Finding, Loc, Source, has_error
+from pipec.schema import check as shape
+from pipec.schema import findings as kinds
+from pipec.schema import tree
+from pipec.schema.files import PROJECT_FILE, UnreadableError, read_below
+from pipec.schema.model import Environment, Project
+from pipec.schema.overlay import without_overlay_nulls
+from pipec.schema.project import project as typed
+from pipec.values import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a file lies. folder: its own, relative to the root. shown: how messages begin the paths beside it."""
+
+    root: Path
+    folder: str
+    shown: str
+
+    def show(self, path: str) -> str:
+        """Return what messages call a path relative to the root."""
+        up = [".."] * len([part for part in self.folder.split("/") if part != "."])
+        return posixpath.normpath(posixpath.join(self.shown, *up, path))
+
+    def read(self, folder: str, name: str, limit: int) -> str:
+        """Return the text of a file by the folder that names it, relative to the root. Raises UnreadableError."""
+        return read_below(self.root, folder, name, limit)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """The project of a file and the environment chosen in it; without a `pipec.yaml`, both are empty.
+
+    layers: what stands behind a pipeline's image and defaults: the environment's and the project's, as written.
+    """
+
+    project: Project = Project()
+    environment: Environment | None = None
+    source: Source | None = None
+    findings: tuple[Finding, ...] = ()
+    layers: tuple[tree.Mapping, ...] = ()
+
+
+def surroundings(place: Place, environment: str, settings: Mapping[str, Mapping[str, Json]]) -> Surroundings:
+    """Read `pipec.yaml` at the root, if there is one. settings: the schema of what it may say to each target."""
+    if not (place.root / PROJECT_FILE).is_file():
+        return Surroundings()
+    path = place.show(PROJECT_FILE)
+    try:
+        source = Source(path, place.read("", PROJECT_FILE, tree.MAX_BYTES))
+    except UnreadableError as fault:
+        return Surroundings(findings=(kinds.NOT_TEXT.at(Loc(path, START), str(fault)),))
+    documents, problems = tree.read(source)
+    if problems:
+        return Surroundings(source=source, findings=problems)
+    document, found = documents[0], [*shape.header(documents[0], "Project")]
+    if not found and isinstance(document, tree.Mapping):
+        document = without_overlay_nulls(document)
+        found += shape.shape(document, shape.project_schema(settings))
+    if len(documents) > 1:
+        found.append(kinds.WRONG_KIND.at(documents[1].loc, "a project is one document"))
+    if has_error(found) or not isinstance(document, tree.Mapping):
+        return Surroundings(source=source, findings=tuple(found))
+    project = typed(document, frozenset(settings))
+    environments = document.get("environments")
+    chosen = environments.get(environment) if isinstance(environments, tree.Mapping) else None
+    return Surroundings(
+        project=project,
+        environment=project.environment(environment),
+        source=source,
+        findings=tuple(found),
+        layers=(chosen, document) if isinstance(chosen, tree.Mapping) else (document,),
+    )
