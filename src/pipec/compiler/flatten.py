@@ -247,8 +247,7 @@ def _gated(step: StepUse, around: StepUse, interface: Interface) -> StepUse:
         if reference.step and where != "when" and not (where == "with" and argument and argument.name in optional)
     )
     when = step.when
-    own_loop = any(isinstance(ref, ItemRef) and ref.loop == around.name for ref in _asked(around))
-    if around.when and (around.for_each is None or own_loop):
+    if around.when and (not around.is_many or any(is_about(ref, around.name) for ref in _asked(around))):
         own = when
         asks = both(around.when.asks, own.asks if own else None)
         when = When(asks, around.when.loc, around.when.references + (own.references if own else ()))
@@ -256,6 +255,14 @@ def _gated(step: StepUse, around: StepUse, interface: Interface) -> StepUse:
         step, when=when, needs=(*step.needs, *around.needs, *sources),
         continue_on_error=step.continue_on_error or around.continue_on_error,
     )  # fmt: skip
+
+
+def is_about(reference: ValueReference, step: str) -> bool:
+    """Say whether a reference is to the item, or to the cell, of one step's loop or matrix."""
+    match reference:
+        case ItemRef(_, owner) | MatrixRef(_, owner):
+            return owner == step
+    return False
 
 
 def _asked(use: StepUse) -> tuple[ValueReference, ...]:

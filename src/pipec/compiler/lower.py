@@ -9,18 +9,28 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from pipec.compiler.arguments import Attachments
-from pipec.compiler.flatten import Flat
+from pipec.compiler.flatten import Flat, is_about
 from pipec.compiler.graph import Graph
 from pipec.compiler.plan import After, Concurrency, Group, Handed, Loop, Plan, PlanParameter, Schedule, Task
 from pipec.compiler.rule import Subject
 from pipec.compiler.spread import Cell, Path, Spread, path_of
 from pipec.condition import Condition, named
-from pipec.schema.model import AfterUse, Argument, Ask, Defaults, InputUse, ParameterUse, Pool, StepUse
+from pipec.schema.model import (
+    AfterUse,
+    Argument,
+    Ask,
+    Defaults,
+    ForEachUse,
+    InputUse,
+    MatrixUse,
+    ParameterUse,
+    Pool,
+    StepUse,
+)
 from pipec.steps.interface import MISSING, Accelerator, Interface, Kind, Parameter, Resources, Retry
 from pipec.values import (
     EachRef,
     Gather,
-    ItemRef,
     Json,
     ListOf,
     Literal,
@@ -167,7 +177,8 @@ class _Lowering:
     def _carrier(self, loop: str, path: Path, cell: Cell, steps: tuple[str, ...]) -> Task:
         """Return the task that stands for a loop, with the tasks of one iteration as its body."""
         use, composite = self.spread.use(loop), self.graph.composites.get(loop)
-        assert use.for_each is not None, f"lower._carrier got a step without a loop: {loop}"
+        many = use.for_each or use.matrix
+        assert many is not None, f"lower._carrier got a step without a loop: {loop}"
         members = tuple(step for step in steps if loop in self.spread.paths[step])
         interface = composite.interface if composite else self.graph.interfaces[loop]
         name = self.spread.name(path, cell)
@@ -188,13 +199,12 @@ class _Lowering:
             is_final=use.is_final,
             description=use.description or interface.summary,
             title=self._title(loop, path, cell),
-            group=self._group(use, path, cell),
             loop=Loop(
-                items=self._value(use.for_each.items.value, cell),
+                items=self._value(_listed(many), cell),
                 body=tuple(self.tasks(loop, cell, members)),
                 outputs=tuple((output, substitute(value, self.spread.known(cell))) for output, value in handed.items()),
-                max_parallel=use.for_each.max_parallel,
-                fail_fast=use.for_each.fail_fast,
+                max_parallel=many.max_parallel,
+                fail_fast=many.fail_fast,
             ),
         )
 
@@ -263,8 +273,15 @@ class _Lowering:
 
 
 def _is_about(asks: Condition, loop: str) -> bool:
-    """Say whether a condition asks about the item of a loop."""
-    return any(isinstance(reference, ItemRef) and reference.loop == loop for reference in named(asks))
+    """Say whether a condition asks about the item, or the cell, of a loop."""
+    return any(is_about(reference, loop) for reference in named(asks))
+
+
+def _listed(many: MatrixUse | ForEachUse) -> Value:
+    """Return the list that a loop goes over; a cell is the values by axis."""
+    if isinstance(many, ForEachUse):
+        return many.items.value
+    return Literal([dict(zip(many.axes, cell, strict=True)) for cell in many.cells])
 
 
 def _items(value: Value) -> Iterator[Value]:

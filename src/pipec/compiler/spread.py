@@ -1,7 +1,8 @@
 """From flat steps to tasks: which tasks a step becomes by its matrix and those around it, and what names mean there.
 
 A step's *path* is the composite steps around it and itself, outermost first. A *cell* says which cell of each matrix on
-the path is meant. What stands inside of a loop is one task outside of it: the loop's carrier.
+the path is meant. What stands inside of a loop is one task outside of it: the loop's carrier. A composite step with a
+matrix is a loop over its cells, so that `max_parallel` and `fail_fast` count cells, not the tasks in them.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pipec.compiler.graph import Edge, Graph
 from pipec.compiler.plan import Need
 from pipec.condition import AllOf, AnyOf, Condition, Not, Status, rewritten
 from pipec.schema.model import MatrixUse, StepUse
-from pipec.values import EachRef, Gather, Json, Literal, MatrixRef, OutputRef, Reference, Value, substitute
+from pipec.values import EachRef, Gather, ItemRef, Json, Literal, MatrixRef, OutputRef, Reference, Value
 
 Path: TypeAlias = tuple[str, ...]
 Cell: TypeAlias = Mapping[str, int]
@@ -36,10 +37,16 @@ class Spread:
 
     def loops(self, path: Path) -> Path:
         """Return the loops on a path, outermost first."""
-        return () if self.is_plain else tuple(element for element in path if self.use(element).for_each)
+        return () if self.is_plain else tuple(element for element in path if self.is_loop(element))
+
+    def is_loop(self, element: str) -> bool:
+        """Say whether an element is repeated by a loop."""
+        composite = self.graph.composites.get(element)
+        return composite.use.is_many if composite else self.graph.steps[element].for_each is not None
 
     def matrix(self, element: str) -> MatrixUse | None:
-        return None if self.is_plain else self.use(element).matrix
+        """Return the matrix whose cells are tasks of their own."""
+        return None if self.is_plain or self.is_loop(element) else self.use(element).matrix
 
     def cells(self, path: Path, fixed: Cell) -> Iterator[Cell]:
         """Yield every cell of the matrices on a path, row-major, that agrees with `fixed`."""
@@ -75,6 +82,8 @@ class Spread:
                     return OutputRef(self.name(self.paths[task], cell), output)
                 case EachRef(step, output):
                     return self._each(step, output, cell)
+                case MatrixRef(axis, step) if self.is_loop(step):
+                    return ItemRef(axis, step)
                 case MatrixRef(axis, step):
                     matrix = self.matrix(step)
                     assert matrix is not None, f"spread got the axis `{axis}` of a step without a matrix: {step}"
@@ -87,20 +96,13 @@ class Spread:
         path, matrix = path_of(step), self.matrix(step)
         if matrix is None:
             return EachRef(self.name(path, cell), output)
-        return Gather(tuple(self._written(step, output, inside) for inside in self.cells(path, cell)))
-
-    def _written(self, step: str, output: str, cell: Cell) -> Value:
-        """Return what one cell of a step wrote."""
-        composite = self.graph.composites.get(step)
-        if composite is None:
-            return OutputRef(self.name(path_of(step), cell), output)
-        return substitute(composite.outputs[output], self.known(cell))
+        return Gather(tuple(OutputRef(self.name(path, inside), output) for inside in self.cells(path, cell)))
 
     def tasks(self, step: str, reader: Path, cell: Cell) -> list[str]:
         """Return the tasks that a flat step is to a reader in a cell; a loop that the reader is outside of is one."""
         path = self.paths[step]
         for at, element in enumerate(path):
-            if element not in reader and self.use(element).for_each:
+            if element not in reader and self.is_loop(element):
                 path = path[: at + 1]
                 break
         return list(dict.fromkeys(self.name(path, inside) for inside in self.cells(path, cell)))
