@@ -32,9 +32,13 @@ def task(
     name: str, *, reads: Mapping[str, object] | None = None, writes: Sequence[str] = (), folders: Sequence[str] = (),
     values: Mapping[str, Json] | None = None, needs: Sequence[str | Need] = (), soft: Sequence[str] = (),
     optional: Sequence[str] = (), say: Mapping[str, Value | Json] | None = None, role: Role | None = None,
-    when: Condition | None = None, attempts: int = 1, step: str | None = None, **more: object,
+    when: Condition | None = None, attempts: int = 1, step: str | None = None, spare: Sequence[str] = (),
+    **more: object,
 ) -> Task:  # fmt: skip
-    """A task of the stub. reads: input -> value(s). values: its small outputs. say: what the stub is told to do."""
+    """A task of the stub. reads: input -> value(s). values: its small outputs. say: what the stub is told to do.
+
+    spare: outputs that are optional; the stub writes those that are among `writes` too.
+    """
     told = {"writes": list(writes), "folders": list(folders), "values": dict(values or {}), **(say or {})}
     told = {key: value for key, value in told.items() if value != [] and value != {}}
     parameters = tuple((key, v if _is_value(v) else Literal(v)) for key, v in sorted(told.items()))  # type: ignore[arg-type]
@@ -49,7 +53,8 @@ def task(
     interface = Interface(
         name="stub", version="1", summary="", role=role,
         inputs=tuple(Input(name=key, type=Dataset, optional=key in optional, many=len(g) > 1) for key, g in inputs),
-        outputs=tuple(Output(name=n, type=Dataset) for n in [*writes, *folders])
+        outputs=tuple(Output(name=n, type=Dataset, optional=n in spare) for n in [*writes, *folders])
+        + tuple(Output(name=n, type=Dataset, optional=True) for n in spare if n not in writes)
         + tuple(Output(name=n, type=kind_of(v)) for n, v in (values or {}).items()),
     )  # fmt: skip
     return Task(
