@@ -47,7 +47,7 @@ LIBRARY = {name: found for name in catalog.names() if (found := catalog.find(nam
 KNOWN = {**LIBRARY, **MORE}
 WEIGHTS = {
     "ingest": 2, "validate-data": 3, "split": 3, "train": 4, "evaluate": 4, "approve": 4, "deploy": 3, "monitor": 1,
-    "merge": 1, "enrich": 1, "score": 2, "tune": 2, "sign": 1,
+    "select": 1, "merge": 1, "enrich": 1, "score": 2, "tune": 2, "sign": 1,
 }  # fmt: skip
 SKELETON = ("ingest", "validate-data", "split", "train", "evaluate", "approve", "deploy")
 
@@ -219,9 +219,9 @@ def _behind(start: str, before: object) -> set[str]:
 
 
 def _treats(steps: Steps, name: str, role: Role, model: Port) -> bool:
-    """Whether a step has a role, and this model as its subject."""
+    """Whether a step has a role, and this model as its subject; an optional one, as a champion, is only compared."""
     step = steps[name]
-    read = [declared.name for declared in step.interface.inputs if declared.type is Model]
+    read = [declared.name for declared in step.interface.inputs if declared.type is Model and not declared.optional]
     return step.interface.role is role and any(origin(steps, name, given) == model for given in read)
 
 

@@ -17,6 +17,7 @@ _STEPS = {
     "split": "pipec.steps.split:Split",
     "train": "pipec.steps.train:Train",
     "evaluate": "pipec.steps.evaluate:Evaluate",
+    "select": "pipec.steps.select:Select",
     "approve": "pipec.steps.approve:Approve",
     "deploy": "pipec.steps.deploy:Deploy",
     "monitor": "pipec.steps.monitor:Monitor",

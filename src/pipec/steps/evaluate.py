@@ -71,16 +71,16 @@ class Evaluate:
             raise Refused(f"{told(stopped[0])}: improve the model or the data, or change the gate in a reviewed commit")
 
     def _judge(self, frame: DataFrame) -> dict[str, Any]:
-        from pipec.steps.ml import feature, metric, model
+        from pipec.steps.ml import metric, model
+        from pipec.steps.ml.judge import judge
 
-        judge = model.load(self.model)
-        card = judge.card
-        y_n = model.truth(card, feature.target_of(frame, card.target))
-        scores = model.scores(judge, frame)
+        loaded = model.load(self.model)
+        card, judgement = loaded.card, judge(loaded, frame, self.positive)
+        y_n, scores = judgement.truth, judgement.scores
         report: dict[str, Any] = {
             "format_version": "1.0", "task": card.task, "estimator": card.estimator, "target": card.target,
             "rows": len(frame), "main": metric.MAIN[card.task], "positive": self.positive,
-            "metrics": metric.figures(card.task, y_n, scores, card.classes, self.positive),
+            "metrics": judgement.figures,
             # What the verdict is about: `approve` refuses evidence on another model.
             "model": digest.of_path(self.model),
         }  # fmt: skip
