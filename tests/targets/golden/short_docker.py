@@ -47,7 +47,7 @@ with DAG(
             "--order",
             (
                 '{"format": "1", "pipeline": "short", "task": "ingest", "step": "ingest@1", '
-                '"interface": "sha256:631d52a7b519d697b2e41a33e396279b163ff846eb62cc71aa20c7634d92ab22", '
+                '"interface": "sha256:5ef5b4e4774b59e29bd862fd379806552599262d5068b3eb7bbd0401176eb1c6", '
                 '"parameters": {"source": {"$parameter": "source"}, "dsn": null}, "inputs": {}, "environment": "dev", '
                 '"threads": 1, "wait_s": 0}'
             ),
@@ -74,7 +74,7 @@ with DAG(
             "--order",
             (
                 '{"format": "1", "pipeline": "short", "task": "train", "step": "train@1", '
-                '"interface": "sha256:1e23fc3f59b867d53b1f2a13f904733a65933ea427e40de59c5ef843fd0dcc02", '
+                '"interface": "sha256:0fd96ec64a7bef71a551dccfaf0d893f12b148b61eb3ac13c4b43da00b56d474", '
                 '"parameters": {"target": "quality", "epochs": 10, "rate": 0.001, "note": "", "layers": [], '
                 '"options": {}}, "inputs": {"data": [{"$output": ["ingest", "data"]}]}, "environment": "dev", '
                 '"threads": 1, "wait_s": 0}'
