@@ -193,7 +193,7 @@ def expected(steps: Steps) -> set[tuple[str, str]]:
 
 def hard(step: Step) -> set[str]:
     """The steps without whose success `step` does not run (rules 1 and 2)."""
-    optional = {declared.name for declared in step.interface.inputs if declared.optional}
+    optional = {declared.name for declared in step.interface.inputs if declared.optional and not declared.hard}
     named = {port[0] for name, port in step.reads.items() if port[0] and name not in optional}
     return (named | set(step.needs) | {term.step for term in step.when if not term.state}) - step.asked
 

@@ -162,7 +162,7 @@ def _edges(use: StepUse, steps: Mapping[str, StepUse], interface: Interface | No
             yield Edge(source, use.name, reference.loc, output, "", soft=source in asked)
             continue
         declared = interface.input(argument.name) if interface and where == "with" else None
-        soft = source in asked or bool(declared and declared.optional)
+        soft = source in asked or bool(declared and declared.optional and not declared.hard)
         output = reference.parts[2] if len(reference.parts) > 2 else ""
         yield Edge(source, use.name, reference.loc, output, argument.name if where == "with" else "", soft)
 

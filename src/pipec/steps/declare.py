@@ -82,6 +82,7 @@ class _Reads:
     optional: bool
     many: bool
     fits: bool
+    hard: bool
     help: str
 
 
@@ -113,10 +114,15 @@ def reads(
     optional: bool = False,
     many: bool = False,
     fits: bool = False,
+    hard: bool = False,
     help: str = "",  # noqa: A002
 ) -> Any:
-    """Declare an artifact input. At run time the field is its Path (`many`: a list of them; absent optional: None)."""
-    return _Reads(type, optional, many, fits, help)
+    """Declare an artifact input. At run time the field is its Path (`many`: a list of them; absent optional: None).
+
+    hard: of an optional one, see `Input`.
+    """
+    assert optional or not hard, "an input that must be given is hard by itself"
+    return _Reads(type, optional, many, fits, hard, help)
 
 
 def writes(
@@ -219,8 +225,10 @@ def _interface(
     inputs, outputs, parameters = [], [], []
     for attribute, hint in get_type_hints(cls).items():
         match vars(cls).get(attribute):
-            case _Reads(type, optional, many, fits, text):
-                inputs.append(Input(name=attribute, type=type, optional=optional, many=many, fits=fits, help=text))
+            case _Reads(type, optional, many, fits, hard, text):
+                inputs.append(
+                    Input(name=attribute, type=type, optional=optional, many=many, fits=fits, hard=hard, help=text)
+                )
             case _Writes(type, split, same_as, named, optional, text):
                 kind = type or _kind(hint)[0]
                 outputs.append(

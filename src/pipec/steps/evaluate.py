@@ -42,7 +42,7 @@ class Evaluate:
     model: Path = reads(Model, help="The model to judge.")
     data: Path = reads(Dataset, help="Rows with the target, not used in training.")
     champion: Path | None = reads(
-        Model, optional=True, help="A model to compare with on the same rows, such as the one in use now."
+        Model, optional=True, hard=True, help="A model to compare with on the same rows, such as the one in use now."
     )
     passed: Path = writes(Model, same_as="model", name="model", help="The model, unchanged.")
     report: Path = writes(Report, help="Figures, also of the champion, confusion matrix, gates and verdict, as JSON.")

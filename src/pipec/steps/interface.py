@@ -105,13 +105,18 @@ class Retry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Input:
-    """An artifact that a step reads. fits: its rows shape what is learned. many: a list of artifacts."""
+    """An artifact that a step reads. fits: its rows shape what is learned. many: a list of artifacts.
+
+    hard: it need not be given, but where a step makes it, that step must have succeeded: without this an optional input
+    lets its step run when the one that makes it was skipped. Either way it is absent where that one left it unwritten.
+    """
 
     name: str
     type: Artifact
     optional: bool = False
     many: bool = False
     fits: bool = False
+    hard: bool = False
     help: str = ""
 
 

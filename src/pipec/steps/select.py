@@ -24,7 +24,10 @@ class Select:
         Report, many=True, optional=True, help="What `evaluate` wrote of them, in any order: a report names its model."
     )
     data: Path | None = reads(
-        Dataset, optional=True, help="Rows with the target to score the models on, where no reports are given."
+        Dataset,
+        optional=True,
+        hard=True,
+        help="Rows with the target to score the models on, where no reports are given.",
     )
     model: Path = writes(Model, help="The best model, unchanged: it has the digest that it came with.")
     report: Path = writes(Report, help="Every model with its digest, score and rank, or why it was left out, as JSON.")
