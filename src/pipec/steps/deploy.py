@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipec import digest
 from pipec.steps.declare import CallerError, Context, Refused, TryAgain, param, reads, step, writes
-from pipec.steps.interface import Approval, Endpoint, Model, Role
+from pipec.steps.interface import Approval, Endpoint, Model, Profile, Role
 
 if TYPE_CHECKING:
     from pipec.steps.release.store import Release
@@ -21,6 +21,9 @@ class Deploy:
 
     model: Path = reads(Model, help="The model to release.")
     approval: Path | None = reads(Approval, optional=True, help="What an approve step wrote about this model.")
+    profile: Path | None = reads(
+        Profile, optional=True, help="What `train` kept of the rows; it is released with the model, for `fetch-model`."
+    )
     endpoint: Path = writes(Endpoint, help="Name, generation, digest, columns and URLs, as JSON.")
     generation: int = writes(help="The generation that is current now.")
     released: str = writes(help="The digest of the model that is current now.")
@@ -69,9 +72,10 @@ class Deploy:
         wanted = Release(
             name=checked(self.name or context.pipeline), model_digest=model_digest, approval=approval,
             environment=context.environment, pipeline=context.pipeline, run_id=context.run_id,
+            profile_digest=digest.of_path(self.profile) if self.profile else "",
         )  # fmt: skip
         try:
             store = Store(context.releases)
-            return rollout.roll_out(store, self.model, wanted, self.servers, self.timeout_s, context.log)
+            return rollout.roll_out(store, self.model, self.profile, wanted, self.servers, self.timeout_s, context.log)
         except (Lost, Unreachable, rollout.NotServed) as fault:
             raise TryAgain(str(fault)) from fault

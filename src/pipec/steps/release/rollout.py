@@ -18,18 +18,27 @@ class NotServed(Exception):
 
 
 def roll_out(
-    store: Store, model: Path, wanted: Release, servers: int, timeout_s: float, log: Callable[[str], None]
+    store: Store,
+    model: Path,
+    profile: Path | None,
+    wanted: Release,
+    servers: int,
+    timeout_s: float,
+    log: Callable[[str], None],
 ) -> tuple[Release, list[str]]:
     """Return the release and the URLs of the servers that serve it.
 
-    A model that is current already makes no new generation. servers: how many must serve it; 0: do not wait. Raises
-    Lost, NotServed after timeout_s, and DataFault if a server cannot load it; then the release before is current again.
+    A model that is current already makes no new generation, unless it comes with another profile. servers: how many
+    must serve it; 0: do not wait. Raises Lost, NotServed after timeout_s, and DataFault if a server cannot load it;
+    then the release before is current again.
     """
     before = store.current(wanted.name)
-    if before is not None and before.model_digest == wanted.model_digest:
+    if before is not None and _is_current(before, wanted):
         log(f"`{wanted.name}` generation {before.generation} is this model already")
         return before, _await(store, before, servers, timeout_s)
     store.keep(model, wanted.model_digest)
+    if profile is not None:
+        store.keep_profile(profile, wanted.profile_digest)
     made = store.release(wanted, after=before.generation if before else 0)
     log(f"`{made.name}` generation {made.generation} is {made.model_digest}")
     try:
@@ -38,6 +47,11 @@ def roll_out(
         if before is not None:
             _restore(store, before, made, log)
         raise
+
+
+def _is_current(before: Release, wanted: Release) -> bool:
+    has_profile = wanted.profile_digest in ("", before.profile_digest)
+    return has_profile and before.model_digest == wanted.model_digest
 
 
 def _restore(store: Store, before: Release, failed: Release, log: Callable[[str], None]) -> None:

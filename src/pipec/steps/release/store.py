@@ -1,6 +1,7 @@
 """The release store: models by content, one record per generation of a name, and what its servers say.
 
     _models/sha256-<hex>/        a model folder, whole, checked whenever it is read
+    _profiles/sha256-<hex>.json  the profile of a model's rows, checked likewise
     <name>/<generation>.json     a release record; created once, never changed: creating it is the compare-and-swap
     <name>/_servers/<id>.json    what one server serves, rewritten at every beat
 
@@ -33,7 +34,10 @@ class Lost(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """One generation of a name. approval: the statement that covers the model, or None. reason: of a restored one."""
+    """One generation of a name. approval: the statement that covers the model, or None. reason: of a restored one.
+
+    profile_digest: of what is kept of the rows that the model learned from, or empty.
+    """
 
     name: str
     model_digest: str
@@ -43,6 +47,7 @@ class Release:
     run_id: str = ""
     approval: Mapping[str, Any] | None = None
     reason: str = ""
+    profile_digest: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +146,21 @@ class Store:
             raise DataFault(f"the store's copy of {model_digest[:19]}... is damaged: deploy the model again")
         return target
 
+    def keep_profile(self, path: Path, profile_digest: str) -> None:
+        """Copy a profile in under its digest."""
+        content = path.read_bytes()
+        if digest.of_bytes(content) != profile_digest:
+            raise DataFault("the profile changed while it was deployed: run the deploy again")
+        if self._place.read(_profile(profile_digest)) != content:
+            self._place.replace(_profile(profile_digest), content)
+
+    def fetch_profile(self, profile_digest: str) -> bytes:
+        """Return a profile, whose digest was checked."""
+        content = self._place.read(_profile(profile_digest))
+        if content is None or digest.of_bytes(content) != profile_digest:
+            raise DataFault(f"the store's copy of {profile_digest[:19]}... is damaged: deploy the model again")
+        return content
+
     def statuses(self, name: str) -> dict[str, Status]:
         """Return what the servers of a name say, by server; a file that is no status is left out."""
         found = {}
@@ -175,9 +195,18 @@ def _record(release: Release) -> str:
 
 
 def _folder(model_digest: str) -> str:
-    if not re.fullmatch(r"sha256:[0-9a-f]{64}", model_digest):
+    return f"_models/{_checked_digest(model_digest)}"
+
+
+def _profile(profile_digest: str) -> str:
+    return f"_profiles/{_checked_digest(profile_digest)}.json"
+
+
+def _checked_digest(named: str) -> str:
+    """Return a digest as it stands in a name; a record is no reason to read any other file."""
+    if not re.fullmatch(r"sha256:[0-9a-f]{64}", named):
         raise DataFault("a release names its model by something that is no digest: the store was changed by hand")
-    return f"_models/{model_digest.replace(':', '-')}"
+    return named.replace(":", "-")
 
 
 def _object(content: bytes | None, what: str) -> dict[str, Any]:
