@@ -220,6 +220,8 @@ def _uncacheable(task: Task, has_secret: bool, data: Mapping[str, _Data]) -> str
         return "it says `cache: false`"
     if task.interface.role in (Role.APPROVE, Role.DEPLOY):
         return f"a step of role `{task.interface.role}` always runs"
+    if task.interface.world:
+        return "it asks or changes what lies outside of the run"
     if task.is_final:
         return "a `finally` step always runs"
     if not task.interface.outputs:

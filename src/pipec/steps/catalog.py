@@ -18,6 +18,7 @@ _STEPS = {
     "train": "pipec.steps.train:Train",
     "evaluate": "pipec.steps.evaluate:Evaluate",
     "select": "pipec.steps.select:Select",
+    "fetch-model": "pipec.steps.fetch_model:FetchModel",
     "approve": "pipec.steps.approve:Approve",
     "deploy": "pipec.steps.deploy:Deploy",
     "monitor": "pipec.steps.monitor:Monitor",

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar, dataclass_transform, get_args, get_origin, get_type_hints
 from typing import Literal as Choice
@@ -93,6 +93,7 @@ class _Writes:
     same_as: str | None
     name: str | None
     optional: bool
+    unless: str
     help: str
 
 
@@ -132,17 +133,18 @@ def writes(
     same_as: str | None = None,
     name: str | None = None,
     optional: bool = False,
+    unless: str = "",
     help: str = "",  # noqa: A002
 ) -> Any:
     """Declare an output. With a type: an artifact; the field is the Path to write (a file, or a folder to make).
 
     Without: a small value of the annotated type, which `run` assigns. `same_as` outputs are passed on by the runtime
     and may share the name of their input: `name` says it where the field, which must be unique in the class, cannot.
-    `optional` artifacts may be left unwritten by a success.
+    `optional` artifacts may be left unwritten by a success, but for `unless`: a parameter that is true then.
     """
     assert name is None or same_as is not None, "only an output that is passed on may be named apart from its field"
     assert type is not None or not optional, "a small output is always given"
-    return _Writes(type, split, same_as, name, optional, help)
+    return _Writes(type, split, same_as, name, optional, unless, help)
 
 
 def param(
@@ -195,11 +197,17 @@ def step(
     role: Role | None = None,
     resources: Resources = DEFAULT_RESOURCES,
     accelerators: Iterable[str] = (),
+    world: bool = False,
+    rooted: bool = False,
 ) -> Callable[[C], C]:
-    """Make a class a step: give it `interface`, read from its fields, and a constructor that takes them by name."""
+    """Make a class a step: give it `interface`, read from its fields, and a constructor that takes them by name.
+
+    world, rooted: see `Interface`.
+    """
 
     def declare(cls: C) -> C:
         interface = _interface(cls, name, version, role, resources, tuple(accelerators))
+        interface = replace(interface, world=world, rooted=rooted)
         cls.interface = interface  # type: ignore[attr-defined]
         cls.__init__ = _construct  # type: ignore[misc]
         return cls
@@ -229,11 +237,12 @@ def _interface(
                 inputs.append(
                     Input(name=attribute, type=type, optional=optional, many=many, fits=fits, hard=hard, help=text)
                 )
-            case _Writes(type, split, same_as, named, optional, text):
+            case _Writes(type, split, same_as, named, optional, unless, text):
                 kind = type or _kind(hint)[0]
                 outputs.append(
                     Output(
-                        name=named or attribute, type=kind, split=split, same_as=same_as, optional=optional, help=text
+                        name=named or attribute, type=kind, split=split, same_as=same_as, optional=optional,
+                        unless=unless, help=text,
                     )
                 )  # fmt: skip
             case _Param() as declared:

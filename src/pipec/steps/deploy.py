@@ -28,6 +28,10 @@ class Deploy:
     generation: int = writes(help="The generation that is current now.")
     released: str = writes(help="The digest of the model that is current now.")
     name: str = param(default="", help="What to release under; empty: the pipeline's name.")
+    alias: str = param(
+        default="champion",
+        help="`champion`: the release of the name; any other, such as `canary`: a release as `<name>-<alias>`.",
+    )
     servers: int = param(
         default=1, ge=0, le=1000, help="How many servers must serve the model; 0: write the record and return."
     )
@@ -67,10 +71,10 @@ class Deploy:
     ) -> tuple[Release, list[str]]:
         from pipec.steps.release import rollout
         from pipec.steps.release.place import Unreachable
-        from pipec.steps.release.store import Lost, Release, Store, checked
+        from pipec.steps.release.store import Lost, Release, Store, line
 
         wanted = Release(
-            name=checked(self.name or context.pipeline), model_digest=model_digest, approval=approval,
+            name=line(self.name or context.pipeline, self.alias), model_digest=model_digest, approval=approval,
             environment=context.environment, pipeline=context.pipeline, run_id=context.run_id,
             profile_digest=digest.of_path(self.profile) if self.profile else "",
         )  # fmt: skip

@@ -125,7 +125,8 @@ class Output:
     """What a step writes: an artifact, or a small value of some kind.
 
     split: which part of a split data set this is. same_as: the input that passes through unchanged. optional: an
-    artifact that a success may leave unwritten, so that only optional inputs can read it.
+    artifact that a success may leave unwritten, so that only optional inputs can read it. unless: the parameter
+    which, if it is true, makes the step write it or not succeed.
     """
 
     name: str
@@ -133,6 +134,7 @@ class Output:
     split: str | None = None
     same_as: str | None = None
     optional: bool = False
+    unless: str = ""
     help: str = ""
 
 
@@ -172,7 +174,11 @@ class Container:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interface:
-    """A step as the compiler knows it. version: its major version, as text. accelerators: kinds it can use."""
+    """A step as the compiler knows it. version: its major version, as text. accelerators: kinds it can use.
+
+    world: it asks or changes what lies outside of its inputs and parameters, so that no cache may answer for it.
+    rooted: it reads or writes below the artifact root beside its own artifacts, as the releases there.
+    """
 
     name: str
     version: str
@@ -183,6 +189,8 @@ class Interface:
     parameters: tuple[Parameter, ...] = ()
     resources: Resources = Resources()
     accelerators: tuple[str, ...] = ()
+    world: bool = False
+    rooted: bool = False
     container: Container | None = None
 
     def input(self, name: str) -> Input | None:

@@ -55,7 +55,8 @@ def _is_current(before: Release, wanted: Release) -> bool:
 
 
 def _restore(store: Store, before: Release, failed: Release, log: Callable[[str], None]) -> None:
-    again = replace(before, reason=f"generation {failed.generation} could not be served")
+    reason = f"generation {failed.generation} could not be served"
+    again = replace(before, reason=reason, restores=before.restores or before.generation)
     try:
         made = store.release(again, after=failed.generation)
     except Lost:

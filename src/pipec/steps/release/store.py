@@ -25,6 +25,7 @@ from pipec.steps.release import place
 
 FORMAT_VERSION = "1.0"
 NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
+CHAMPION, PREVIOUS = "champion", "previous"
 _RECORD = re.compile(r"([1-9][0-9]{0,11})\.json")
 
 
@@ -36,7 +37,8 @@ class Lost(Exception):
 class Release:
     """One generation of a name. approval: the statement that covers the model, or None. reason: of a restored one.
 
-    profile_digest: of what is kept of the rows that the model learned from, or empty.
+    profile_digest: of what is kept of the rows that the model learned from, or empty. restores: the generation that a
+    restored one makes current again; 0 for one that is new.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Release:
     approval: Mapping[str, Any] | None = None
     reason: str = ""
     profile_digest: str = ""
+    restores: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +87,29 @@ class Store:
         """Return the newest release of a name, or None."""
         newest = next(iter(self.generations(name)), None)
         return None if newest is None else self.release_at(name, newest)
+
+    def before(self, current: Release) -> Release | None:
+        """Return the newest release before `current` that has another model, or None.
+
+        What lies between a restored release and the one it restores was given up, so it is passed over: going back
+        twice leads further back, not to the model that was gone back from.
+        """
+        at = current
+        while True:
+            first = at.restores or at.generation
+            earlier = next((each for each in self.generations(current.name) if each < first), None)
+            if earlier is None:
+                return None
+            at = self.release_at(current.name, earlier)
+            if at.model_digest != current.model_digest:
+                return at
+
+    def find(self, name: str, alias: str) -> Release | None:
+        """Return what `alias` of a name stands for, or None: `champion`, `previous`, or a line of its own."""
+        if alias != PREVIOUS:
+            return self.current(line(name, alias))
+        current = self.current(name)
+        return None if current is None else self.before(current)
 
     def release_at(self, name: str, generation: int) -> Release:
         content = self._place.read(f"{checked(name)}/{generation}.json")
@@ -181,6 +207,17 @@ class Store:
     def forget(self, name: str, server: str) -> None:
         """Remove what a server said."""
         self._place.remove(f"{checked(name)}/_servers/{server}.json")
+
+
+def line(name: str, alias: str) -> str:
+    """Return the name under which releases as `alias` are kept and served. Raises AskFault at one of no use.
+
+    `champion` is the name itself; any other alias, such as `canary`, is a line of its own, `<name>-<alias>`. What is
+    `previous` follows from the champions, so nothing can be released so.
+    """
+    if alias == PREVIOUS:
+        raise AskFault("`previous` is the release before the current one: it is found there, not released to")
+    return checked(name) if alias == CHAMPION else checked(f"{checked(name)}-{checked(alias)}")
 
 
 def checked(name: str) -> str:
