@@ -10,7 +10,8 @@ from pipec.steps.interface import Interface
 
 def test_the_names_follow_the_life_of_a_model() -> None:
     assert catalog.names() == (
-        "ingest", "validate-data", "split", "train", "evaluate", "select", "fetch-model", "approve", "deploy", "monitor"
+        "ingest", "validate-data", "split", "train", "evaluate", "select", "fetch-model", "approve", "deploy",
+        "monitor", "rollback",
     )  # fmt: skip
 
 

@@ -22,6 +22,7 @@ _STEPS = {
     "approve": "pipec.steps.approve:Approve",
     "deploy": "pipec.steps.deploy:Deploy",
     "monitor": "pipec.steps.monitor:Monitor",
+    "rollback": "pipec.steps.rollback:Rollback",
 }
 
 

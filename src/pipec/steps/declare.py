@@ -138,11 +138,11 @@ def writes(
 ) -> Any:
     """Declare an output. With a type: an artifact; the field is the Path to write (a file, or a folder to make).
 
-    Without: a small value of the annotated type, which `run` assigns. `same_as` outputs are passed on by the runtime
-    and may share the name of their input: `name` says it where the field, which must be unique in the class, cannot.
+    Without: a small value of the annotated type, which `run` assigns. `same_as` outputs are passed on by the runtime.
+    An artifact may share the name of an input: `name` says it where the field, unique in the class, cannot.
     `optional` artifacts may be left unwritten by a success, but for `unless`: a parameter that is true then.
     """
-    assert name is None or same_as is not None, "only an output that is passed on may be named apart from its field"
+    assert name is None or type is not None, "only an artifact may be named apart from its field"
     assert type is not None or not optional, "a small output is always given"
     return _Writes(type, split, same_as, name, optional, unless, help)
 
@@ -242,7 +242,7 @@ def _interface(
                 outputs.append(
                     Output(
                         name=named or attribute, type=kind, split=split, same_as=same_as, optional=optional,
-                        unless=unless, help=text,
+                        unless=unless, field=attribute if named else "", help=text,
                     )
                 )  # fmt: skip
             case _Param() as declared:

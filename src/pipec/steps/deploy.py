@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,18 +43,14 @@ class Deploy:
         """
         from pipec.steps.ml import model
         from pipec.steps.ml.fault import told_as
+        from pipec.steps.release import endpoint
 
         with told_as(CallerError, Refused):
             columns = [column.name for column in model.load_card(self.model).columns]
             model_digest = digest.of_path(self.model)
             made, urls = self._roll_out(model_digest, self._approved(model_digest, context), context)
         self.generation, self.released = made.generation, made.model_digest
-        body = {
-            "format_version": "1.0", "name": made.name, "generation": made.generation,
-            "model_digest": made.model_digest, "columns": columns, "protocol": "open-inference-v2",
-            "urls": [f"{url}/v2/models/{made.name}" for url in urls],
-        }  # fmt: skip
-        self.endpoint.write_text(json.dumps(body, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        self.endpoint.write_text(endpoint.write(made, columns, urls), encoding="utf-8")
 
     def _approved(self, model_digest: str, context: Context) -> dict[str, Any] | None:
         from pipec.steps.release import approval

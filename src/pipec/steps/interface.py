@@ -126,7 +126,8 @@ class Output:
 
     split: which part of a split data set this is. same_as: the input that passes through unchanged. optional: an
     artifact that a success may leave unwritten, so that only optional inputs can read it. unless: the parameter
-    which, if it is true, makes the step write it or not succeed.
+    which, if it is true, makes the step write it or not succeed. field: what a library step's class calls its place,
+    where an input has the same name.
     """
 
     name: str
@@ -135,6 +136,7 @@ class Output:
     same_as: str | None = None
     optional: bool = False
     unless: str = ""
+    field: str = ""
     help: str = ""
 
 

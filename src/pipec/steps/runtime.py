@@ -117,7 +117,7 @@ def _run(attempt: _Attempt) -> None:
     fields = {**_inputs(attempt, interface), **_parameters(attempt, interface)}
     with delivery.staged(interface, call, attempt.work) as deliveries:
         passed = {d.output.name for d in deliveries.values() if d.output.same_as}
-        fields |= {name: d.path for name, d in deliveries.items() if name not in passed}
+        fields |= {d.output.field or name: d.path for name, d in deliveries.items() if name not in passed}
         attempt.names |= {str(d.path): f"`{name}`" for name, d in deliveries.items()}
         step = cast(Runnable, cls(**fields))
         step.run(_context(call, attempt.log))

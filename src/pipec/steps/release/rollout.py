@@ -1,4 +1,4 @@
-"""A deploy: keep the model, make its generation, wait until servers serve it, and go back if one cannot."""
+"""A release: keep the model, make its generation, wait until servers serve it, and go back if one cannot."""
 
 from __future__ import annotations
 
@@ -35,14 +35,29 @@ def roll_out(
     before = store.current(wanted.name)
     if before is not None and _is_current(before, wanted):
         log(f"`{wanted.name}` generation {before.generation} is this model already")
-        return before, _await(store, before, servers, timeout_s)
+        return before, wait_for(store, before, servers, timeout_s)
     store.keep(model, wanted.model_digest)
     if profile is not None:
         store.keep_profile(profile, wanted.profile_digest)
+    return make(store, wanted, before, servers, timeout_s, log)
+
+
+def make(
+    store: Store,
+    wanted: Release,
+    before: Release | None,
+    servers: int,
+    timeout_s: float,
+    log: Callable[[str], None],
+) -> tuple[Release, list[str]]:
+    """Make `wanted` the release after `before`; return as `roll_out` does. Its model must be in the store.
+
+    Raises as `roll_out`.
+    """
     made = store.release(wanted, after=before.generation if before else 0)
     log(f"`{made.name}` generation {made.generation} is {made.model_digest}")
     try:
-        return made, _await(store, made, servers, timeout_s)
+        return made, wait_for(store, made, servers, timeout_s)
     except DataFault:
         if before is not None:
             _restore(store, before, made, log)
@@ -64,7 +79,7 @@ def _restore(store: Store, before: Release, failed: Release, log: Callable[[str]
     log(f"`{made.name}` generation {made.generation} is {made.model_digest} again: {again.reason}")
 
 
-def _await(store: Store, release: Release, servers: int, timeout_s: float) -> list[str]:
+def wait_for(store: Store, release: Release, servers: int, timeout_s: float) -> list[str]:
     """Return the URLs of servers that serve `release`, as soon as there are enough."""
     if servers == 0:
         return []
