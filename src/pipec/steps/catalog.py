@@ -23,6 +23,7 @@ _STEPS = {
     "deploy": "pipec.steps.deploy:Deploy",
     "monitor": "pipec.steps.monitor:Monitor",
     "rollback": "pipec.steps.rollback:Rollback",
+    "notify": "pipec.steps.notify:Notify",
 }
 
 
