@@ -24,6 +24,7 @@ _STEPS = {
     "monitor": "pipec.steps.monitor:Monitor",
     "rollback": "pipec.steps.rollback:Rollback",
     "notify": "pipec.steps.notify:Notify",
+    "trigger": "pipec.steps.trigger:Trigger",
 }
 
 

@@ -58,8 +58,8 @@ class Context:
 
     scheduled_at: the trigger's moment, ISO 8601. threads: CPU cores granted. decision: where a person's decision will
     be written (a location), or None. wait_s: how long a step may wait for the world outside. releases: the release
-    store (a location). base: the folder that relative locations start from; None in a container, where they have no
-    meaning. log: writes one line of progress for people.
+    store (a location). triggers: where requests to other pipelines lie (a location). base: the folder that relative
+    locations start from; None in a container, where they have no meaning. log: writes one line of progress for people.
     """
 
     run_id: str
@@ -72,6 +72,7 @@ class Context:
     decision: str | None = None
     wait_s: float = 0.0
     releases: str | None = None
+    triggers: str | None = None
     base: str | None = None
     log: Callable[[str], None] = print
 

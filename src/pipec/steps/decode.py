@@ -112,6 +112,7 @@ def _from_arguments(
         outcome=options.outcome,
         decision=decision,
         releases=f"{options.root.rstrip('/')}/releases",
+        triggers=f"{options.root.rstrip('/')}/triggers",
     )
 
 
@@ -159,6 +160,7 @@ def _from_kubeflow(order: Order, options: argparse.Namespace, environ: Mapping[s
         scheduled_at=str(values.get("run-scheduled_at", "")),
         decision=f"{folder}/decision.json" if folder else None,
         releases=f"{root}/releases" if root else None,
+        triggers=f"{root}/triggers" if root else None,
     )
 
 

@@ -150,7 +150,7 @@ def _context(call: Call, log: Callable[[str], None]) -> Context:
     return Context(
         run_id=call.run_id, pipeline=call.pipeline, task=call.task, environment=call.environment,
         scheduled_at=call.scheduled_at, outcome=call.outcome, threads=call.threads, decision=call.decision,
-        wait_s=call.wait_s, releases=call.releases, base=call.base, log=log,
+        wait_s=call.wait_s, releases=call.releases, triggers=call.triggers, base=call.base, log=log,
     )  # fmt: skip
 
 
