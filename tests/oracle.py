@@ -47,7 +47,7 @@ LIBRARY = {name: found for name in catalog.names() if (found := catalog.find(nam
 KNOWN = {**LIBRARY, **MORE}
 WEIGHTS = {
     "ingest": 2, "validate-data": 3, "split": 3, "train": 4, "evaluate": 4, "approve": 4, "deploy": 3, "monitor": 1,
-    "select": 1, "fetch-model": 1, "rollback": 1, "notify": 1, "trigger": 1,
+    "select": 1, "fetch-model": 1, "rollback": 1, "notify": 1, "trigger": 1, "predict": 1,
     "merge": 1, "enrich": 1, "score": 2, "tune": 2, "sign": 1,
 }  # fmt: skip
 SKELETON = ("ingest", "validate-data", "split", "train", "evaluate", "approve", "deploy")

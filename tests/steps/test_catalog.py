@@ -11,7 +11,7 @@ from pipec.steps.interface import Interface
 def test_the_names_follow_the_life_of_a_model() -> None:
     assert catalog.names() == (
         "ingest", "validate-data", "split", "train", "evaluate", "select", "fetch-model", "approve", "deploy",
-        "monitor", "rollback", "notify", "trigger",
+        "predict", "monitor", "rollback", "notify", "trigger",
     )  # fmt: skip
 
 

@@ -21,6 +21,7 @@ _STEPS = {
     "fetch-model": "pipec.steps.fetch_model:FetchModel",
     "approve": "pipec.steps.approve:Approve",
     "deploy": "pipec.steps.deploy:Deploy",
+    "predict": "pipec.steps.predict:Predict",
     "monitor": "pipec.steps.monitor:Monitor",
     "rollback": "pipec.steps.rollback:Rollback",
     "notify": "pipec.steps.notify:Notify",
