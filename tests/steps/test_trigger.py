@@ -12,6 +12,8 @@ import pytest
 import runtime_probe as probes
 from given import context, step
 
+from pipec.cli import main
+from pipec.engine import history
 from pipec.steps import runtime, store
 from pipec.steps.command import Order, order_text
 from pipec.steps.declare import CallerError, TryAgain, interface_of
@@ -141,6 +143,25 @@ def test_only_a_pipelines_name_is_taken(pipeline: str, tmp_path: Path) -> None:
     )
     assert runtime.execute(call) == 2
     assert not (tmp_path / "triggers").exists()
+
+
+def test_a_run_here_leaves_requests_beside_its_releases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is released yet, so only the first step's small outputs reach the others; the cache replays none."""
+    (tmp_path / "p.yaml").write_text("""apiVersion: pipec/v1alpha1
+kind: Pipeline
+metadata: {name: watch}
+steps:
+  fetch: {uses: fetch-model, with: {name: wine}}
+  ask: {uses: trigger, with: {pipeline: retrain, parameters: {generation: "${{ steps.fetch.generation }}"}}}
+  tell: {uses: notify, with: {channel: ml, message: "found ${{ steps.fetch.found }}"}}
+outputs: {model: "${{ steps.fetch.model }}", found: "${{ steps.fetch.found }}"}
+""")
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        assert main(["run", "p.yaml"]) == 0
+    asked = request.pending(place.at(str(tmp_path / ".pipec" / "triggers")), "retrain")
+    assert [(each.asker, each.task, each.parameters) for each in asked] == [("watch", "ask", {"generation": 0})] * 2
+    assert history.show(tmp_path / ".pipec", "latest").outputs == {"found": False}
 
 
 def test_every_caller_says_where_requests_lie(tmp_path: Path) -> None:
