@@ -48,6 +48,7 @@ LIBRARY = {name: found for name in catalog.names() if (found := catalog.find(nam
 KNOWN = {**LIBRARY, **MORE}
 WEIGHTS = {
     "ingest": 2, "validate-data": 3, "split": 3, "train": 4, "evaluate": 4, "approve": 4, "deploy": 3, "monitor": 1,
+    "select": 1, "fetch-model": 1, "rollback": 1, "notify": 1, "trigger": 1, "predict": 1,
     "merge": 1, "enrich": 1, "score": 2, "tune": 2, "sign": 1,
 }  # fmt: skip
 SKELETON = ("ingest", "validate-data", "split", "train", "evaluate", "approve", "deploy")
@@ -194,7 +195,7 @@ def expected(steps: Steps) -> set[tuple[str, str]]:
 
 def hard(step: Step) -> set[str]:
     """The steps without whose success `step` does not run (rules 1 and 2)."""
-    optional = {declared.name for declared in step.interface.inputs if declared.optional}
+    optional = {declared.name for declared in step.interface.inputs if declared.optional and not declared.hard}
     named = {port[0] for name, port in step.reads.items() if port[0] and name not in optional}
     return (named | set(step.needs) | {term.step for term in step.when if not term.state}) - step.asked
 
@@ -220,9 +221,9 @@ def _behind(start: str, before: object) -> set[str]:
 
 
 def _treats(steps: Steps, name: str, role: Role, model: Port) -> bool:
-    """Whether a step has a role, and this model as its subject."""
+    """Whether a step has a role, and this model as its subject; an optional one, as a champion, is only compared."""
     step = steps[name]
-    read = [declared.name for declared in step.interface.inputs if declared.type is Model]
+    read = [declared.name for declared in step.interface.inputs if declared.type is Model and not declared.optional]
     return step.interface.role is role and any(origin(steps, name, given) == model for given in read)
 
 

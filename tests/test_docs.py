@@ -15,7 +15,7 @@ from needs import ROOT
 
 from pipec import api
 from pipec.steps import catalog
-from pipec.steps.interface import Artifact
+from pipec.steps.interface import Input, Output
 from pipec.targets.base import Feature, Support
 
 README = ROOT / "README.md"
@@ -107,12 +107,18 @@ def test_the_workflow_is_one_that_github_reads_and_its_commands_run(folder: Path
 def steps_table() -> str:
     rows = ["| step | reads | writes | default resources |", "|---|---|---|---|"]
     for interface in catalog.interfaces():
-        reads = ", ".join(f"{i.name}{' (optional)' if i.optional else ''}: {i.type}" for i in interface.inputs) or "-"
-        writes = ", ".join(f"{o.name}: {o.type}" for o in interface.outputs if isinstance(o.type, Artifact))
+        reads = ", ".join(f"{i.name}{_how(i)}: {i.type}" for i in interface.inputs) or "-"
+        writes = ", ".join(f"{o.name}{_how(o)}: {o.type}" for o in interface.artifacts)
         small = ", ".join(o.name for o in interface.small_outputs)
         use = f"{interface.resources.cpu:g} CPU, {interface.resources.memory_mib / 1024:g} GiB"
         rows.append(f"| `{interface.name}` | {reads} | {writes}{f'; {small}' if small else ''} | {use} |")
     return "\n".join(rows)
+
+
+def _how(declared: Input | Output) -> str:
+    facts = (("many", isinstance(declared, Input) and declared.many), ("optional", declared.optional))
+    words = [word for word, holds in facts if holds]
+    return f" ({', '.join(words)})" if words else ""
 
 
 def targets_table() -> str:

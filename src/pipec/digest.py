@@ -19,7 +19,12 @@ def canonical(value: object) -> str:
 
 def of_text(text: str) -> str:
     """Return `sha256:...` of the text in UTF-8."""
-    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+    return of_bytes(text.encode())
+
+
+def of_bytes(content: bytes) -> str:
+    """Return `sha256:...` of the bytes: what `of_path` returns of a file that holds them."""
+    return "sha256:" + hashlib.sha256(content).hexdigest()
 
 
 def of_value(value: object) -> str:

@@ -71,6 +71,17 @@ SAFE: dict[str, dict[str, str | None]] = {
     "an approval that may fail still stops the release": change(
         "approve", "uses: approve,", "uses: approve, continue_on_error: true,"
     ),
+    "automatic behind a gate with a value known later": change(
+        "approve", "approvers: [ana@example.org]", "mode: automatic"
+    )
+    | {
+        "count": "{uses: ingest, with: {source: data.csv}}",
+        "evaluate": STEPS["evaluate"].replace(
+            '.test }}"', '.test }}", gates: [{metric: rmse, maximum: "${{ steps.count.n_rows }}"}]'
+        ),
+    },
+    "automatic behind a gate against the champion": change("approve", "approvers: [ana@example.org]", "mode: automatic")
+    | change("evaluate", '.test }}"', '.test }}", champion: s3://m, gates: [{metric: accuracy, better_by: 0}]'),
     "automatic behind a gate that stops": change("approve", "approvers: [ana@example.org]", "mode: automatic")
     | change("evaluate", '.test }}"', '.test }}", gates: [{metric: accuracy, minimum: 0.5}]'),
 }  # fmt: skip
@@ -135,6 +146,22 @@ UNSAFE: dict[str, tuple[dict[str, str | None], list[str]]] = {
     "automatic behind a gate that only reports": (
         change("approve", "approvers: [ana@example.org]", "mode: automatic")
         | change("evaluate", '.test }}"', '.test }}", gates: [{metric: accuracy, minimum: 0.5, on_fail: report}]'),
+        ["PIPE505"],
+    ),
+    "automatic behind a gate against a champion that is not given": (
+        change("approve", "approvers: [ana@example.org]", "mode: automatic")
+        | change("evaluate", '.test }}"', '.test }}", gates: [{metric: accuracy, better_by: 0}]'),
+        ["PIPE505"],
+    ),
+    "automatic behind a gate that reports and another whose figure is not known yet": (
+        change("approve", "approvers: [ana@example.org]", "mode: automatic")
+        | {
+            "count": "{uses: ingest, with: {source: data.csv}}",
+            "evaluate": STEPS["evaluate"].replace(
+                '.test }}"',
+                '.test }}", gates: [{metric: rmse, maximum: "${{ steps.count.n_rows }}", on_fail: report}]',
+            ),
+        },
         ["PIPE505"],
     ),
 }  # fmt: skip

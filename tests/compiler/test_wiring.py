@@ -90,3 +90,24 @@ def test_a_default_that_a_step_does_not_allow_is_told_where_it_is_written(tmp_pa
     (finding,) = [f for f in checked.report.findings if f.rule.code == "PIPE302"]
     assert (finding.loc.span.line, finding.message) == (6, "`whole` must be at least 1, not `0`")
     assert finding.notes[0].message == "step `probe` gets it as `epochs`"
+
+
+@pytest.mark.parametrize(("given", "is_soft"), [("endpoint", False), ("reference", False), ("evidence", True)])
+def test_what_may_be_left_out_but_is_hard_waits_for_success(given: str, is_soft: bool, tmp_path) -> None:
+    """A person who says no ends the release, and must not leave a monitor without the endpoint it was given."""
+    uses, source = {
+        "endpoint": ("monitor", "steps.deploy.endpoint"), "reference": ("monitor", "steps.split.train"),
+        "evidence": ("approve", "steps.evaluate.report"),
+    }[given]  # fmt: skip
+    rest = {"monitor": "batch: new.csv", "approve": 'model: "${{ steps.train.model }}"'}[uses]
+    steps = f"""  train: {train("target: y")}
+  evaluate: {{uses: evaluate, with: {{model: "${{{{ steps.train.model }}}}", data: "${{{{ steps.split.test }}}}"}}}}
+  deploy: {{uses: deploy, with: {{model: "${{{{ steps.train.model }}}}"}}}}
+  probe: {{uses: {uses}, with: {{{given}: "${{{{ {source} }}}}", {rest}}}}}
+"""
+    project = "apiVersion: pipec/v1alpha1\nkind: Project\nmetadata: {name: p}\nenvironments: {dev: {}}\n"
+    (tmp_path / "pipec.yaml").write_text(project, encoding="utf-8")
+    (tmp_path / "p.yaml").write_text(HEAD + USED + steps, encoding="utf-8")
+    (unit,) = api.check(api.Request(path=tmp_path / "p.yaml", environment="dev")).units
+    assert unit.plan is not None
+    assert [need.soft for need in unit.plan.task("probe").needs if need.task == source.split(".")[1]] == [is_soft]

@@ -32,13 +32,13 @@ class StubLauncher:
 def task(
     name: str, *, reads: Mapping[str, object] | None = None, writes: Sequence[str] = (), folders: Sequence[str] = (),
     values: Mapping[str, Json] | None = None, needs: Sequence[str | Need] = (), soft: Sequence[str] = (),
-    optional: Sequence[str] = (), many: Sequence[str] = (), may: Sequence[str] = (),
+    optional: Sequence[str] = (), many: Sequence[str] = (), spare: Sequence[str] = (),
     say: Mapping[str, Value | Json] | None = None, role: Role | None = None,
     when: Condition | None = None, attempts: int = 1, step: str | None = None, **more: object,
 ) -> Task:  # fmt: skip
     """A task of the stub. reads: input -> value(s). values: its small outputs. say: what the stub is told to do.
 
-    may: outputs that it may leave unwritten.
+    spare: outputs that are optional; the stub writes those that are among `writes` too.
     """
     told = {"writes": list(writes), "folders": list(folders), "values": dict(values or {}), **(say or {})}
     told = {key: value for key, value in told.items() if value != [] and value != {}}
@@ -55,7 +55,8 @@ def task(
         name="stub", version="1", summary="", role=role,
         inputs=tuple(Input(name=key, type=Dataset, optional=key in optional, many=key in many or len(g) > 1)
                      for key, g in inputs),
-        outputs=tuple(Output(name=n, type=Dataset, optional=n in may) for n in dict.fromkeys([*writes, *folders, *may]))
+        outputs=tuple(Output(name=n, type=Dataset, optional=n in spare)
+                      for n in dict.fromkeys([*writes, *folders, *spare]))
         + tuple(Output(name=n, type=kind_of(v)) for n, v in (values or {}).items()),
     )  # fmt: skip
     return Task(

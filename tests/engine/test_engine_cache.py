@@ -99,6 +99,10 @@ def _of_role(given: Task, role: Role) -> Task:
     return replace(given, interface=replace(given.interface, role=role))
 
 
+def _of_the_world(given: Task) -> Task:
+    return replace(given, interface=replace(given.interface, world=True))
+
+
 MAKE = task("make", writes=["data"])
 
 
@@ -107,6 +111,7 @@ MAKE = task("make", writes=["data"])
     [
         (replace(MAKE, cache=False), "it says `cache: false`"),
         (_of_role(MAKE, Role.DEPLOY), "a step of role `deploy` always runs"),
+        (_of_the_world(MAKE), "it asks or changes what lies outside of the run"),
         (replace(MAKE, is_final=True), "a `finally` step always runs"),
         (task("make"), "it has no outputs, so it runs for its effect"),
         (_asks_a_server(MAKE), "it asks a server"),

@@ -11,7 +11,7 @@ from pipec.compiler.plan import Need
 from pipec.condition import Compare, Status
 from pipec.engine.outcome import EngineError
 from pipec.steps.interface import Container, Kind, Resources, Retry
-from pipec.values import Literal, OutputRef, ParameterRef, RunRef, SecretRef, Text
+from pipec.values import Json, Literal, OutputRef, ParameterRef, RunRef, SecretRef, Text
 
 
 def test_data_flows_from_step_to_step_by_digest(shop: Bench) -> None:
@@ -178,6 +178,30 @@ def test_rollback_runs_when_a_deployment_failed(shop: Bench) -> None:
     outcome = shop.run(plan(task("deploy", say={"fails": 1}), rollback))
     assert states(outcome) == {"deploy": "failed", "rollback": "succeeded"}
     assert outcome.status == "failed"
+
+
+def test_what_a_success_left_unwritten_is_left_out_of_optional_inputs_and_stays_so_in_the_cache(shop: Bench) -> None:
+    """The stub writes `data`, and not `more`."""
+    reads = {"a": OutputRef("make", "data"), "b": OutputRef("make", "more")}
+    wanted = plan(
+        task("make", writes=["data"], spare=["more"], say={"text": "rows"}),
+        task("use", reads=reads, optional=["b"], writes=["out"]),
+        task("needs", reads={"b": OutputRef("make", "more")}, writes=["out"], cache=False),
+        outputs=(("more", OutputRef("make", "more")), ("out", OutputRef("use", "out"))),
+    )
+    first, second = shop.run(wanted), shop.run(wanted)
+    for outcome in (first, second):
+        assert set(outcome.task("make").artifacts) == {"data"}
+        assert shop.text(outcome, "use", "out") == "out:data:rows"
+        assert outcome.task("needs").reason == "input `b` reads `steps.make.more`, which is absent"
+        assert set(outcome.outputs) == {"out"}
+    assert [each.name for each in second.tasks if each.is_cached] == ["make", "use"]
+
+
+@pytest.mark.parametrize("say", [{"forgets": ["data"]}, {"garbles": ["data"]}])
+def test_an_optional_output_that_is_claimed_must_be_there_whole(say: dict[str, Json], shop: Bench) -> None:
+    outcome = shop.run(plan(task("make", writes=["data"], spare=["data"], say=say)))
+    assert states(outcome) == {"make": "failed"}
 
 
 def test_an_absent_optional_input_is_left_out(shop: Bench) -> None:

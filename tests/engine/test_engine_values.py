@@ -73,7 +73,7 @@ def test_a_missing_config_is_named_before_anything_runs(shop: Bench, user: objec
 
 
 def test_an_output_may_be_left_unwritten_where_its_step_says_so(shop: Bench) -> None:
-    maker = task("make", writes=["data"], may=["extra"], say={"text": "x"})
+    maker = task("make", writes=["data"], spare=["extra"], say={"text": "x"})
     both = {"a": OutputRef("make", "data"), "b": OutputRef("make", "extra")}
     outcome = shop.run(
         plan(

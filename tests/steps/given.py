@@ -16,8 +16,8 @@ def step(cls: type[S], out: Path, **fields: object) -> S:
     interface = interface_of(cls)
     out.mkdir(parents=True, exist_ok=True)
     known: dict[str, object] = {p.name: p.default for p in interface.parameters if p.default is not MISSING}
-    known |= {i.name: None for i in interface.inputs if i.optional}
-    known |= {o.name: out / o.name for o in interface.artifacts if o.same_as is None}
+    known |= {i.name: [] if i.many else None for i in interface.inputs if i.optional}
+    known |= {o.field or o.name: out / o.name for o in interface.artifacts if o.same_as is None}
     return cls(**{**known, **fields})
 
 

@@ -21,7 +21,7 @@ class Probe:
     many: list[Path] = reads(Dataset, optional=True, many=True)
     act: Literal[
         "well", "nothing", "forget", "mistype", "extra", "link", "fifo", "refuse", "caller", "again", "bug", "exit",
-        "memory", "change", "wait",
+        "memory", "change", "wait", "spare",
     ] = param(default="well")  # fmt: skip
     number: float = param(default=1.0, gt=0)
     attached: Path | None = param(default=None, path=True)
@@ -30,6 +30,7 @@ class Probe:
     same: Path = writes(Dataset, same_as="data", name="same")
     note: Path = writes(File)
     folder: Path = writes(Directory)
+    spare: Path = writes(File, optional=True)
     size: int = writes()
     seen: dict[str, Any] = writes()
 
@@ -60,6 +61,8 @@ class Probe:
             case "change":
                 assert self.data is not None
                 self.data.write_text("other rows")
+            case "spare":
+                self.spare.write_text("spare")
             case "wait":
                 context.log("waiting")
                 while True:

@@ -10,11 +10,12 @@ from pipec.steps.interface import Interface
 
 def test_the_names_follow_the_life_of_a_model() -> None:
     assert catalog.names() == (
-        "ingest", "validate-data", "split", "train", "evaluate", "approve", "deploy", "monitor"
+        "ingest", "validate-data", "split", "train", "evaluate", "select", "fetch-model", "approve", "deploy",
+        "predict", "monitor", "rollback", "notify", "trigger",
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["ingest", "validate-data", "split", "monitor"])
+@pytest.mark.parametrize("name", catalog.names())
 def test_a_step_is_found_under_its_own_name_and_says_all(name: str) -> None:
     interface = catalog.find(name)
     assert isinstance(interface, Interface)

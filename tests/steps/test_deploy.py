@@ -59,6 +59,18 @@ def test_a_release_is_written_with_its_approval(shelf: Path, tmp_path: Path):
     }  # fmt: skip
 
 
+def test_a_profile_is_kept_by_content_and_named_in_the_record(shelf: Path, tmp_path: Path):
+    (tmp_path / "profile").write_text("kept")
+    store = Store(str(tmp_path / "releases"))
+    assert deploy(shelf, "a", tmp_path).generation == 1
+    assert store.current("wine").profile_digest == ""
+    assert [deploy(shelf, "a", tmp_path, profile=tmp_path / "profile").generation for _ in range(2)] == [2, 2]
+    assert store.current("wine").profile_digest == digest.of_text("kept")
+    assert store.fetch_profile(digest.of_text("kept")) == b"kept"
+    assert deploy(shelf, "a", tmp_path).generation == 2
+    assert store.names() == ["wine"]
+
+
 def test_deploying_what_is_current_makes_no_new_generation(shelf: Path, tmp_path: Path):
     assert [deploy(shelf, which, tmp_path).generation for which in "aabba"] == [1, 1, 2, 2, 3]
 

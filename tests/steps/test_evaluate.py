@@ -11,6 +11,7 @@ from pipec import digest
 from pipec.steps.data import table
 from pipec.steps.declare import CallerError, Refused, interface_of
 from pipec.steps.evaluate import Evaluate
+from pipec.steps.ml.gate import judged
 from pipec.steps.train import Train
 
 
@@ -42,7 +43,7 @@ def test_the_model_passes_through_under_its_own_name():
     assert interface.role == "evaluate"
     assert [(o.name, o.type, o.same_as) for o in interface.outputs] == [
         ("model", "Model", "model"), ("report", "Report", None), ("metrics", "Metrics", None),
-        ("verdict", "string", None), ("score", "number", None),
+        ("verdict", "string", None), ("score", "number", None), ("better", "boolean", None),
     ]  # fmt: skip
 
 
@@ -126,6 +127,92 @@ def test_no_rows_unknown_classes_and_foreign_columns_are_refused(made: Path, tmp
         table.write(spoiled, tmp_path / "spoiled")
         with pytest.raises(Refused, match=message):
             evaluate(made, tmp_path, data=tmp_path / "spoiled")
+
+
+@pytest.fixture(scope="module")
+def weak(made: Path) -> Path:
+    """A model of wine that saw one column."""
+    asked = {"target": "target", "features": ["ash"]}
+    step(Train, made / "weak", data=made / "wine-train", **asked).run(context())
+    return made / "weak" / "model"
+
+
+def test_a_champion_is_judged_on_the_same_rows(made: Path, weak: Path, tmp_path: Path):
+    log: list[str] = []
+    judge = evaluate(made, tmp_path / "new", champion=weak, log=log)
+    told = json.loads((tmp_path / "new" / "report").read_text())
+    theirs = evaluate(made, tmp_path / "old", "weak", data=made / "wine-test").score
+    assert judge.better is told["champion"]["better"] is True
+    assert told["champion"]["model"] == digest.of_path(weak)
+    assert told["champion"]["metrics"]["f1_macro"] == theirs
+    assert told["champion"]["difference"]["f1_macro"] == round(judge.score - theirs, 12)
+    assert told["champion"]["difference"]["log_loss"] < 0
+    assert log[1] == f"better than the champion, whose f1_macro is {theirs:.4f}"
+
+
+def test_a_model_is_not_better_than_itself_but_meets_a_gain_of_nothing(made: Path, tmp_path: Path):
+    gates = [{"metric": "f1_macro", "better_by": 0.0}, {"metric": "log_loss", "better_by": 0}]
+    judge = evaluate(made, tmp_path, champion=made / "wine" / "model", gates=gates)
+    assert (judge.better, judge.verdict) == (False, "passed")
+
+
+@pytest.mark.parametrize("metric", ["f1_macro", "log_loss"])
+def test_a_gate_against_the_champion_refuses_what_is_worse(metric: str, made: Path, weak: Path, tmp_path: Path):
+    gate = {"metric": metric, "better_by": 0.01}
+    assert evaluate(made, tmp_path / "a", champion=weak, gates=[gate]).verdict == "passed"
+    with pytest.raises(Refused, match=rf"^gate `{metric}` fails: it is .*, at least 0.01 better than the champion's, "):
+        evaluate(made, tmp_path / "b", model=weak, champion=made / "wine" / "model", gates=[gate])
+    report = json.loads((tmp_path / "b" / "report").read_text())
+    assert (report["verdict"], report["gates"][0]["better_by"], report["champion"]["better"]) == ("failed", 0.01, False)
+
+
+def test_without_a_champion_there_is_nobody_to_beat(made: Path, tmp_path: Path):
+    log: list[str] = []
+    judge = evaluate(made, tmp_path, gates=[{"metric": "f1_macro", "better_by": 0.5}], log=log)
+    report = json.loads((tmp_path / "report").read_text())
+    assert (judge.better, judge.verdict, report["champion"]) == (True, "passed", None)
+    assert report["gates"][0]["has_champion"] is False
+    assert log[1].endswith(", there is no champion to beat")
+
+
+def test_a_gate_may_want_both_a_bound_and_a_gain(made: Path, weak: Path, tmp_path: Path):
+    gate = {"metric": "accuracy", "minimum": 0.999, "better_by": 0.01}
+    with pytest.raises(
+        Refused, match=r"at least 0\.999 and at least 0\.01 better than the champion's, 0\.\d+, is wanted"
+    ):
+        evaluate(made, tmp_path, champion=weak, gates=[gate])
+
+
+def test_a_figure_that_is_missing_fails_a_gate_against_the_champion_too(made: Path, tmp_path: Path):
+    with pytest.raises(
+        Refused, match=r"gate `rmse` fails: there is no such figure for this model \(there is no champion"
+    ):
+        evaluate(made, tmp_path, gates=[{"metric": "rmse", "better_by": 0}])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"target": "hue", "estimator": "ridge"},
+            "the champion is a regression of `hue`, the model a classification of",
+        ),
+        ({"target": "target", "features": ["extra"]}, "the champion cannot judge these rows: the rows lack `extra`"),
+    ],
+    ids=["other-target", "other-columns"],
+)
+def test_a_champion_that_cannot_judge_the_rows_is_refused(change, message, made: Path, tmp_path: Path):
+    frame = table.read(made / "wine-train")
+    table.write(frame.assign(extra=range(len(frame))), tmp_path / "rows")
+    step(Train, tmp_path / "other", data=tmp_path / "rows", **change).run(context())
+    with pytest.raises(Refused, match=message):
+        evaluate(made, tmp_path, champion=tmp_path / "other" / "model")
+
+
+def test_gains_are_compared_as_they_are_written():
+    gate = {"metric": "accuracy", "better_by": 0.1}
+    assert judged(gate, {"accuracy": 0.9}, {"accuracy": 0.8})["passed"]
+    assert not judged(gate, {"accuracy": 0.9}, {"accuracy": None})["passed"]
 
 
 def test_a_folder_that_is_no_model_is_refused(made: Path, tmp_path: Path):

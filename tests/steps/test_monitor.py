@@ -13,7 +13,7 @@ import runtime_probe as probes
 
 from pipec.steps import runtime
 from pipec.steps.command import Location
-from pipec.steps.data import table
+from pipec.steps.data import profile, table
 from pipec.steps.data.partition import partition
 from pipec.steps.monitor import Monitor
 
@@ -30,9 +30,10 @@ def training() -> pd.DataFrame:
 
 
 def run(folder: Path, **parameters: Any) -> Any:
-    """Run the step on the files in `folder`; return its result."""
-    names = {"endpoint": "endpoint", "reference": "reference", "batch": "batch.csv"}
-    inputs = {name: (Location(path),) for name, path in names.items()}
+    """Run the step on the files in `folder`, those in `reads` of them; return its result."""
+    names = {"endpoint": "endpoint", "reference": "reference", "profile": "profile", "batch": "batch.csv"}
+    reads = parameters.pop("reads", ("endpoint", "reference", "batch"))
+    inputs = {name: (Location(names[name]),) for name in reads}
     runtime.execute(probes.call(INTERFACE, folder, parameters=parameters, inputs=inputs, base=str(folder)))
     return probes.result(folder)
 
@@ -44,6 +45,7 @@ def monitor(
     endpoint = {"format_version": "1", "name": "wine", "generation": 3, "model_digest": "sha256:m", "columns": features}
     (folder / "endpoint").write_text(json.dumps(endpoint))
     table.write(reference, folder / "reference")
+    (folder / "profile").write_text(profile.write(profile.of_table(reference)))
     batch.to_csv(folder / "batch.csv", index=False)
     return run(folder, **parameters)
 
@@ -148,6 +150,43 @@ def test_an_endpoint_that_is_none_is_told(content: str, tmp_path: Path) -> None:
     monitor(tmp_path, training(), NEW)
     (tmp_path / "endpoint").write_text(content)
     assert run(tmp_path)["message"].startswith("`endpoint` is not what a deploy step writes: it is no JSON")
+
+
+@pytest.mark.parametrize("against", ["reference", "profile"])
+def test_a_profile_does_for_the_rows_and_an_endpoint_is_not_needed(against: str, tmp_path: Path) -> None:
+    moved = NEW.assign(ash=NEW["ash"] + 2 * NEW["ash"].std())
+    told = monitor(tmp_path, training(), moved, reads=(against, "batch"))
+    assert told["values"] == {"verdict": "drift", "drifted": ["ash"]}
+    body = report(tmp_path)
+    assert (body["endpoint"], body["left_out"]) == ({}, [{"column": "cultivar", "why": "batch does not have it"}])
+    assert body["compared_with"] == {"reference": "rows", "profile": "profile"}[against]
+    assert (body["ks_short_by"] > 0) is (against == "profile")
+
+
+def test_the_endpoint_says_which_columns_of_a_profile_are_compared(tmp_path: Path) -> None:
+    monitor(tmp_path, training(), NEW, ["hue"], reads=("endpoint", "profile", "batch"))
+    assert [one["column"] for one in report(tmp_path)["columns"]] == ["hue"]
+
+
+@pytest.mark.parametrize("reads", [("batch",), ("reference", "profile", "batch")])
+def test_reference_or_profile_must_be_given(reads: tuple[str, ...], tmp_path: Path) -> None:
+    told = monitor(tmp_path, training(), NEW, reads=reads)
+    assert told["message"] == "`monitor` compares with `reference` or with `profile`: give it one of the two"
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [("{}", "it is not one that pipec wrote, or was changed since"), ("\udcff", "it is no text file")],
+)
+def test_a_profile_that_is_none_is_told(content: str, why: str, tmp_path: Path) -> None:
+    monitor(tmp_path, training(), NEW)
+    (tmp_path / "profile").write_bytes(content.encode("utf-8", "surrogateescape"))
+    assert run(tmp_path, reads=("profile", "batch"))["message"] == f"`profile` is not what a train step writes: {why}"
+
+
+def test_a_column_that_a_profile_lacks_is_told(tmp_path: Path) -> None:
+    told = monitor(tmp_path, training(), NEW, columns=["sugar"], reads=("profile", "batch"))
+    assert told["message"] == "`columns` names `sugar`, which `profile` does not have"
 
 
 def test_which_table_is_damaged_is_told(tmp_path: Path) -> None:

@@ -98,6 +98,19 @@ def test_a_second_attempt_takes_the_place_of_the_first(tmp_path: Path) -> None:
     assert probes.visible(tmp_path) == ["data", "t/folder/in", "t/note", "t/result.json", "t/same"]
 
 
+def test_an_optional_output_is_in_the_result_if_it_was_written(tmp_path: Path) -> None:
+    assert probes.probe(tmp_path / "with", "spare") == 0
+    assert probes.result(tmp_path / "with")["artifacts"]["spare"]["digest"] == digest.of_text("spare")
+    assert probes.probe(tmp_path / "without") == 0
+    assert set(probes.result(tmp_path / "without")["artifacts"]) == {"same", "note", "folder"}
+
+
+def test_an_attempt_that_leaves_an_output_out_does_not_name_that_of_the_one_before(tmp_path: Path) -> None:
+    assert probes.probe(tmp_path, "spare") == 0
+    assert probes.probe(tmp_path) == 0
+    assert "spare" not in probes.result(tmp_path)["artifacts"]
+
+
 def test_a_failed_attempt_leaves_the_outputs_of_the_one_before(tmp_path: Path) -> None:
     assert probes.probe(tmp_path) == 0
     assert probes.probe(tmp_path, "nothing") == 1
@@ -230,7 +243,7 @@ def test_threads_are_set_before_a_step_can_import_anything(tmp_path: Path) -> No
 
 
 def test_kubeflow_gets_files_for_small_outputs_and_the_executor_output(tmp_path: Path) -> None:
-    outputs = {name: str(tmp_path / "deep" / name / "at") for name in ("same", "note", "folder")}
+    outputs = {name: str(tmp_path / "deep" / name / "at") for name in ("same", "note", "folder", "spare")}
     small = {name: str(tmp_path / "small" / name) for name in ("size", "seen")}
     uris = {"note": "s3://bucket/note"}
     out = tmp_path / "far" / "executor_output.json"
@@ -245,6 +258,7 @@ def test_kubeflow_gets_files_for_small_outputs_and_the_executor_output(tmp_path:
         "artifacts": [{"name": "note", "uri": "s3://bucket/note", "metadata": {"digest": digest.of_text("noted")}}]
     }
     assert body["artifacts"]["same"]["artifacts"][0]["uri"] == outputs["same"]
+    assert set(body["artifacts"]) == {"same", "note", "folder"}
 
 
 def test_remote_artifacts_go_up_whole_and_the_result_comes_last(tmp_path: Path) -> None:
@@ -300,4 +314,4 @@ def test_a_message_is_one_printable_line_of_bounded_length() -> None:
 
 
 def test_the_probe_is_declared_as_the_tests_think() -> None:
-    assert [output.name for output in interface_of(probes.Probe).artifacts] == ["same", "note", "folder"]
+    assert [output.name for output in interface_of(probes.Probe).artifacts] == ["same", "note", "folder", "spare"]

@@ -10,7 +10,7 @@ from given import context, step
 from sklearn import datasets
 
 from pipec import digest
-from pipec.steps.data import table
+from pipec.steps.data import profile, table
 from pipec.steps.declare import CallerError, Refused, interface_of
 from pipec.steps.ml import model
 from pipec.steps.ml.estimator import ESTIMATORS
@@ -33,7 +33,9 @@ def test_the_step_offers_exactly_the_estimators_of_the_table():
 def test_the_interface_is_what_the_compiler_reads():
     interface = interface_of(Train)
     assert [(i.name, i.type, i.fits) for i in interface.inputs] == [("data", "Dataset", True)]
-    assert [(o.name, o.type) for o in interface.outputs] == [("model", "Model"), ("metrics", "Metrics")]
+    assert [(o.name, o.type) for o in interface.outputs] == [
+        ("model", "Model"), ("metrics", "Metrics"), ("profile", "Profile"),
+    ]  # fmt: skip
     assert interface.accelerators == ("gpu",)
     assert interface.parameter("target").is_required
 
@@ -43,7 +45,8 @@ def test_training_twice_gives_the_same_artifacts(estimator, wine: Path, tmp_path
     for name in ("a", "b"):
         step(Train, tmp_path / name, data=wine, target="target", estimator=estimator).run(context(threads=2))
     assert digest.of_path(tmp_path / "a" / "model") == digest.of_path(tmp_path / "b" / "model")
-    assert (tmp_path / "a" / "metrics").read_bytes() == (tmp_path / "b" / "metrics").read_bytes()
+    for name in ("metrics", "profile"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
 def test_metrics_tell_the_figures_and_every_loss(wine: Path, tmp_path: Path):
@@ -56,6 +59,14 @@ def test_metrics_tell_the_figures_and_every_loss(wine: Path, tmp_path: Path):
     assert log[0] == "classification of `target` by mlp: 178 rows, 14 columns"
     assert log[1].startswith(("training on GPU 0, ", "training on the CPU with 1 threads"))
     assert [line.split(":")[0] for line in log[2:]] == ["epoch 1 of 3", "epoch 2 of 3", "epoch 3 of 3"]
+
+
+def test_the_profile_tells_of_every_column_of_the_rows(wine: Path, tmp_path: Path):
+    step(Train, tmp_path, data=wine, target="target", features=["alcohol"]).run(context())
+    kept = profile.read((tmp_path / "profile").read_text())
+    assert kept.n_rows == 178
+    assert list(kept.columns) == [str(name) for name in table.read(wine).columns]
+    assert (kept.columns["region"].kind, kept.columns["alcohol"].kind) == ("category", "number")
 
 
 def test_the_model_is_the_one_that_was_asked_for(wine: Path, tmp_path: Path):

@@ -10,10 +10,11 @@ import plans
 import pytest
 
 from pipec.compiler.plan import Need, Plan, Task
+from pipec.steps import catalog
 from pipec.steps.interface import Accelerator, Container, Kind, Resources
 from pipec.targets import airflow, kubeflow
 from pipec.targets.base import Feature, Support, Target, refusals, uses
-from pipec.targets.cluster import cpu_quantity, guard_dollars, memory_quantity, reads_world
+from pipec.targets.cluster import cpu_quantity, guard_dollars, memory_quantity, needs_root, reads_world
 from pipec.values import ListOf, Literal, OutputRef, ParameterRef, RunRef, Text
 
 TARGETS = {"kubeflow": kubeflow.TARGET, "airflow": airflow.TARGET}
@@ -183,6 +184,16 @@ def test_a_result_that_hangs_on_the_world_is_known() -> None:
     assert {task.name for task in plans.wine().tasks if reads_world(task)} == {
         "ingest", "train", "approve", "deploy", "monitor",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "is_rooted"), [("fetch-model", True), ("rollback", True), ("trigger", True), ("notify", False)]
+)
+def test_a_step_of_the_world_says_so_itself(name: str, is_rooted: bool) -> None:
+    interface = catalog.find(name)
+    assert interface is not None
+    task = replace(plans.short().task("train"), interface=interface, inputs=(), parameters=())
+    assert (reads_world(task), needs_root(task)) == (True, is_rooted)
 
 
 def test_a_list_of_references_reaches_the_order() -> None:

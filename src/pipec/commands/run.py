@@ -41,6 +41,7 @@ def run(options: argparse.Namespace) -> int:
             home=home,
             base=checked.folder,
             releases=str(home / "releases"),
+            triggers=str(home / "triggers"),
             parameters=_given(options, plan),
             secrets=_secrets(plan, unit.subject.secrets),
             jobs=options.jobs if options.jobs is not None else os.cpu_count() or 1,

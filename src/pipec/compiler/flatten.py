@@ -155,7 +155,8 @@ class _Work:
     def _whole(self, use: StepUse, scope: _Scope) -> tuple[tuple[str, Loc], ...]:
         """Return the composite steps whose outputs are read: reading one waits for all of its steps."""
         opened = scope.opened.get(use.name)
-        optional = {declared.name for declared in opened.interface.inputs if declared.optional} if opened else set()
+        declared = opened.interface.inputs if opened else ()
+        optional = {each.name for each in declared if each.optional and not each.hard}
         return tuple(
             (scope.inside(reference.step), reference.loc)
             for reference, where, argument in use.references

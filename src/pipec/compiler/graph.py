@@ -204,7 +204,7 @@ class _Places:
                 continue
             interface = self.interfaces.get(use.name)
             declared = interface.input(argument.name) if interface and where == "with" else None
-            soft = source in asked or bool(declared and declared.optional)
+            soft = source in asked or bool(declared and declared.optional and not declared.hard)
             into = argument.name if where == "with" else ""
             if reference.is_spread:
                 yield from self._spread(reference, use.name, into, soft=soft)

@@ -275,9 +275,10 @@ def _collected(
         claim = claimed.get(output.name) if isinstance(claimed, dict) else None
         address = claim.get("digest") if isinstance(claim, dict) else None
         path = Path(call.outputs["*"]) / output.name
-        if output.optional and claim is None and not path.exists():
+        is_there = path.exists() or path.is_symlink()
+        if output.optional and address is None and not is_there:
             continue
-        if not isinstance(address, str) or not (path.exists() or path.is_symlink()):
+        if not isinstance(address, str) or not is_there:
             raise Fault(f"it ended well, but did not write its output `{output.name}`")
         artifacts[output.name] = Stored(output.type, shop.store.put(path, address))
     return replace(outcome, values=small, artifacts=artifacts, inputs=_inputs(reported.get("inputs")))

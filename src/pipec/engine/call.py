@@ -44,12 +44,16 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a run happens. wait_s: how long a step may wait for a server; a person is never waited for."""
+    """Where a run happens. triggers: where requests to other pipelines lie, or None.
+
+    wait_s: how long a step may wait for a server; a person is never waited for.
+    """
 
     base: Path
     releases: str
     secrets: Mapping[str, str]
     wait_s: float
+    triggers: str | None = None
 
 
 def prepare(plan: Plan, task: Task, facts: Facts, place: Place, store: Store, code: str) -> Prepared:
@@ -66,7 +70,7 @@ def prepare(plan: Plan, task: Task, facts: Facts, place: Place, store: Store, co
         pipeline=static.pipeline, task=static.task, step=static.step, interface=static.interface, run_id=facts.run_id,
         parameters=parameters, secrets=secrets, inputs=inputs, environment=static.environment,
         scheduled_at=facts.scheduled_at, outcome=facts.outcome, threads=static.threads, wait_s=seconds,
-        releases=place.releases, base=str(place.base),
+        releases=place.releases, triggers=place.triggers, base=str(place.base),
         foreign=interface_as_json(task.interface) if task.interface.container else None,
     )  # fmt: skip
     wanted = {secret_variable(name): place.secrets[name] for name in secrets.values()}
@@ -235,6 +239,8 @@ def _uncacheable(task: Task, has_secret: bool, data: Mapping[str, _Data]) -> str
         return "it says `cache: false`"
     if task.interface.role in (Role.APPROVE, Role.DEPLOY):
         return f"a step of role `{task.interface.role}` always runs"
+    if task.interface.world:
+        return "it asks or changes what lies outside of the run"
     if task.is_final:
         return "a `finally` step always runs"
     if not task.interface.outputs:

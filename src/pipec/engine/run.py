@@ -57,7 +57,10 @@ def _go_on(plan: Plan, options: RunOptions, progress: Progress, folder: Folder, 
 
 def _shop(plan: Plan, options: RunOptions, folder: Folder, journal: Journal, earlier: Replay) -> Shop:
     store = Store(options.home / "artifacts")
-    place = Place(base=options.base, releases=options.releases, secrets=options.secrets, wait_s=options.wait_s)
+    place = Place(
+        base=options.base, releases=options.releases, secrets=options.secrets, wait_s=options.wait_s,
+        triggers=options.triggers or None,
+    )  # fmt: skip
     return Shop(
         plan=plan, place=place, store=store, cache=Cache(options.home / "cache", store), journal=journal,
         folder=folder, launcher=options.launcher, session=earlier.n_sessions, approve_as=options.approve_as,

@@ -17,9 +17,15 @@ _STEPS = {
     "split": "pipec.steps.split:Split",
     "train": "pipec.steps.train:Train",
     "evaluate": "pipec.steps.evaluate:Evaluate",
+    "select": "pipec.steps.select:Select",
+    "fetch-model": "pipec.steps.fetch_model:FetchModel",
     "approve": "pipec.steps.approve:Approve",
     "deploy": "pipec.steps.deploy:Deploy",
+    "predict": "pipec.steps.predict:Predict",
     "monitor": "pipec.steps.monitor:Monitor",
+    "rollback": "pipec.steps.rollback:Rollback",
+    "notify": "pipec.steps.notify:Notify",
+    "trigger": "pipec.steps.trigger:Trigger",
 }
 
 

@@ -105,6 +105,7 @@ class Call:
     decision: str | None = None
     wait_s: float = 0.0
     releases: str | None = None
+    triggers: str | None = None
     base: str | None = None
     attempts: int = 1
     backoff_s: float = 0.0

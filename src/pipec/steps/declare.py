@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar, dataclass_transform, get_args, get_origin, get_type_hints
 from typing import Literal as Choice
@@ -58,8 +58,8 @@ class Context:
 
     scheduled_at: the trigger's moment, ISO 8601. threads: CPU cores granted. decision: where a person's decision will
     be written (a location), or None. wait_s: how long a step may wait for the world outside. releases: the release
-    store (a location). base: the folder that relative locations start from; None in a container, where they have no
-    meaning. log: writes one line of progress for people.
+    store (a location). triggers: where requests to other pipelines lie (a location). base: the folder that relative
+    locations start from; None in a container, where they have no meaning. log: writes one line of progress for people.
     """
 
     run_id: str
@@ -72,6 +72,7 @@ class Context:
     decision: str | None = None
     wait_s: float = 0.0
     releases: str | None = None
+    triggers: str | None = None
     base: str | None = None
     log: Callable[[str], None] = print
 
@@ -82,6 +83,7 @@ class _Reads:
     optional: bool
     many: bool
     fits: bool
+    hard: bool
     help: str
 
 
@@ -92,6 +94,7 @@ class _Writes:
     same_as: str | None
     name: str | None
     optional: bool
+    unless: str
     help: str
 
 
@@ -113,10 +116,15 @@ def reads(
     optional: bool = False,
     many: bool = False,
     fits: bool = False,
+    hard: bool = False,
     help: str = "",  # noqa: A002
 ) -> Any:
-    """Declare an artifact input. At run time the field is its Path (`many`: a list of them; absent optional: None)."""
-    return _Reads(type, optional, many, fits, help)
+    """Declare an artifact input. At run time the field is its Path (`many`: a list of them; absent optional: None).
+
+    hard: of an optional one, see `Input`.
+    """
+    assert optional or not hard, "an input that must be given is hard by itself"
+    return _Reads(type, optional, many, fits, hard, help)
 
 
 def writes(
@@ -126,17 +134,18 @@ def writes(
     same_as: str | None = None,
     name: str | None = None,
     optional: bool = False,
+    unless: str = "",
     help: str = "",  # noqa: A002
 ) -> Any:
     """Declare an output. With a type: an artifact; the field is the Path to write (a file, or a folder to make).
 
-    Without: a small value of the annotated type, which `run` assigns. `same_as` outputs are passed on by the runtime
-    and may share the name of their input: `name` says it where the field, which must be unique in the class, cannot.
-    `optional` artifacts may be left unwritten by a success.
+    Without: a small value of the annotated type, which `run` assigns. `same_as` outputs are passed on by the runtime.
+    An artifact may share the name of an input: `name` says it where the field, unique in the class, cannot.
+    `optional` artifacts may be left unwritten by a success, but for `unless`: a parameter that is true then.
     """
-    assert name is None or same_as is not None, "only an output that is passed on may be named apart from its field"
+    assert name is None or type is not None, "only an artifact may be named apart from its field"
     assert type is not None or not optional, "a small output is always given"
-    return _Writes(type, split, same_as, name, optional, help)
+    return _Writes(type, split, same_as, name, optional, unless, help)
 
 
 def param(
@@ -189,11 +198,17 @@ def step(
     role: Role | None = None,
     resources: Resources = DEFAULT_RESOURCES,
     accelerators: Iterable[str] = (),
+    world: bool = False,
+    rooted: bool = False,
 ) -> Callable[[C], C]:
-    """Make a class a step: give it `interface`, read from its fields, and a constructor that takes them by name."""
+    """Make a class a step: give it `interface`, read from its fields, and a constructor that takes them by name.
+
+    world, rooted: see `Interface`.
+    """
 
     def declare(cls: C) -> C:
         interface = _interface(cls, name, version, role, resources, tuple(accelerators))
+        interface = replace(interface, world=world, rooted=rooted)
         cls.interface = interface  # type: ignore[attr-defined]
         cls.__init__ = _construct  # type: ignore[misc]
         return cls
@@ -219,13 +234,16 @@ def _interface(
     inputs, outputs, parameters = [], [], []
     for attribute, hint in get_type_hints(cls).items():
         match vars(cls).get(attribute):
-            case _Reads(type, optional, many, fits, text):
-                inputs.append(Input(name=attribute, type=type, optional=optional, many=many, fits=fits, help=text))
-            case _Writes(type, split, same_as, named, optional, text):
+            case _Reads(type, optional, many, fits, hard, text):
+                inputs.append(
+                    Input(name=attribute, type=type, optional=optional, many=many, fits=fits, hard=hard, help=text)
+                )
+            case _Writes(type, split, same_as, named, optional, unless, text):
                 kind = type or _kind(hint)[0]
                 outputs.append(
                     Output(
-                        name=named or attribute, type=kind, split=split, same_as=same_as, optional=optional, help=text
+                        name=named or attribute, type=kind, split=split, same_as=same_as, optional=optional,
+                        unless=unless, field=attribute if named else "", help=text,
                     )
                 )  # fmt: skip
             case _Param() as declared:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -130,6 +131,7 @@ def _from_arguments(
         outcome=options.outcome,
         decision=decision,
         releases=f"{options.root.rstrip('/')}/releases",
+        triggers=f"{options.root.rstrip('/')}/triggers",
     )
 
 
@@ -158,7 +160,11 @@ def _from_kubeflow(order: Order, options: argparse.Namespace, environ: Mapping[s
         if not listed:
             raise Absent(input_name(value))
         digest = (listed[0].get("metadata") or {}).get("digest")
-        return Location(local_path(listed[0]["uri"]), digest)
+        path = local_path(listed[0]["uri"])
+        # The launcher hands on every declared output; only one that was written has a digest, or is there at all.
+        if digest is None and "://" not in path and not os.path.lexists(path):
+            raise Absent(input_name(value))
+        return Location(path, digest)
 
     run_id = str(values.get("run-id", ""))
     uris = {name: str(listed["artifacts"][0]["uri"]) for name, listed in (wanted.get("artifacts") or {}).items()}
@@ -175,6 +181,7 @@ def _from_kubeflow(order: Order, options: argparse.Namespace, environ: Mapping[s
         scheduled_at=str(values.get("run-scheduled_at", "")),
         decision=f"{folder}/decision.json" if folder else None,
         releases=f"{root}/releases" if root else None,
+        triggers=f"{root}/triggers" if root else None,
     )
 
 
@@ -202,7 +209,10 @@ def _common(order: Order, run_id: str) -> dict[str, Any]:
 
 
 def _present(values: tuple[Value, ...], place: Callable[[Value], Location]) -> tuple[Location, ...]:
-    """Return where the inputs lie, without those whose producer left nothing (soft edges)."""
+    """Return where the inputs lie, without those whose producer did not run or left that output unwritten.
+
+    The runtime refuses to start where a required input is without any.
+    """
     places = []
     for value in values:
         try:

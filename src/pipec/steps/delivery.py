@@ -88,16 +88,21 @@ def _link(source: Path | str, target: Path | str) -> None:
 
 
 def seal(deliveries: Mapping[str, Staged]) -> dict[str, str]:
-    """Return the digest of every artifact by name; StepError if one is missing or is no plain file or folder.
+    """Return the digest of every artifact that was written, by name.
 
-    Raises StepError too if the step left anything else beside them.
+    Raises StepError if one that is not optional is missing, if one is no plain file or folder, or if the step left
+    anything else beside them.
     """
     declared = {delivery.path for delivery in deliveries.values()}
     for folder in {path.parent for path in declared}:
         for found in sorted(folder.iterdir()):
             if found not in declared:
                 raise StepError(f"the step wrote `{found.name}`, which it does not declare: mend the step")
-    return {name: _seal(delivery) for name, delivery in deliveries.items()}
+    return {name: _seal(delivery) for name, delivery in deliveries.items() if not _is_left_out(delivery)}
+
+
+def _is_left_out(delivery: Staged) -> bool:
+    return delivery.output.optional and not os.path.lexists(delivery.path)
 
 
 def _seal(delivery: Staged) -> str:
@@ -115,8 +120,13 @@ def _seal(delivery: Staged) -> str:
 
 
 def publish(deliveries: Mapping[str, Staged]) -> None:
-    """Move every artifact to its place, over what an earlier attempt left there."""
+    """Move every artifact to its place, over what an earlier attempt left there; what was not written goes nowhere.
+
+    What an earlier attempt left at such a place stays: no result names it, so nobody reads it.
+    """
     for delivery in deliveries.values():
+        if _is_left_out(delivery):
+            continue
         if isinstance(delivery.place, str):
             store.push(delivery.path, delivery.place)
             continue

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipec import digest
 from pipec.steps.declare import CallerError, Context, Refused, TryAgain, param, reads, step, writes
-from pipec.steps.interface import Approval, Endpoint, Model, Role
+from pipec.steps.interface import Approval, Endpoint, Model, Profile, Role
 
 if TYPE_CHECKING:
     from pipec.steps.release.store import Release
@@ -21,10 +20,17 @@ class Deploy:
 
     model: Path = reads(Model, help="The model to release.")
     approval: Path | None = reads(Approval, optional=True, help="What an approve step wrote about this model.")
+    profile: Path | None = reads(
+        Profile, optional=True, help="What `train` kept of the rows; it is released with the model, for `fetch-model`."
+    )
     endpoint: Path = writes(Endpoint, help="Name, generation, digest, columns and URLs, as JSON.")
     generation: int = writes(help="The generation that is current now.")
     released: str = writes(help="The digest of the model that is current now.")
     name: str = param(default="", help="What to release under; empty: the pipeline's name.")
+    alias: str = param(
+        default="champion",
+        help="`champion`: the release of the name; any other, such as `canary`: a release as `<name>-<alias>`.",
+    )
     servers: int = param(
         default=1, ge=0, le=1000, help="How many servers must serve the model; 0: write the record and return."
     )
@@ -37,18 +43,14 @@ class Deploy:
         """
         from pipec.steps.ml import model
         from pipec.steps.ml.fault import told_as
+        from pipec.steps.release import endpoint
 
         with told_as(CallerError, Refused):
             columns = [column.name for column in model.load_card(self.model).columns]
             model_digest = digest.of_path(self.model)
             made, urls = self._roll_out(model_digest, self._approved(model_digest, context), context)
         self.generation, self.released = made.generation, made.model_digest
-        body = {
-            "format_version": "1.0", "name": made.name, "generation": made.generation,
-            "model_digest": made.model_digest, "columns": columns, "protocol": "open-inference-v2",
-            "urls": [f"{url}/v2/models/{made.name}" for url in urls],
-        }  # fmt: skip
-        self.endpoint.write_text(json.dumps(body, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        self.endpoint.write_text(endpoint.write(made, columns, urls), encoding="utf-8")
 
     def _approved(self, model_digest: str, context: Context) -> dict[str, Any] | None:
         from pipec.steps.release import approval
@@ -64,14 +66,15 @@ class Deploy:
     ) -> tuple[Release, list[str]]:
         from pipec.steps.release import rollout
         from pipec.steps.release.place import Unreachable
-        from pipec.steps.release.store import Lost, Release, Store, checked
+        from pipec.steps.release.store import Lost, Release, Store, line
 
         wanted = Release(
-            name=checked(self.name or context.pipeline), model_digest=model_digest, approval=approval,
+            name=line(self.name or context.pipeline, self.alias), model_digest=model_digest, approval=approval,
             environment=context.environment, pipeline=context.pipeline, run_id=context.run_id,
+            profile_digest=digest.of_path(self.profile) if self.profile else "",
         )  # fmt: skip
         try:
             store = Store(context.releases)
-            return rollout.roll_out(store, self.model, wanted, self.servers, self.timeout_s, context.log)
+            return rollout.roll_out(store, self.model, self.profile, wanted, self.servers, self.timeout_s, context.log)
         except (Lost, Unreachable, rollout.NotServed) as fault:
             raise TryAgain(str(fault)) from fault

@@ -106,13 +106,18 @@ class Retry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Input:
-    """An artifact that a step reads. fits: its rows shape what is learned. many: a list of artifacts."""
+    """An artifact that a step reads. fits: its rows shape what is learned. many: a list of artifacts.
+
+    hard: it need not be given, but where a step makes it, that step must have succeeded: without this an optional input
+    lets its step run when the one that makes it was skipped. Either way it is absent where that one left it unwritten.
+    """
 
     name: str
     type: Artifact
     optional: bool = False
     many: bool = False
     fits: bool = False
+    hard: bool = False
     help: str = ""
 
 
@@ -121,7 +126,9 @@ class Output:
     """What a step writes: an artifact, or a small value of some kind.
 
     split: which part of a split data set this is. same_as: the input that passes through unchanged. optional: an
-    artifact that a success may leave unwritten, so that only optional inputs can read it.
+    artifact that a success may leave unwritten, so that only optional inputs can read it. unless: the parameter
+    which, if it is true, makes the step write it or not succeed. field: what a library step's class calls its place,
+    where an input has the same name.
     """
 
     name: str
@@ -129,6 +136,8 @@ class Output:
     split: str | None = None
     same_as: str | None = None
     optional: bool = False
+    unless: str = ""
+    field: str = ""
     help: str = ""
 
 
@@ -202,7 +211,11 @@ def _word(word: Word) -> Json:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interface:
-    """A step as the compiler knows it. version: its major version, as text. accelerators: kinds it can use."""
+    """A step as the compiler knows it. version: its major version, as text. accelerators: kinds it can use.
+
+    world: it asks or changes what lies outside of its inputs and parameters, so that no cache may answer for it.
+    rooted: it reads or writes below the artifact root beside its own artifacts, as the releases there.
+    """
 
     name: str
     version: str
@@ -213,6 +226,8 @@ class Interface:
     parameters: tuple[Parameter, ...] = ()
     resources: Resources = Resources()
     accelerators: tuple[str, ...] = ()
+    world: bool = False
+    rooted: bool = False
     container: Container | None = None
 
     def input(self, name: str) -> Input | None:

@@ -29,7 +29,9 @@ class LibraryStep:
 
     def run(self, given: Given, context: Context) -> Mapping[str, Json]:
         """Run the step in this process, and return its fields."""
-        step = cast(Runnable, self.cls(**given.inputs, **given.parameters, **given.outputs))
+        fields = {output.name: output.field or output.name for output in self.interface.outputs}
+        outputs = {fields[name]: place for name, place in given.outputs.items()}
+        step = cast(Runnable, self.cls(**given.inputs, **given.parameters, **outputs))
         step.run(context)
         return vars(step)
 

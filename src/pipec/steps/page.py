@@ -29,7 +29,8 @@ def _input(declared: Input) -> str:
 
 
 def _output(declared: Output) -> str:
-    return f"{declared.type}{f', as `{declared.same_as}` came in' if declared.same_as else ''}"
+    passed = f", as `{declared.same_as}` came in" if declared.same_as else ""
+    return f"{declared.type}{passed}{' (optional)' if declared.optional else ''}"
 
 
 def _parameter(parameter: Parameter) -> str:

@@ -134,7 +134,7 @@ def _context(call: Call, log: Callable[[str], None]) -> Context:
     return Context(
         run_id=call.run_id, pipeline=call.pipeline, task=call.task, environment=call.environment,
         scheduled_at=call.scheduled_at, outcome=call.outcome, threads=call.threads, decision=call.decision,
-        wait_s=call.wait_s, releases=call.releases, base=call.base, log=log,
+        wait_s=call.wait_s, releases=call.releases, triggers=call.triggers, base=call.base, log=log,
     )  # fmt: skip
 
 
@@ -240,14 +240,18 @@ def _small_outputs(interface: Interface, told: Mapping[str, Json]) -> dict[str, 
 def _pass_on(attempt: _Attempt, deliveries: Mapping[str, delivery.Staged]) -> None:
     for staged in deliveries.values():
         if staged.output.same_as:
-            (source,) = attempt.inputs[staged.output.same_as]
+            found = attempt.inputs[staged.output.same_as]
+            if staged.output.optional and not found:
+                continue
+            (source,) = found
             delivery.pass_on(source.path, staged.path, is_kept=source.is_kept)
 
 
 def _check_passed(attempt: _Attempt, deliveries: Mapping[str, delivery.Staged], artifacts: Mapping[str, str]) -> None:
-    for name, staged in deliveries.items():
-        if staged.output.same_as and artifacts[name] != attempt.inputs[staged.output.same_as][0].digest:
-            raise Refused(f"`{staged.output.same_as}` was changed while the step read it: run again when it rests")
+    for name, found in artifacts.items():
+        source = deliveries[name].output.same_as
+        if source and found != attempt.inputs[source][0].digest:
+            raise Refused(f"`{source}` was changed while the step read it: run again when it rests")
 
 
 def _tell(
@@ -288,6 +292,7 @@ def _tell_kubeflow(call: Call, values: Mapping[str, Json], artifacts: Mapping[st
             "artifacts": [{"name": name, "uri": call.uris.get(name, place), "metadata": {"digest": artifacts[name]}}]
         }
         for name, place in call.outputs.items()
+        if name in artifacts
     }
     body = {"parameterValues": dict(values), "artifacts": listed}
     store.replace_text(Path(call.kubeflow_output), json.dumps(body, sort_keys=True))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pipec.steps.declare import CallerError, Context, Refused, param, reads, step, writes
-from pipec.steps.interface import Dataset, Metrics, Model, Resources
+from pipec.steps.interface import Dataset, Metrics, Model, Profile, Resources
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -15,11 +15,15 @@ if TYPE_CHECKING:
 
 @step("train", version="1", resources=Resources(cpu=2, memory_mib=4096), accelerators=("gpu",))
 class Train:
-    """Fit a model on a training set and write its weights, its signature and its training metrics."""
+    """Fit a model on a training set and write its weights, its signature, its metrics and a profile of its rows."""
 
     data: Path = reads(Dataset, fits=True, help="Rows that passed validation.")
     model: Path = writes(Model, help="A folder: model.json (signature, settings, seed) and the weights.")
     metrics: Path = writes(Metrics, help="Figures on the training rows, and the loss of every epoch, as JSON.")
+    profile: Path = writes(
+        Profile,
+        help="Kinds, counts and quantiles of the columns, as JSON: enough for `monitor` to do without the rows.",
+    )
     target: str = param(min_length=1, help="Column to predict.")
     features: list[str] = param(
         default=[], items={"type": "string"}, help="Columns to learn from; empty: all but the target."
@@ -55,6 +59,7 @@ class Train:
             self._train(table.read(self.data), context)
 
     def _train(self, frame: DataFrame, context: Context) -> None:
+        from pipec.steps.data import profile
         from pipec.steps.ml import metric, model
         from pipec.steps.ml.recipe import Recipe
 
@@ -73,3 +78,4 @@ class Train:
         }  # fmt: skip
         model.save(fitted, self.model)
         self.metrics.write_text(json.dumps(body, indent=2, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
+        self.profile.write_text(profile.write(profile.of_table(frame)), encoding="utf-8")

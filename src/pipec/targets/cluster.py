@@ -117,7 +117,8 @@ def reads_world(task: Task) -> bool:
     """
     interface = task.interface
     return (
-        interface.role in (Role.APPROVE, Role.DEPLOY)
+        interface.world
+        or interface.role in (Role.APPROVE, Role.DEPLOY)
         or not interface.outputs
         or any(True for _ in locations(task))
         or any(isinstance(reference, SecretRef) for reference in task.references)
@@ -145,7 +146,7 @@ def wait_s(task: Task) -> int:
 
 def needs_root(task: Task) -> bool:
     """Say whether a step reads or writes below the artifact root beside its own artifacts: decisions and releases."""
-    return task.interface.role in (Role.APPROVE, Role.DEPLOY)
+    return task.interface.rooted or task.interface.role in (Role.APPROVE, Role.DEPLOY)
 
 
 def labels(plan: Plan) -> dict[str, str]:

@@ -61,6 +61,23 @@ def test_deploying_again_replaces_a_damaged_copy(shelf: Path, tmp_path: Path):
     assert digest.of_path(store.fetch(wanted.model_digest, tmp_path)) == wanted.model_digest
 
 
+def test_a_kept_profile_comes_back_and_a_damaged_one_is_mended(store: Store, tmp_path: Path):
+    (tmp_path / "profile").write_text("kept")
+    named = digest.of_text("kept")
+    store.keep_profile(tmp_path / "profile", named)
+    assert store.fetch_profile(named) == b"kept"
+    store._place.replace(f"_profiles/{named.replace(':', '-')}.json", b"torn")
+    with pytest.raises(DataFault, match="is damaged: deploy the model again"):
+        store.fetch_profile(named)
+    store.keep_profile(tmp_path / "profile", named)
+    assert store.fetch_profile(named) == b"kept"
+    for absent in (digest.of_text("other"), "../wine/1"):
+        with pytest.raises(DataFault):
+            store.fetch_profile(absent)
+    with pytest.raises(DataFault, match="the profile changed while it was deployed"):
+        store.keep_profile(tmp_path / "profile", digest.of_text("other"))
+
+
 def test_a_model_that_changed_is_not_kept(store: Store, shelf: Path, tmp_path: Path):
     shutil.copytree(shelf / "first", tmp_path / "m")
     (tmp_path / "m" / "model.json").write_text("{}")

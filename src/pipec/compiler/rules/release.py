@@ -14,7 +14,7 @@ from pipec.compiler.rule import Subject, rule
 from pipec.diagnostics import Finding, Loc, Note, Rule
 from pipec.schema.model import StepUse
 from pipec.steps.interface import Artifact, Role
-from pipec.values import Literal, OutputRef
+from pipec.values import ListOf, Literal, ObjectOf, OutputRef, Value
 
 
 @rule("PIPE501", "unapproved-deploy", needs_order=True)
@@ -114,7 +114,8 @@ def unvalidated_training_data(rule: Rule, subject: Subject) -> Iterator[Finding]
 def toothless_approval(rule: Rule, subject: Subject) -> Iterator[Finding]:
     """An automatic approval that no evaluation can withhold.
 
-    Why: with no gate that stops, everything is approved.
+    Why: with no gate that stops, everything is approved. A gate that only wants a model to be better than the champion
+    cannot stop one where no `champion` is given.
 
     Bad:
         approve: {uses: approve, with: {mode: automatic, model: "${{ steps.evaluate.model }}"}}
@@ -136,11 +137,39 @@ def toothless_approval(rule: Rule, subject: Subject) -> Iterator[Finding]:
 
 
 def _stops(use: StepUse) -> bool:
+    """Say whether a gate of an evaluation can refuse a model; one that is not known here is believed to."""
     gates = use.argument("gates")
-    if gates is None or not isinstance(gates.value, Literal):
-        return gates is not None
-    found = gates.value.value
-    return isinstance(found, list) and any(isinstance(g, dict) and g.get("on_fail", "stop") == "stop" for g in found)
+    if gates is None:
+        return False
+    found = _items(gates.value)
+    return found is None or any(_can_stop(gate, has_champion=use.argument("champion") is not None) for gate in found)
+
+
+def _items(value: Value) -> list[dict[str, Value]] | None:
+    """Return the objects of a list with their fields, or None where the list is known only when it runs."""
+    match value:
+        case Literal(list() as items):
+            return [_fields(Literal(item)) for item in items]
+        case ListOf(items):
+            return [_fields(item) for item in items]
+        case Literal():
+            return []
+    return None
+
+
+def _fields(value: Value) -> dict[str, Value]:
+    match value:
+        case Literal(dict() as known):
+            return {name: Literal(item) for name, item in known.items()}
+        case ObjectOf(fields):
+            return dict(fields)
+    return {}
+
+
+def _can_stop(gate: dict[str, Value], *, has_champion: bool) -> bool:
+    is_bound = bool({"minimum", "maximum"} & set(gate))
+    stops = gate.get("on_fail", Literal("stop")) != Literal("report")
+    return stops and (is_bound or (has_champion and "better_by" in gate))
 
 
 def _production_models(subject: Subject) -> Iterator[tuple[StepUse, Port, Loc]]:

@@ -11,7 +11,7 @@ from pipec.diagnostics import Finding, Note, Rule
 from pipec.schema import check
 from pipec.schema.model import Argument, Reference, StepUse
 from pipec.schema.tree import Scalar, of_json
-from pipec.steps.interface import MISSING, Artifact, Input, Kind, Parameter
+from pipec.steps.interface import MISSING, Artifact, Input, Kind, Output, Parameter
 from pipec.values import (
     ConfigRef,
     EachRef,
@@ -296,6 +296,39 @@ def mismatched_output(rule: Rule, subject: Subject) -> Iterator[Finding]:
         ):
             message = f"output `{output.name}` must be one reference to a step's output or a parameter"
             yield rule.at(output.node.loc, message, help=f"{output.name}: ${{{{ steps.STEP.OUTPUT }}}}")
+
+
+@rule("PIPE306", "optional-output")
+def optional_output(rule: Rule, subject: Subject) -> Iterator[Finding]:
+    """An input that a step cannot do without reads an output that may be left unwritten.
+
+    Why: a step may succeed without writing such an output, and what follows would then be refused for want of it. A
+    `when` that asks a value of that step says what to do then, and some steps can be told to always write it.
+
+    Bad:
+        predict: {uses: predict, with: {model: "${{ steps.fetch.model }}", data: "${{ steps.ingest.data }}"}}
+
+    Fix:
+        fetch: {uses: fetch-model, with: {required: true}}
+    """
+    for use, argument, declared in _inputs(subject):
+        written = subject.graph.output(argument.value) if isinstance(argument.value, OutputRef) else None
+        if written is None or not written.optional or declared.optional or declared.many:
+            continue
+        reference = argument.references[0]
+        if _is_sure(subject.graph, use, reference.parts[1], written):
+            continue
+        message = f"`{use.name}` needs `{declared.name}`, but `{reference}` may be left unwritten"
+        note = Note(f"`{subject.graph.interfaces[reference.parts[1]].name}` declares `{written.name}` as optional")
+        sure = f"say `{written.unless}: true` in `{reference.parts[1]}`" if written.unless else "read another output"
+        yield rule.at(reference.loc, message, help=f"{sure}, or ask a value of that step in `when`", notes=[note])
+
+
+def _is_sure(graph: Graph, use: StepUse, producer: str, written: Output) -> bool:
+    """Say whether an optional output is there when `use` runs: its step was told to, or `when` asks that step."""
+    told = graph.steps[producer].argument(written.unless) if written.unless else None
+    asked = {r.parts[1] for r in use.when.references if r.root == "steps"} if use.when else set()
+    return (told is not None and told.value == Literal(True)) or producer in asked
 
 
 def _inputs(subject: Subject) -> Iterator[tuple[StepUse, Argument, Input]]:

@@ -1,20 +1,21 @@
 """Two tables, column by column: which columns can be compared, how far apart they are, and what that amounts to.
 
-Joins `drift`, which knows numbers only, to tables. Knows nothing of pipec. Equal tables give equal reports.
+Joins `drift`, which knows numbers only, to tables; of the first one, its profile will do. Knows nothing of pipec. Equal
+tables give equal reports.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipec.steps.data import drift
+from pipec.steps.data import drift, profile
+from pipec.steps.data.profile import Profile
+from pipec.steps.data.sketch import Categories, Numbers
 
 if TYPE_CHECKING:
     import pandas as pd
-    from numpy.typing import NDArray
 
 DRIFT, NO_DRIFT, NOT_ENOUGH_DATA = "drift", "no-drift", "not-enough-data"
 DIGITS = 6  # of a figure in a report: what differs beyond is the order of a sum
@@ -43,8 +44,20 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """psi, ks: distances beyond chance that count as drift. minimum_rows: what either side needs for a verdict."""
+
+    psi: float
+    ks: float
+    minimum_rows: int
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
-    """What came of comparing two tables. left_out: columns not compared, and why."""
+    """What came of comparing two tables. left_out: columns not compared, and why.
+
+    compared_with: `rows`, or a `profile` of them. ks_short_by: by how much a KS may be below that of the rows.
+    """
 
     n_reference: int
     n_batch: int
@@ -53,6 +66,8 @@ class Comparison:
     minimum_rows: int
     columns: tuple[Column, ...]
     left_out: tuple[tuple[str, str], ...]
+    compared_with: str = "rows"
+    ks_short_by: float = 0.0
 
     @property
     def is_enough(self) -> bool:
@@ -98,6 +113,8 @@ class Comparison:
             "summary": self.summary,
             "drifted": list(self.drifted),
             "n_rows": {"reference": self.n_reference, "batch": self.n_batch, "minimum": self.minimum_rows},
+            "compared_with": self.compared_with,
+            "ks_short_by": round(self.ks_short_by, DIGITS),
             "thresholds": {"psi": self.psi, "ks": self.ks},
             "columns": [column.describe() for column in self.columns],
             "left_out": [{"column": name, "why": why} for name, why in self.left_out],
@@ -112,77 +129,83 @@ def compare(
     psi, ks: distances beyond chance that count as drift. minimum_rows: fewer rows on either side give no verdict, and
     then no column is compared.
     """
+    known = profile.of_table(reference, [name for name in dict.fromkeys(names) if name in reference.columns])
+    return _compare(known, reference, batch, names, Limits(psi, ks, minimum_rows))
+
+
+def compare_with_profile(
+    reference: Profile, batch: pd.DataFrame, names: Sequence[str], *, psi: float, ks: float, minimum_rows: int
+) -> Comparison:
+    """Compare the named columns of a table with what is kept of another; see `compare`.
+
+    The figures are those of `compare`, but for the KS of a number with many values: that is never above it and at most
+    `ks_short_by` of the comparison below. Past `sketch.MAX_RARE` rare categories, new ones count as rare in the PSI.
+    """
+    return _compare(reference, None, batch, names, Limits(psi, ks, minimum_rows))
+
+
+def _compare(
+    reference: Profile, rows: pd.DataFrame | None, batch: pd.DataFrame, names: Sequence[str], limits: Limits
+) -> Comparison:
+    """rows: what the profile was made of, where that is at hand: the KS is then exact."""
     left_out: list[tuple[str, str]] = []
-    able: list[tuple[str, str]] = []
+    able: list[str] = []
     for name in dict.fromkeys(names):
-        kind, why = _kind(reference, batch, name)
-        (left_out if why else able).append((name, why or kind))
-    if min(len(reference), len(batch)) < minimum_rows:
-        columns: tuple[Column, ...] = ()
-    else:
+        why = _why_not(reference, batch, name)
+        left_out += [(name, why)] if why else []
+        able += [] if why else [name]
+    columns: tuple[Column, ...] = ()
+    if min(reference.n_rows, len(batch)) >= limits.minimum_rows:
         # Each column is one more chance to be wrong: the report as a whole keeps `drift.ALPHA` (Bonferroni).
         alpha = drift.ALPHA / max(1, len(able))
-        columns = tuple(_column(name, kind, reference[name], batch[name], (psi, ks, alpha)) for name, kind in able)
-    return Comparison(len(reference), len(batch), psi, ks, minimum_rows, columns, tuple(left_out))
+        columns = tuple(
+            _column(reference.columns[name], None if rows is None else rows[name], batch[name], limits, alpha)
+            for name in able
+        )
+    gaps = [column.kept.gap for name in able if isinstance((column := reference.columns[name]).kept, Numbers)
+            and not column.kept.is_complete]  # fmt: skip
+    return Comparison(
+        reference.n_rows, len(batch), limits.psi, limits.ks, limits.minimum_rows, columns, tuple(left_out),
+        "rows" if rows is not None else "profile", max(gaps, default=0.0) if rows is None else 0.0,
+    )  # fmt: skip
 
 
-def _kind(reference: pd.DataFrame, batch: pd.DataFrame, name: str) -> tuple[str, str]:
-    """Return whether a column is of numbers or categories, or why it cannot be compared."""
-    from pandas.api import types
-
-    for title, frame in (("reference", reference), ("batch", batch)):
-        if name not in frame.columns:
-            return "", f"{title} does not have it"
-    values = reference[name].dropna()
-    if types.is_datetime64_any_dtype(values) or types.is_timedelta64_dtype(values):
-        return "", "it holds times, which always move on"
-    if types.is_bool_dtype(values) or not types.is_numeric_dtype(values):
-        if len(values) >= 20 and values.nunique() > len(values) / 2:
-            return "", "nearly every row has a value of its own"
-        return "category", ""
-    return "number", ""
+def _why_not(reference: Profile, batch: pd.DataFrame, name: str) -> str:
+    """Return why a column cannot be compared, or an empty text."""
+    if name not in reference.columns:
+        return "reference does not have it"
+    if name not in batch.columns:
+        return "batch does not have it"
+    return reference.columns[name].why
 
 
 def _column(
-    name: str, kind: str, reference: pd.Series[Any], batch: pd.Series[Any], limits: tuple[float, float, float]
+    known: profile.Column, rows: pd.Series[Any] | None, batch: pd.Series[Any], limits: Limits, alpha: float
 ) -> Column:
     from pandas.api import types
 
-    threshold_psi, threshold_ks, alpha = limits
+    name, kind, kept = known.name, known.kind, known.kept
+    assert kept is not None, f"`{name}` cannot be compared, and was not left out"
     is_number = types.is_numeric_dtype(batch) and not types.is_bool_dtype(batch)
-    if kind == "number" and not is_number and batch.notna().any():
+    if isinstance(kept, Numbers) and not is_number and batch.notna().any():
         return Column(name, kind, why="it held numbers, and now holds something else")
-    if kind == "category":
-        psi = drift.psi_of_categories(_texts(reference), _texts(batch), alpha)
-        ks = None
+    ks: drift.Distance | None = None
+    if isinstance(kept, Categories):
+        psi = drift.psi_to_categories(kept, profile.texts_of(batch), alpha)
     else:
-        psi = drift.psi_of_numbers(_numbers(reference), _numbers(batch), alpha)
-        ks = drift.ks_of_numbers(_numbers(reference), _numbers(batch), alpha)
+        now = profile.numbers_of(batch)
+        psi = drift.psi_to_numbers(kept, now, alpha)
+        ks = (
+            drift.ks_to_numbers(kept, now, alpha)
+            if rows is None
+            else drift.ks_of_numbers(profile.numbers_of(rows), now, alpha)
+        )
     reasons = []
-    if psi.exceeds(threshold_psi):
-        reasons.append(f"psi is {psi.value - psi.chance:.3f} beyond chance, above {threshold_psi}")
-    if ks and ks.exceeds(threshold_ks):
-        reasons.append(f"ks is {ks.value - ks.chance:.3f} beyond chance, above {threshold_ks}")
+    if psi.exceeds(limits.psi):
+        reasons.append(f"psi is {psi.value - psi.chance:.3f} beyond chance, above {limits.psi}")
+    if ks and ks.exceeds(limits.ks):
+        reasons.append(f"ks is {ks.value - ks.chance:.3f} beyond chance, above {limits.ks}")
     return Column(name, kind, psi, ks, " and ".join(reasons))
-
-
-def _numbers(column: pd.Series[Any]) -> NDArray[Any]:
-    import pandas as pd
-
-    numbers: NDArray[Any] = pd.to_numeric(column, errors="coerce").to_numpy(dtype="float64", na_value=math.nan)
-    return numbers
-
-
-def _texts(column: pd.Series[Any]) -> NDArray[Any]:
-    """Return the values as texts, None where missing. 1 and 1.0 are one category: a missing value makes floats."""
-    import numpy as np
-
-    def text(value: Any) -> str:
-        return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-
-    return np.array(
-        [None if missing else text(value) for value, missing in zip(column, column.isna(), strict=True)], dtype=object
-    )
 
 
 def _figures(distance: drift.Distance | None) -> dict[str, float] | None:

@@ -14,11 +14,15 @@ from dataclasses import dataclass
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
+from pipec.steps.data import sketch
+from pipec.steps.data.sketch import BINS
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from pipec.steps.data.sketch import Categories, Numbers
+
 ALPHA = 0.01  # false alarms per report, about: first-order theory; the effect sizes decide where rows are many
-BINS = 10  # the usual number; fewer where the smaller sample could not fill them
 ROWS_PER_BIN = 10  # a bin with fewer rows says more about luck than about the distribution
 
 
@@ -44,50 +48,50 @@ def bin_count(n_reference: int, n_batch: int) -> int:
 
 
 def psi_of_numbers(reference: NDArray[Any], batch: NDArray[Any], alpha: float = ALPHA) -> Distance:
-    """Return the PSI between two samples of a number, over equal-mass bins of the reference.
+    """Return the PSI between two samples of a number; see `psi_to_numbers`."""
+    return psi_to_numbers(sketch.numbers(reference), batch, alpha)
 
-    reference, batch: float64, any lengths >= 1; NaN is a bin of its own if there is any; infinities are the largest
-    and smallest values. A number with no more values in the reference than there are bins is binned by value.
+
+def psi_to_numbers(reference: Numbers, batch: NDArray[Any], alpha: float = ALPHA) -> Distance:
+    """Return the PSI between a kept sample of a number and another, over equal-mass bins of the kept one.
+
+    batch: float64, any length >= 1; NaN is a bin of its own if there is any; infinities are the largest and smallest
+    values. A number with no more values in the reference than there are bins is binned by value.
     """
     import numpy as np
 
-    known, seen = reference[~np.isnan(reference)], batch[~np.isnan(batch)]
-    n_missing = (len(reference) - len(known), len(batch) - len(seen))
-    n_bins = bin_count(len(reference), len(batch))
-    values = np.unique(known)
-    if len(values) <= n_bins:
-        reference_counts, batch_counts = _counts_by_value(values, known, seen)
+    seen = batch[~np.isnan(batch)]
+    n_bins = bin_count(reference.n_rows, len(batch))
+    if reference.is_complete and len(reference.values) <= n_bins:
+        known_counts = _with(reference.equal, 0)
+        by_value = np.array([int((seen == value).sum()) for value in reference.values], dtype=np.intp)
+        seen_counts = _with(by_value, len(seen) - int(by_value.sum()))
     else:
-        # Inner edges are values of the sample: interpolation between infinities would give NaN.
-        shares = np.arange(1, n_bins) / n_bins
-        edges = np.unique(np.quantile(known, shares, method="inverted_cdf"))
-        reference_counts = np.bincount(np.searchsorted(edges, known, side="left"), minlength=len(edges) + 1)
-        batch_counts = np.bincount(np.searchsorted(edges, seen, side="left"), minlength=len(edges) + 1)
-    return psi_of_counts(_with(reference_counts, n_missing[0]), _with(batch_counts, n_missing[1]), alpha)
+        edges, upto = reference.edges(n_bins)
+        known_counts = np.diff(upto, prepend=0, append=reference.n_known)
+        seen_counts = np.bincount(np.searchsorted(edges, seen, side="left"), minlength=len(edges) + 1)
+    n_missing = len(batch) - len(seen)
+    return psi_of_counts(_with(known_counts, reference.n_missing), _with(seen_counts, n_missing), alpha)
 
 
 def psi_of_categories(reference: NDArray[Any], batch: NDArray[Any], alpha: float = ALPHA) -> Distance:
-    """Return the PSI between two samples of a category.
+    """Return the PSI between two samples of a category: arrays of texts, None where missing."""
+    return psi_to_categories(sketch.categories(reference), batch, alpha)
 
-    reference, batch: object arrays of texts; None is a bin of its own. The most frequent categories of the
-    reference have a bin each, the others share one; what the reference has never seen is one more.
+
+def psi_to_categories(reference: Categories, batch: NDArray[Any], alpha: float = ALPHA) -> Distance:
+    """Return the PSI between a kept sample of a category and another.
+
+    batch: object array of texts; None is a bin of its own. The most frequent categories of the reference have a bin
+    each, the others share one; what the reference has never seen is one more.
     """
     import numpy as np
 
-    n_bins = bin_count(len(reference), len(batch))
-    known = np.array([value for value in reference if value is not None], dtype=object)
-    seen = np.array([value for value in batch if value is not None], dtype=object)
-    values, counts = np.unique(known.astype(str), return_counts=True)
-    frequent = values[np.argsort(-counts, kind="stable")[: n_bins if len(values) <= n_bins else n_bins - 1]]
-    place = {str(value): number for number, value in enumerate(frequent)}
-    rare = {str(value) for value in values} - set(place)
-
-    def count(sample: NDArray[Any]) -> NDArray[Any]:
-        bins = [place.get(str(v), len(place) if str(v) in rare else len(place) + 1) for v in sample]
-        return np.bincount(np.array(bins, dtype=np.intp), minlength=len(place) + 2)
-
-    missing = (len(reference) - len(known), len(batch) - len(seen))
-    return psi_of_counts(_with(count(known), missing[0]), _with(count(seen), missing[1]), alpha)
+    counts, bin_of = reference.bins(bin_count(reference.n_rows, len(batch)))
+    seen = [bin_of(str(value)) for value in batch if value is not None]
+    seen_counts = np.bincount(np.array(seen, dtype=np.intp), minlength=len(counts))
+    missing = (reference.n_missing, len(batch) - len(seen))
+    return psi_of_counts(_with(np.array(counts, dtype=np.intp), missing[0]), _with(seen_counts, missing[1]), alpha)
 
 
 def psi_of_counts(reference_counts: NDArray[Any], batch_counts: NDArray[Any], alpha: float = ALPHA) -> Distance:
@@ -125,9 +129,29 @@ def ks_of_numbers(reference: NDArray[Any], batch: NDArray[Any], alpha: float = A
     places = np.concatenate([one, two])
     below_one = np.searchsorted(one, places, side="right") / len(one)
     below_two = np.searchsorted(two, places, side="right") / len(two)
-    scale = math.sqrt(1 / len(one) + 1 / len(two))
-    limit = scale * math.sqrt(-math.log(alpha / 2) / 2)
-    return Distance(float(np.abs(below_one - below_two).max()), scale * math.sqrt(math.pi / 2) * math.log(2), limit)
+    return _ks(float(np.abs(below_one - below_two).max()), len(one), len(two), alpha)
+
+
+def ks_to_numbers(reference: Numbers, batch: NDArray[Any], alpha: float = ALPHA) -> Distance | None:
+    """Return the largest distance between the distribution functions of a kept sample and another, where it is known.
+
+    It is known at each kept value and just below it. So the figure is that of `ks_of_numbers` where all values of the
+    reference are kept, and otherwise never above it and at most `reference.gap` below: a 40th, less the ties.
+    """
+    import numpy as np
+
+    two = np.sort(batch[~np.isnan(batch)])
+    if not (reference.n_known and len(two)):
+        return None
+    at = np.searchsorted(two, reference.values, side="right") / len(two) - reference.upto / reference.n_known
+    before = (reference.upto - reference.equal) / reference.n_known
+    below = np.searchsorted(two, reference.values, side="left") / len(two) - before
+    return _ks(float(max(np.abs(at).max(), np.abs(below).max())), reference.n_known, len(two), alpha)
+
+
+def _ks(value: float, n_reference: int, n_batch: int, alpha: float) -> Distance:
+    scale = math.sqrt(1 / n_reference + 1 / n_batch)
+    return Distance(value, scale * math.sqrt(math.pi / 2) * math.log(2), scale * math.sqrt(-math.log(alpha / 2) / 2))
 
 
 def chi_square_quantile(share: float, freedom: int) -> float:
@@ -140,17 +164,6 @@ def chi_square_quantile(share: float, freedom: int) -> float:
         return 0.0
     spread = 2 / (9 * freedom)
     return freedom * float((1 - spread + NormalDist().inv_cdf(share) * math.sqrt(spread)) ** 3)
-
-
-def _counts_by_value(
-    values: NDArray[Any], reference: NDArray[Any], batch: NDArray[Any]
-) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Count each value of the reference, and as one bin more whatever else the batch holds."""
-    import numpy as np
-
-    known = np.array([int((reference == value).sum()) for value in values], dtype=np.intp)
-    seen = np.array([int((batch == value).sum()) for value in values], dtype=np.intp)
-    return _with(known, 0), _with(seen, len(batch) - int(seen.sum()))
 
 
 def _with(counts: NDArray[Any], one_more: int) -> NDArray[Any]:

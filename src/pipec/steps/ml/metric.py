@@ -18,6 +18,7 @@ from pipec.steps.ml.feature import Label, Matrix
 
 Figures = Mapping[str, float | None]
 MAIN = {"classification": "f1_macro", "regression": "r2"}
+ERRORS = frozenset({"log_loss", "mae", "rmse"})  # figures of which less is better
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""A deploy: keep the model, make its generation, wait until servers serve it, and go back if one cannot."""
+"""A release: keep the model, make its generation, wait until servers serve it, and go back if one cannot."""
 
 from __future__ import annotations
 
@@ -18,30 +18,60 @@ class NotServed(Exception):
 
 
 def roll_out(
-    store: Store, model: Path, wanted: Release, servers: int, timeout_s: float, log: Callable[[str], None]
+    store: Store,
+    model: Path,
+    profile: Path | None,
+    wanted: Release,
+    servers: int,
+    timeout_s: float,
+    log: Callable[[str], None],
 ) -> tuple[Release, list[str]]:
     """Return the release and the URLs of the servers that serve it.
 
-    A model that is current already makes no new generation. servers: how many must serve it; 0: do not wait. Raises
-    Lost, NotServed after timeout_s, and DataFault if a server cannot load it; then the release before is current again.
+    A model that is current already makes no new generation, unless it comes with another profile. servers: how many
+    must serve it; 0: do not wait. Raises Lost, NotServed after timeout_s, and DataFault if a server cannot load it;
+    then the release before is current again.
     """
     before = store.current(wanted.name)
-    if before is not None and before.model_digest == wanted.model_digest:
+    if before is not None and _is_current(before, wanted):
         log(f"`{wanted.name}` generation {before.generation} is this model already")
-        return before, _await(store, before, servers, timeout_s)
+        return before, wait_for(store, before, servers, timeout_s)
     store.keep(model, wanted.model_digest)
+    if profile is not None:
+        store.keep_profile(profile, wanted.profile_digest)
+    return make(store, wanted, before, servers, timeout_s, log)
+
+
+def make(
+    store: Store,
+    wanted: Release,
+    before: Release | None,
+    servers: int,
+    timeout_s: float,
+    log: Callable[[str], None],
+) -> tuple[Release, list[str]]:
+    """Make `wanted` the release after `before`; return as `roll_out` does. Its model must be in the store.
+
+    Raises as `roll_out`.
+    """
     made = store.release(wanted, after=before.generation if before else 0)
     log(f"`{made.name}` generation {made.generation} is {made.model_digest}")
     try:
-        return made, _await(store, made, servers, timeout_s)
+        return made, wait_for(store, made, servers, timeout_s)
     except DataFault:
         if before is not None:
             _restore(store, before, made, log)
         raise
 
 
+def _is_current(before: Release, wanted: Release) -> bool:
+    has_profile = wanted.profile_digest in ("", before.profile_digest)
+    return has_profile and before.model_digest == wanted.model_digest
+
+
 def _restore(store: Store, before: Release, failed: Release, log: Callable[[str], None]) -> None:
-    again = replace(before, reason=f"generation {failed.generation} could not be served")
+    reason = f"generation {failed.generation} could not be served"
+    again = replace(before, reason=reason, restores=before.restores or before.generation)
     try:
         made = store.release(again, after=failed.generation)
     except Lost:
@@ -49,7 +79,7 @@ def _restore(store: Store, before: Release, failed: Release, log: Callable[[str]
     log(f"`{made.name}` generation {made.generation} is {made.model_digest} again: {again.reason}")
 
 
-def _await(store: Store, release: Release, servers: int, timeout_s: float) -> list[str]:
+def wait_for(store: Store, release: Release, servers: int, timeout_s: float) -> list[str]:
     """Return the URLs of servers that serve `release`, as soon as there are enough."""
     if servers == 0:
         return []

@@ -1,6 +1,7 @@
 """The release store: models by content, one record per generation of a name, and what its servers say.
 
     _models/sha256-<hex>/        a model folder, whole, checked whenever it is read
+    _profiles/sha256-<hex>.json  the profile of a model's rows, checked likewise
     <name>/<generation>.json     a release record; created once, never changed: creating it is the compare-and-swap
     <name>/_servers/<id>.json    what one server serves, rewritten at every beat
 
@@ -24,6 +25,7 @@ from pipec.steps.release import place
 
 FORMAT_VERSION = "1.0"
 NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
+CHAMPION, PREVIOUS = "champion", "previous"
 _RECORD = re.compile(r"([1-9][0-9]{0,11})\.json")
 
 
@@ -33,7 +35,11 @@ class Lost(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """One generation of a name. approval: the statement that covers the model, or None. reason: of a restored one."""
+    """One generation of a name. approval: the statement that covers the model, or None. reason: of a restored one.
+
+    profile_digest: of what is kept of the rows that the model learned from, or empty. restores: the generation that a
+    restored one makes current again; 0 for one that is new.
+    """
 
     name: str
     model_digest: str
@@ -43,6 +49,8 @@ class Release:
     run_id: str = ""
     approval: Mapping[str, Any] | None = None
     reason: str = ""
+    profile_digest: str = ""
+    restores: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +87,29 @@ class Store:
         """Return the newest release of a name, or None."""
         newest = next(iter(self.generations(name)), None)
         return None if newest is None else self.release_at(name, newest)
+
+    def before(self, current: Release) -> Release | None:
+        """Return the newest release before `current` that has another model, or None.
+
+        What lies between a restored release and the one it restores was given up, so it is passed over: going back
+        twice leads further back, not to the model that was gone back from.
+        """
+        at = current
+        while True:
+            first = at.restores or at.generation
+            earlier = next((each for each in self.generations(current.name) if each < first), None)
+            if earlier is None:
+                return None
+            at = self.release_at(current.name, earlier)
+            if at.model_digest != current.model_digest:
+                return at
+
+    def find(self, name: str, alias: str) -> Release | None:
+        """Return what `alias` of a name stands for, or None: `champion`, `previous`, or a line of its own."""
+        if alias != PREVIOUS:
+            return self.current(line(name, alias))
+        current = self.current(name)
+        return None if current is None else self.before(current)
 
     def release_at(self, name: str, generation: int) -> Release:
         content = self._place.read(f"{checked(name)}/{generation}.json")
@@ -141,6 +172,21 @@ class Store:
             raise DataFault(f"the store's copy of {model_digest[:19]}... is damaged: deploy the model again")
         return target
 
+    def keep_profile(self, path: Path, profile_digest: str) -> None:
+        """Copy a profile in under its digest."""
+        content = path.read_bytes()
+        if digest.of_bytes(content) != profile_digest:
+            raise DataFault("the profile changed while it was deployed: run the deploy again")
+        if self._place.read(_profile(profile_digest)) != content:
+            self._place.replace(_profile(profile_digest), content)
+
+    def fetch_profile(self, profile_digest: str) -> bytes:
+        """Return a profile, whose digest was checked."""
+        content = self._place.read(_profile(profile_digest))
+        if content is None or digest.of_bytes(content) != profile_digest:
+            raise DataFault(f"the store's copy of {profile_digest[:19]}... is damaged: deploy the model again")
+        return content
+
     def statuses(self, name: str) -> dict[str, Status]:
         """Return what the servers of a name say, by server; a file that is no status is left out."""
         found = {}
@@ -163,6 +209,17 @@ class Store:
         self._place.remove(f"{checked(name)}/_servers/{server}.json")
 
 
+def line(name: str, alias: str) -> str:
+    """Return the name under which releases as `alias` are kept and served. Raises AskFault at one of no use.
+
+    `champion` is the name itself; any other alias, such as `canary`, is a line of its own, `<name>-<alias>`. What is
+    `previous` follows from the champions, so nothing can be released so.
+    """
+    if alias == PREVIOUS:
+        raise AskFault("`previous` is the release before the current one: it is found there, not released to")
+    return checked(name) if alias == CHAMPION else checked(f"{checked(name)}-{checked(alias)}")
+
+
 def checked(name: str) -> str:
     """Return a name that may be released under. Raises AskFault at any other."""
     if not NAME.fullmatch(name):
@@ -175,9 +232,18 @@ def _record(release: Release) -> str:
 
 
 def _folder(model_digest: str) -> str:
-    if not re.fullmatch(r"sha256:[0-9a-f]{64}", model_digest):
+    return f"_models/{_checked_digest(model_digest)}"
+
+
+def _profile(profile_digest: str) -> str:
+    return f"_profiles/{_checked_digest(profile_digest)}.json"
+
+
+def _checked_digest(named: str) -> str:
+    """Return a digest as it stands in a name; a record is no reason to read any other file."""
+    if not re.fullmatch(r"sha256:[0-9a-f]{64}", named):
         raise DataFault("a release names its model by something that is no digest: the store was changed by hand")
-    return f"_models/{model_digest.replace(':', '-')}"
+    return named.replace(":", "-")
 
 
 def _object(content: bytes | None, what: str) -> dict[str, Any]:
