@@ -217,6 +217,12 @@ def test_graph_draws_every_step_and_what_flows() -> None:
     assert sum('"' in line for line in lines) == 8
 
 
+@pytest.mark.parametrize("kind", ["Pipeline", "Project", "Step"])
+def test_each_kind_of_document_has_a_schema_for_editors(kind: str) -> None:
+    body = json.loads(pipec("schema", "--kind", kind).stdout)
+    assert (body["title"], body["properties"]["kind"]["const"]) == (f"pipec {kind.lower()}", kind)
+
+
 def test_a_closed_pipe_ends_quietly() -> None:
     command = f"{sys.executable} -m pipec schema | head -n 1"
     found = subprocess.run(

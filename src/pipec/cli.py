@@ -177,7 +177,9 @@ def _steps(commands: Any) -> None:
 
 def _schema(commands: Any) -> None:
     parser = _add(commands, "schema", "show:schema", "Print the JSON Schema that editors use.")
-    parser.add_argument("--kind", choices=("Pipeline", "Project"), default="Pipeline", help="of which documents")
+    parser.add_argument(
+        "--kind", choices=("Pipeline", "Project", "Step"), default="Pipeline", help="of which documents"
+    )
 
 
 def _explain(commands: Any) -> None:

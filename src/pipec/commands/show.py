@@ -58,10 +58,13 @@ def steps(options: argparse.Namespace) -> int:
 
 def schema(options: argparse.Namespace) -> int:
     """Print the JSON Schema of a kind of document."""
-    if options.kind == "Project":
-        wanted = editor.project({name: target.settings for name, target in api.TARGETS.items()})
-    else:
-        wanted = editor.pipeline(catalog.interfaces())
+    match options.kind:
+        case "Project":
+            wanted = editor.project({name: target.settings for name, target in api.TARGETS.items()})
+        case "Step":
+            wanted = editor.step()
+        case _:
+            wanted = editor.pipeline(catalog.interfaces())
     print(json.dumps(wanted, indent=2))
     return 0
 

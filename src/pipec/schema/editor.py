@@ -1,4 +1,4 @@
-"""The JSON Schema that editors use: the shape of pipelines, and what each step of the library takes."""
+"""The JSON Schema that editors use: the shape of each kind of document, and what each step of the library takes."""
 
 from __future__ import annotations
 
@@ -31,6 +31,11 @@ def project(settings: Mapping[str, Mapping[str, Json]]) -> dict[str, Any]:
     return _with_nulls(check.project_schema(settings))
 
 
+def step() -> dict[str, Any]:
+    """Return the schema of manifests: of steps in any language."""
+    return dict(check.schema("step"))
+
+
 def _with_nulls(schema: Mapping[str, Any]) -> dict[str, Any]:
     """Let environments hold null wherever it may remove something (the check of shapes never sees those)."""
     environments = schema["properties"]["environments"]
@@ -59,7 +64,8 @@ def _choice(interface: Interface) -> dict[str, Any]:
     required += [p.name for p in interface.parameters if p.is_required]
     properties = {i.name: _input(i) for i in interface.inputs}
     properties |= {p.name: _parameter(p) for p in interface.parameters}
-    given = {"type": "object", "properties": properties, "additionalProperties": False, "required": required}
+    given = {"type": "object", "properties": properties, "additionalProperties": False, "required": required,
+             "description": f"What `{interface.name}` is given: artifacts and parameters alike."}  # fmt: skip
     then: dict[str, Any] = {"properties": {"with": given, "uses": {"description": interface.summary}}}
     if required:
         then["required"] = ["with"]

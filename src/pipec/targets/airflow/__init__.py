@@ -56,6 +56,7 @@ FEATURES = {
 }
 SETTINGS: Mapping[str, Json] = {
     "type": "object",
+    "description": "How runs of this environment are placed by Airflow.",
     "additionalProperties": False,
     "properties": {
         "namespace": {"type": "string", "description": "The namespace of the pods."},

@@ -59,6 +59,7 @@ FEATURES = {
 }
 SETTINGS: Mapping[str, Json] = {
     "type": "object",
+    "description": "How runs of this environment are placed on Kubeflow.",
     "additionalProperties": False,
     "properties": {
         "namespace": {"type": "string", "description": "The namespace of the user's profile, where runs go."},
