@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from pipec.compiler.plan import Plan
-from pipec.engine import files, lock
+from pipec.engine import files, lock, slot
 from pipec.engine.attempt import Shop
 from pipec.engine.cache import Cache
 from pipec.engine.call import Place
@@ -25,20 +25,29 @@ from pipec.engine.store import Store
 def run(plan: Plan, options: RunOptions, progress: Progress) -> RunOutcome:
     """Run `plan` to its end, or as far as it goes, and return what came of it.
 
+    A run for which there is no room does not start (`slot.py`): its outcome says so, and nothing is recorded of it.
     Raises EngineError if the run cannot begin, or its journal cannot be written; what was finished is kept then too.
     """
     check(plan, options)
+    options = replace(options, home=options.home.absolute(), base=options.base.absolute())
+    earlier = _earlier(plan, options)
     try:
-        options = replace(options, home=options.home.absolute(), base=options.base.absolute())
-        folder = _folder(plan, options)
-    except OSError as fault:
-        raise EngineError(f"{fault.filename or options.home} cannot be used: {fault.strerror}") from fault
-    with lock.hold(folder.lock, folder.run_id):
-        journal = Journal(folder.journal)
-        try:
-            return _go_on(plan, options, progress, folder, journal)
-        finally:
-            journal.close()
+        with slot.taken(plan, options.home, earlier.run_id if earlier else "", progress.note) as held:
+            folder = earlier or Folder(options.home / "runs" / new_run_id(datetime.now(UTC)))
+            held.name(folder.run_id)
+            _make(folder)
+            with lock.hold(folder.lock, folder.run_id):
+                return _in(plan, options, progress, folder)
+    except slot.TurnedAway as turned:
+        return turned.outcome
+
+
+def _in(plan: Plan, options: RunOptions, progress: Progress, folder: Folder) -> RunOutcome:
+    journal = Journal(folder.journal)
+    try:
+        return _go_on(plan, options, progress, folder, journal)
+    finally:
+        journal.close()
 
 
 def _go_on(plan: Plan, options: RunOptions, progress: Progress, folder: Folder, journal: Journal) -> RunOutcome:
@@ -65,11 +74,11 @@ def _shop(plan: Plan, options: RunOptions, folder: Folder, journal: Journal, ear
     )  # fmt: skip
 
 
-def _folder(plan: Plan, options: RunOptions) -> Folder:
-    """Return the folder of a new run, or of the one to resume. Raises EngineError and OSError."""
+def _earlier(plan: Plan, options: RunOptions) -> Folder | None:
+    """Return the folder of the run to resume, if one is to be. Raises EngineError, also if somebody is at that run."""
     if options.resume is None:
-        folder = Folder(options.home / "runs" / new_run_id(datetime.now(UTC)))
-    elif options.resume == "latest":
+        return None
+    if options.resume == "latest":
         found = next((each for each in folders(options.home) if _pipeline(each) == plan.pipeline), None)
         if found is None:
             raise EngineError(f"pipeline `{plan.pipeline}` has no run to resume in {options.home}")
@@ -78,9 +87,17 @@ def _folder(plan: Plan, options: RunOptions) -> Folder:
         folder = find(options.home, options.resume)
         if _pipeline(folder) not in (plan.pipeline, ""):
             raise EngineError(f"run {folder.run_id} is of pipeline `{_pipeline(folder)}`, not of `{plan.pipeline}`")
-    for each in (folder.work, folder.logs, folder.path / "decisions"):
-        files.make_folder(each)
+    if holder := lock.holder(folder.lock):
+        raise EngineError(f"run {folder.run_id} is already going on in process {holder.get('pid', '?')}")
     return folder
+
+
+def _make(folder: Folder) -> None:
+    try:
+        for each in (folder.work, folder.logs, folder.path / "decisions"):
+            files.make_folder(each)
+    except OSError as fault:
+        raise EngineError(f"{fault.filename or folder.path} cannot be used: {fault.strerror}") from fault
 
 
 def _pipeline(folder: Folder) -> str:
