@@ -7,11 +7,13 @@ import json
 import os
 import shlex
 import sys
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from pipec import api
 from pipec.api import Checked, UsageError
+from pipec.commands import chain
 from pipec.commands.request import only, pairs, request, tell
 from pipec.compiler.plan import Plan
 from pipec.engine import history, progress
@@ -19,43 +21,105 @@ from pipec.engine import run as engine
 from pipec.engine.history import RunSummary
 from pipec.engine.options import RunOptions
 from pipec.engine.outcome import RunOutcome
+from pipec.engine.run import Ended
+from pipec.engine.trigger import Start
 from pipec.schema.files import project_root
 from pipec.values import Json, SecretRef
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a call asks to run: a pipeline of a file, and those that may follow it."""
+
+    options: argparse.Namespace
+    checked: Checked
+    plan: Plan
+    others: tuple[Plan, ...]
+
+    @property
+    def home(self) -> Path:
+        return _home(self.options, self.checked.root)
+
+
 def run(options: argparse.Namespace) -> int:
-    """Check a file and run its pipeline here."""
-    checked = api.check(request(options, options.file))
-    tell(checked)
-    if checked.has_error:
+    """Check a file, run its pipeline here, then the pipelines of the file that this triggers.
+
+    Returns the exit code of the run, or of one that followed it and went worse: it waits, was refused, failed, could
+    not start or was interrupted, each worse than those before.
+    """
+    asked = _asked(options)
+    if asked is None:
         return 1
+    _tell_place(asked.checked, asked.home)
+    own = replace(_run_options(asked, asked.plan), parameters=_given(options, asked.plan), resume=options.resume)
+
+    def begin(plan: Plan, by: Mapping[str, str], start: Start) -> Ended:
+        more = replace(_run_options(asked, plan), parameters=start.parameters, triggered_by=by)
+        return _concluded(asked, plan, more)
+
+    ended = _concluded(asked, asked.plan, own)
+    return chain.gravest(chain.follow(ended, asked.others, asked.home, begin, _note))
+
+
+def _asked(options: argparse.Namespace) -> _Asked | None:
+    """Return what is to run, or None where findings were told. Raises UsageError where it is not clear which pipeline.
+
+    `--set` is about the pipeline that is chosen: those that follow it are given their parameters by their triggers.
+    """
+    asked = request(options, options.file)
+    whole = api.check(replace(asked, pipeline=None, sets={}))
+    has_choice, was_told = len(whole.units) > 1, False
+    if has_choice and asked.pipeline is None:
+        tell(whole)
+        was_told = True
+        if whole.has_error:
+            return None
+        by_hand = chain.first(_plans(whole)) or only(whole, "run").plan
+        asked = replace(asked, pipeline=by_hand.pipeline if by_hand else None)
+    checked = api.check(asked) if asked.sets or asked.pipeline is not None else whole
+    if checked.has_error or not was_told:
+        tell(checked)
+    if checked.has_error:
+        return None
     plan = only(checked, "run").plan
     assert plan is not None, "commands.run got a unit without a plan though nothing was wrong"
-    home = _home(options, checked.root)
-    _tell_place(checked, home)
-    outcome = engine.run(
-        plan,
-        RunOptions(
-            home=home,
-            base=checked.folder,
-            releases=str(home / "releases"),
-            parameters=_given(options, plan),
-            secrets=_secrets(plan, checked),
-            jobs=options.jobs if options.jobs is not None else os.cpu_count() or 1,
-            approve_as=options.approve_as,
-            resume=options.resume,
-            file=_again(options),
-            flags=_home_flag(home),
-        ),
-        progress.choose(sys.stderr, os.environ),
+    if has_choice and whole.has_error:
+        _note(f"no other pipeline is started after `{plan.pipeline}`: the file has errors; `pipec check` tells them")
+    return _Asked(options, checked, plan, (plan,) if whole.has_error or not has_choice else _plans(whole))
+
+
+def _plans(checked: Checked) -> tuple[Plan, ...]:
+    return tuple(unit.plan for unit in checked.units if unit.plan)
+
+
+def _run_options(asked: _Asked, plan: Plan) -> RunOptions:
+    """Return how any run of this call is run: the same place, people and machine."""
+    options, home = asked.options, asked.home
+    return RunOptions(
+        home=home,
+        base=asked.checked.folder,
+        releases=str(home / "releases"),
+        secrets=_secrets(plan, asked.checked),
+        jobs=options.jobs if options.jobs is not None else os.cpu_count() or 1,
+        approve_as=options.approve_as,
+        file=_again(options, plan.pipeline if len(asked.others) > 1 else options.pipeline),
+        flags=_home_flag(home),
     )
-    print("\n".join(_ending(outcome, home)))
-    return outcome.exit_code
 
 
-def _again(options: argparse.Namespace) -> str:
+def _concluded(asked: _Asked, plan: Plan, options: RunOptions) -> Ended:
+    ended = engine.conclude(plan, options, progress.choose(sys.stderr, os.environ))
+    print("\n".join(_ending(ended.outcome, asked.home)))
+    return ended
+
+
+def _note(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def _again(options: argparse.Namespace, pipeline: str | None) -> str:
     """Return the file with what a later `pipec run` of it must say again."""
-    flags = [("--pipeline", options.pipeline), ("--env", options.env), ("--home", options.home)]
+    flags = [("--pipeline", pipeline), ("--env", options.env), ("--home", options.home)]
     return shlex.join([options.file, *(word for name, value in flags if value for word in (name, value))])
 
 
@@ -79,11 +143,22 @@ def _given(options: argparse.Namespace, plan: Plan) -> dict[str, Json]:
 
 
 def _ending(outcome: RunOutcome, home: Path) -> list[str]:
-    """Return what a run came to: its message, its outputs and where it is kept."""
-    lines = [f"run {outcome.run_id}: {outcome.status}", *([outcome.message] if outcome.message else [])]
-    for name, value in outcome.outputs.items():
-        lines.append(f"  output {name}: {value['path'] if isinstance(value, dict) and 'path' in value else value}")
-    return [*lines, f"  kept in {home / 'runs' / outcome.run_id}"]
+    """Return what a run came to: its message, its outputs and where it is kept, if it began at all."""
+    name = f"run {outcome.run_id}" if outcome.run_id else f"pipeline `{outcome.pipeline}`"
+    lines = [f"{name}: {outcome.status}", *([outcome.message] if outcome.message else [])]
+    for output, value in outcome.outputs.items():
+        lines.append(f"  output {output}: {_shown(value)}")
+    return [*lines, f"  kept in {home / 'runs' / outcome.run_id}"] if outcome.run_id else lines
+
+
+def _shown(value: Json) -> Json:
+    """Return an output as a line shows it: an artifact by its path."""
+    match value:
+        case {"path": path, "digest": _}:
+            return path
+        case list():
+            return [_shown(item) for item in value]
+    return value
 
 
 def _home(options: argparse.Namespace, root: Path) -> Path:

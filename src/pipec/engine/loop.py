@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 
 from pipec.compiler.plan import Loop, Task
 from pipec.condition import Condition, Status, rewritten
-from pipec.engine.state import Facts, Fault, kind, shown
-from pipec.values import Absent, EachRef, ItemRef, Json, Literal, OutputRef, Reference, Value, resolve, substitute
+from pipec.engine.state import Facts, Fault, kind, resolved, shown
+from pipec.values import EachRef, ItemRef, Json, Literal, OutputRef, Reference, Value, substitute
 
 MOST_ITEMS = 1000  # a longer list is rather one step that reads it all: every item costs a process
 Known = Callable[[Reference], Value | None]
@@ -41,10 +41,8 @@ def leaves(tasks: Iterable[Task]) -> Iterator[Task]:
 def items(loop: Loop, facts: Facts) -> Sequence[Json]:
     """Return the list that a loop goes over. Raises Fault if it is none, or too long."""
     try:
-        found = resolve(loop.items, facts.lookup)
-    except Absent as fault:
-        raise Fault(f"`for_each`: {fault.args[0]}") from fault
-    except TypeError as fault:
+        found = resolved(loop.items, facts)
+    except Fault as fault:
         raise Fault(f"`for_each`: {fault}") from fault
     if not isinstance(found, list | tuple):
         raise Fault(f"`for_each` needs a list, and {shown(found)} is {kind(found)}")

@@ -30,7 +30,8 @@ class RunOptions:
     approve_as: who approves whatever asks, or None. scheduled_at: the trigger's moment, or None for now. resume: a run
     id or `latest`. file: the pipeline as messages should name it, flags that a new call needs included. flags: what
     `pipec approve` needs besides, such as ` --home DIR`. wait_s: how long a step may wait for a server.
-    grace_s: between asking a task's processes to end and ending them.
+    grace_s: between asking a task's processes to end and ending them. triggered_by: the run whose end starts this one,
+    as `pipeline` and `run`, or None.
     """
 
     home: Path
@@ -49,6 +50,7 @@ class RunOptions:
     flags: str = ""
     wait_s: float = WAIT_S
     grace_s: float = GRACE_S
+    triggered_by: Mapping[str, str] | None = None
 
 
 def check(plan: Plan, options: RunOptions) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from pipec.compiler.plan import Plan
@@ -22,7 +22,24 @@ from pipec.engine.state import Facts
 from pipec.engine.store import Store
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What came of a run. facts: what it knew at its end; None if it did not start.
+
+    is_news: something was done or decided, as not when a run that was over is resumed: nothing follows from that again.
+    """
+
+    outcome: RunOutcome
+    facts: Facts | None = None
+    is_news: bool = False
+
+
 def run(plan: Plan, options: RunOptions, progress: Progress) -> RunOutcome:
+    """Return what came of a run; see `conclude`."""
+    return conclude(plan, options, progress).outcome
+
+
+def conclude(plan: Plan, options: RunOptions, progress: Progress) -> Ended:
     """Run `plan` to its end, or as far as it goes, and return what came of it.
 
     A run for which there is no room does not start (`slot.py`): its outcome says so, and nothing is recorded of it.
@@ -39,10 +56,10 @@ def run(plan: Plan, options: RunOptions, progress: Progress) -> RunOutcome:
             with lock.hold(folder.lock, folder.run_id):
                 return _in(plan, options, progress, folder)
     except slot.TurnedAway as turned:
-        return turned.outcome
+        return Ended(turned.outcome)
 
 
-def _in(plan: Plan, options: RunOptions, progress: Progress, folder: Folder) -> RunOutcome:
+def _in(plan: Plan, options: RunOptions, progress: Progress, folder: Folder) -> Ended:
     journal = Journal(folder.journal)
     try:
         return _go_on(plan, options, progress, folder, journal)
@@ -50,18 +67,21 @@ def _in(plan: Plan, options: RunOptions, progress: Progress, folder: Folder) -> 
         journal.close()
 
 
-def _go_on(plan: Plan, options: RunOptions, progress: Progress, folder: Folder, journal: Journal) -> RunOutcome:
+def _go_on(plan: Plan, options: RunOptions, progress: Progress, folder: Folder, journal: Journal) -> Ended:
     """Run what the journal does not say is finished: of a new run that is everything."""
     earlier = replay(folder.run_id, journal.records)
     declared = {parameter.name for parameter in plan.parameters}
     given = {name: value for name, value in earlier.given.items() if name in declared} | dict(options.parameters)
     known = parameters(plan, given)
     _clear(folder)
-    apply(earlier, journal.append(session_record(plan, earlier, given, options.scheduled_at or moment(), moment())))
+    record = session_record(plan, earlier, given, options.scheduled_at or moment(), moment(), options.triggered_by)
+    apply(earlier, journal.append(record))
     facts = Facts(
         run_id=folder.run_id, scheduled_at=earlier.scheduled_at, parameters=known, endings={}, configs=options.configs
     )
-    return Run(_shop(plan, options, folder, journal, earlier), options, progress, earlier, facts).conduct()
+    made = Run(_shop(plan, options, folder, journal, earlier), options, progress, earlier, facts)
+    outcome = made.conduct()
+    return Ended(outcome, replace(made.facts, outcome=outcome.status), made.has_worked or earlier.n_sessions == 1)
 
 
 def _shop(plan: Plan, options: RunOptions, folder: Folder, journal: Journal, earlier: Replay) -> Shop:
