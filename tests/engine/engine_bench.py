@@ -111,7 +111,7 @@ def looped(*, items: Sequence[str] = ("a", "b", "c"), fails: int = 0) -> Plan:
     """A loop whose list a step makes, with two steps in its body; nothing is taken from a cache."""
     rows = {"data": OutputRef("score.a", "rows")}
     body = (
-        task("score.a", step="score.a", writes=["rows"], say={"text": ItemRef()}, cache=False),
+        task("score.a", step="score.a", writes=["rows"], say={"text": ItemRef("", "score")}, cache=False),
         task("score.b", step="score.b", reads=rows, writes=["out"], say={"fails": fails}, cache=False),
     )
     return plan(

@@ -24,7 +24,7 @@ NEVER = Compare("==", Literal(1), Literal(2))
 
 def score(**more: object) -> Task:
     """The body of a loop over texts: it writes the item, and counts one."""
-    say = {"text": ItemRef(), **more.pop("say", {})}  # type: ignore[dict-item]
+    say = {"text": ItemRef("", "score"), **more.pop("say", {})}  # type: ignore[dict-item]
     return task("score", writes=["rows"], values={"n": 1}, say=say, **more)  # type: ignore[arg-type]
 
 
@@ -104,10 +104,11 @@ def test_what_is_no_list_fails_the_loop(shop: Bench, items: object, reason: str)
 def test_an_item_may_stand_anywhere_in_the_body(shop: Bench) -> None:
     items = [{"name": "a", "rows": 3, "tags": [1, 2]}, {"name": "b", "rows": 5, "tags": []}]
     body = task(
-        "score", writes=["out"], values={"rows": 0}, env=(("NAME", ItemRef("name")),),
-        say={"text": Text((Literal("it is "), ItemRef("name"))), "values": {"rows": 1}, "tags": ItemRef("tags"),
-             "reveal": "NAME", "whole": ItemRef()},
-        when=Compare(">", ItemRef("rows"), Literal(4)),
+        "score", writes=["out"], values={"rows": 0}, env=(("NAME", ItemRef("name", "score")),),
+        say={"text": Text((Literal("it is "), ItemRef("name", "score"))), "values": {"rows": 1},
+             "tags": ItemRef("tags", "score"),
+             "reveal": "NAME", "whole": ItemRef("", "score")},
+        when=Compare(">", ItemRef("rows", "score"), Literal(4)),
     )  # fmt: skip
     outcome = shop.run(plan(loop("score", items, body)))
     assert states(outcome) == {"score": "succeeded", "score-0": "skipped", "score-1": "succeeded"}
@@ -128,7 +129,12 @@ def test_an_item_may_stand_anywhere_in_the_body(shop: Bench) -> None:
 )
 def test_a_field_that_an_item_lacks_fails_its_iteration(shop: Bench, item: Json, reason: str) -> None:
     inner = [
-        task("score.a", step="score.a", say={"x": ItemRef("a")}, when=Compare("==", ItemRef("a"), Literal(1))),
+        task(
+            "score.a",
+            step="score.a",
+            say={"x": ItemRef("a", "score")},
+            when=Compare("==", ItemRef("a", "score"), Literal(1)),
+        ),
         task("score.b", step="score.b", needs=["score.a"]),
     ]
     outcome = shop.run(plan(loop("score", [{"a": 1}, item], *inner, fail_fast=False)))
@@ -141,7 +147,7 @@ def test_a_field_that_an_item_lacks_fails_its_iteration(shop: Bench, item: Json,
 
 
 def test_after_a_failure_no_further_iteration_begins(shop: Bench) -> None:
-    body = score(say={"fails": 1}, when=Compare("!=", ItemRef(), Literal("a")))
+    body = score(say={"fails": 1}, when=Compare("!=", ItemRef("", "score"), Literal("a")))
     outcome = shop.run(plan(scores(["a", "b", "c", "d"], body), reader()), jobs=1)
     assert (outcome.status, shop.ledger) == ("failed", ["score-1"])
     stopped = "`score-1` failed, and `fail_fast` starts no further one"
@@ -154,9 +160,9 @@ def test_after_a_failure_no_further_iteration_begins(shop: Bench) -> None:
 
 def test_an_iteration_that_began_goes_on_after_another_failed(shop: Bench) -> None:
     inner = [
-        task("score.a", step="score.a", say={"fails": 1}, when=Compare("==", ItemRef(), Literal(0))),
-        task("score.b", step="score.b", say={"until": "go"}, when=Compare("==", ItemRef(), Literal(1))),
-        task("score.c", step="score.c", soft=["score.b"], when=Compare("==", ItemRef(), Literal(1))),
+        task("score.a", step="score.a", say={"fails": 1}, when=Compare("==", ItemRef("", "score"), Literal(0))),
+        task("score.b", step="score.b", say={"until": "go"}, when=Compare("==", ItemRef("", "score"), Literal(1))),
+        task("score.c", step="score.c", soft=["score.b"], when=Compare("==", ItemRef("", "score"), Literal(1))),
     ]
 
     class Opener(Diary):
@@ -169,12 +175,12 @@ def test_an_iteration_that_began_goes_on_after_another_failed(shop: Bench) -> No
 
 
 def test_without_fail_fast_every_iteration_runs_and_the_rest_is_read(shop: Bench) -> None:
-    body = score(say={"fails": Literal(9)}, when=Compare("in", ItemRef(), Literal(["b"])))
+    body = score(say={"fails": Literal(9)}, when=Compare("in", ItemRef("", "score"), Literal(["b"])))
     good = replace(body, when=None, parameters=tuple(p for p in body.parameters if p[0] != "fails"))
     assert good.when is None
     mixed = loop(
         "score", ["a", "b", "c"],
-        replace(good, name="score.good", step="score.good", when=Compare("!=", ItemRef(), Literal("b"))),
+        replace(good, name="score.good", step="score.good", when=Compare("!=", ItemRef("", "score"), Literal("b"))),
         replace(body, name="score.bad", step="score.bad"),
         outputs={"rows": OutputRef("score.good", "rows"), "n": OutputRef("score.good", "n")}, fail_fast=False,
     )  # fmt: skip
@@ -213,8 +219,8 @@ def nested(**more: object) -> Plan:
         for n in range(2)
     ]
     inner = loop(
-        "outer.inner", ItemRef("items"),
-        task("outer.inner", step="outer.inner", writes=["out"], say={"text": ItemRef()}),
+        "outer.inner", ItemRef("items", "outer"),
+        task("outer.inner", step="outer.inner", writes=["out"], say={"text": ItemRef("", "outer.inner")}),
         outputs={"out": OutputRef("outer.inner", "out")}, step="outer.inner", needs=["outer.cell-0"],
     )  # fmt: skip
     outer = loop(
@@ -267,7 +273,7 @@ def test_names_and_references_move_into_the_iteration_and_others_stay() -> None:
 
 
 def test_a_loop_in_finally_runs_whatever_happened_and_knows_the_outcome(shop: Bench) -> None:
-    body = task("tell", writes=["mail"], say={"text": Text((ItemRef(), Literal(": "), RunRef("outcome")))})
+    body = task("tell", writes=["mail"], say={"text": Text((ItemRef("", "tell"), Literal(": "), RunRef("outcome")))})
     final = loop("tell", ["ana", "bo"], body, is_final=True)
     made = plan(task("bad", say={"fails": 1}), task("good"), final)
     outcome = shop.run(made)
@@ -355,7 +361,7 @@ def test_a_pipe_gets_a_line_for_the_loop_and_each_iteration(shop: Bench) -> None
 
 
 def test_a_loop_of_a_thousand_items_is_gone_through(shop: Bench) -> None:
-    body = score(when=Compare("in", ItemRef(), Literal(["0", "999"])))
+    body = score(when=Compare("in", ItemRef("", "score"), Literal(["0", "999"])))
     outcome = shop.run(plan(scores([str(n) for n in range(1000)], body, max_parallel=3), reader()))
     assert Counter(states(outcome).values()) == {"succeeded": 4, "skipped": 998}
     assert shop.text(outcome, "merge", "all") == "all:rows:0rows:999"

@@ -45,9 +45,13 @@ def tell(checked: Checked) -> None:
         print(report.summary(checked.report), file=sys.stderr)
 
 
-def only(checked: Checked, command: str) -> Unit:
-    """Return the one pipeline of a file. Raises UsageError where there are several."""
-    if len(checked.units) != 1:
+def only(checked: Checked, command: str, name: str | None) -> Unit:
+    """Return the pipeline called `name`, or without one the only pipeline of a file. Raises UsageError.
+
+    What was checked may hold more than was asked for: a pipeline comes with those that it starts after.
+    """
+    found = [unit for unit in checked.units if name in (None, unit.pipeline.name)]
+    if len(found) != 1:
         names = ", ".join(unit.pipeline.name for unit in checked.units)
         raise UsageError(f"the file holds several pipelines: choose one for `{command}` with --pipeline: {names}")
-    return checked.units[0]
+    return found[0]

@@ -7,11 +7,13 @@ import json
 import os
 import shlex
 import sys
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from pipec import api
 from pipec.api import Checked, UsageError
+from pipec.commands import chain
 from pipec.commands.request import only, pairs, request, tell
 from pipec.compiler.plan import Plan
 from pipec.engine import history, progress
@@ -19,46 +21,119 @@ from pipec.engine import run as engine
 from pipec.engine.history import RunSummary
 from pipec.engine.options import RunOptions
 from pipec.engine.outcome import RunOutcome
+from pipec.engine.run import Ended
+from pipec.engine.trigger import Request, Start
 from pipec.schema.files import project_root
 from pipec.schema.model import Places
-from pipec.values import Json, SecretRef
+from pipec.stages import Unit
+from pipec.values import ConfigRef, Json, SecretRef
+
+TRIGGERS = "triggers"  # below the home: what steps asked of other pipelines
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a call asks to run: a pipeline of a file, and those that may follow it, in the file's order."""
+
+    options: argparse.Namespace
+    checked: Checked
+    unit: Unit
+    units: tuple[Unit, ...]
+
+    @property
+    def home(self) -> Path:
+        return _home(self.options, self.checked.root)
+
+    @property
+    def plans(self) -> tuple[Plan, ...]:
+        return tuple(unit.plan for unit in self.units if unit.plan)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Check a file and run its pipeline here."""
-    checked = api.check(request(options, options.file))
+    """Check a file, run its pipeline here, then the pipelines of the file that this triggers.
+
+    Returns the exit code of the run, or of one that followed it and went worse: it waits, was refused, failed, could
+    not start or was interrupted, each worse than those before.
+    """
+    asked = _asked(options)
+    if asked is None:
+        return 1
+    plan = asked.unit.plan
+    assert plan is not None, "commands.run got a unit without a plan though nothing was wrong"
+    _tell_place(asked.checked, asked.home)
+    own = replace(_run_options(asked, asked.unit), parameters=_given(options, plan), resume=options.resume)
+    by_name = {unit.pipeline.name: unit for unit in asked.units}
+
+    def begin(plan: Plan, by: Mapping[str, str], start: Start) -> Ended:
+        more = _run_options(asked, by_name[plan.pipeline])
+        return _concluded(asked, plan, replace(more, parameters=start.parameters, triggered_by=by))
+
+    def requests(_: Ended) -> Iterator[Request]:
+        return chain.requested(asked.home / TRIGGERS, asked.plans)
+
+    ended = _concluded(asked, plan, own)
+    return chain.gravest(chain.follow(ended, asked.plans, asked.home, begin, _note, requests))
+
+
+def _asked(options: argparse.Namespace) -> _Asked | None:
+    """Return what is to run, or None where findings were told. Raises UsageError where it is not clear which pipeline.
+
+    `--set` is about the pipeline that is chosen: those that follow it are given their parameters by their triggers.
+    """
+    asked = request(options, options.file)
+    whole = api.check(replace(asked, pipeline=None, sets={}))
+    if asked.pipeline is None and len(whole.units) > 1 and not whole.has_error:
+        by_hand = chain.first(tuple(unit.plan for unit in whole.units if unit.plan))
+        asked = replace(asked, pipeline=by_hand.pipeline if by_hand else None)
+    checked = api.check(asked) if asked.sets or asked.pipeline is not None else whole
     tell(checked)
     if checked.has_error:
-        return 1
-    unit = only(checked, "run")
+        return None
+    unit = only(checked, "run", asked.pipeline)
+    if whole.has_error:
+        _note(f"no pipeline is started after `{unit.pipeline.name}`: the file has errors; `pipec check` tells them")
+    followers = () if whole.has_error else whole.units
+    units = tuple(unit if each.pipeline.name == unit.pipeline.name else each for each in followers)
+    return _Asked(options, checked, unit, units or (unit,))
+
+
+def _run_options(asked: _Asked, unit: Unit) -> RunOptions:
+    """Return how any run of this call is run: the same place, people and machine."""
+    options, home = asked.options, asked.home
     plan = unit.plan
     assert plan is not None, "commands.run got a unit without a plan though nothing was wrong"
-    home = _home(options, checked.root)
-    _tell_place(checked, home)
-    outcome = engine.run(
-        plan,
-        RunOptions(
-            home=home,
-            base=checked.folder,
-            releases=str(home / "releases"),
-            triggers=str(home / "triggers"),
-            parameters=_given(options, plan),
-            secrets=_secrets(plan, unit.subject.secrets),
-            jobs=options.jobs if options.jobs is not None else os.cpu_count() or 1,
-            approve_as=options.approve_as,
-            resume=options.resume,
-            file=_again(options),
-            flags=_home_flag(home),
-        ),
-        progress.choose(sys.stderr, os.environ),
+    references = {reference for task in plan.tasks for reference in (*task.references, *task.asked)}
+    secrets = sorted(reference.name for reference in references if isinstance(reference, SecretRef))
+    configs = sorted(reference.name for reference in references if isinstance(reference, ConfigRef))
+    volumes = asked.checked.environment.volumes if asked.checked.environment else {}
+    return RunOptions(
+        home=home,
+        base=asked.checked.folder,
+        releases=str(home / "releases"),
+        triggers=str(home / TRIGGERS),
+        secrets=_told("secret", secrets, unit.subject.secrets),
+        configs=_told("config", configs, unit.subject.configs),
+        volumes={name: str(said["path"]) for name, said in volumes.items() if "path" in said},
+        jobs=options.jobs if options.jobs is not None else os.cpu_count() or 1,
+        approve_as=options.approve_as,
+        file=_again(options, plan.pipeline if len(asked.units) > 1 else options.pipeline),
+        flags=_home_flag(home),
     )
-    print("\n".join(_ending(outcome, home)))
-    return outcome.exit_code
 
 
-def _again(options: argparse.Namespace) -> str:
+def _concluded(asked: _Asked, plan: Plan, options: RunOptions) -> Ended:
+    ended = engine.conclude(plan, options, progress.choose(sys.stderr, os.environ))
+    print("\n".join(_ending(ended.outcome, asked.home)))
+    return ended
+
+
+def _note(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def _again(options: argparse.Namespace, pipeline: str | None) -> str:
     """Return the file with what a later `pipec run` of it must say again."""
-    flags = [("--pipeline", options.pipeline), ("--env", options.env), ("--home", options.home)]
+    flags = [("--pipeline", pipeline), ("--env", options.env), ("--home", options.home)]
     return shlex.join([options.file, *(word for name, value in flags if value for word in (name, value))])
 
 
@@ -82,29 +157,39 @@ def _given(options: argparse.Namespace, plan: Plan) -> dict[str, Json]:
 
 
 def _ending(outcome: RunOutcome, home: Path) -> list[str]:
-    """Return what a run came to: its message, its outputs and where it is kept."""
-    lines = [f"run {outcome.run_id}: {outcome.status}", *([outcome.message] if outcome.message else [])]
-    for name, value in outcome.outputs.items():
-        lines.append(f"  output {name}: {value['path'] if isinstance(value, dict) and 'path' in value else value}")
-    return [*lines, f"  kept in {home / 'runs' / outcome.run_id}"]
+    """Return what a run came to: its message, its outputs and where it is kept, if it began at all."""
+    name = f"run {outcome.run_id}" if outcome.run_id else f"pipeline `{outcome.pipeline}`"
+    lines = [f"{name}: {outcome.status}", *([outcome.message] if outcome.message else [])]
+    for output, value in outcome.outputs.items():
+        lines.append(f"  output {output}: {_shown(value)}")
+    return [*lines, f"  kept in {home / 'runs' / outcome.run_id}"] if outcome.run_id else lines
+
+
+def _shown(value: Json) -> Json:
+    """Return an output as a line shows it: an artifact by its path."""
+    match value:
+        case {"path": path, "digest": _}:
+            return path
+        case list():
+            return [_shown(item) for item in value]
+    return value
 
 
 def _home(options: argparse.Namespace, root: Path) -> Path:
     return Path(options.home).absolute() if options.home else root / ".pipec"
 
 
-def _secrets(plan: Plan, known: Places) -> dict[str, str]:
-    """Return the secrets that the plan uses, from the environment variables that are named for them."""
-    names = sorted({r.name for task in plan.tasks for r in task.references if isinstance(r, SecretRef)})
+def _told(kind: str, names: Iterable[str], known: Places) -> dict[str, str]:
+    """Return the secrets or configs that a plan uses, from the environment variables that are named for them."""
     values: dict[str, str] = {}
     for name in names:
         variable = known.get(name, {}).get("env")
         if not isinstance(variable, str):
             raise UsageError(
-                f"secret `{name}` has no `env` here: choose an environment that says `{name}: {{env: VAR}}`"
+                f"{kind} `{name}` has no `env` here: choose an environment that says `{name}: {{env: VAR}}`"
             )
         if variable not in os.environ:
-            raise UsageError(f"secret `{name}` is not set: export {variable}")
+            raise UsageError(f"{kind} `{name}` is not set: export {variable}")
         values[name] = os.environ[variable]
     return values
 

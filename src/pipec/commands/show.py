@@ -20,7 +20,7 @@ def graph(options: argparse.Namespace) -> int:
     checked = api.check(request(options, options.file))
     tell(checked)
     if checked.units:
-        sys.stdout.write(drawing.mermaid(only(checked, "graph").subject.graph))
+        sys.stdout.write(drawing.mermaid(only(checked, "graph", options.pipeline).subject.graph))
     return 1 if checked.has_error else 0
 
 
@@ -31,7 +31,7 @@ def render(options: argparse.Namespace) -> int:
     tell(checked)
     if checked.has_error:
         return 1
-    unit = only(checked, "render")
+    unit = only(checked, "render", options.pipeline)
     sys.stdout.write(tree.dump(api.resolved(checked, unit)))
     if changed := api.origins(checked, unit, asked):
         # Comments: what is printed stays a document that can be checked, compiled and compared.

@@ -13,12 +13,12 @@ from pathlib import Path
 from pipec import digest
 from pipec.compiler.plan import Plan, Task, order
 from pipec.engine import files
-from pipec.engine.state import Facts, Fault
+from pipec.engine.state import Facts, Fault, resolved
 from pipec.engine.store import Store
 from pipec.steps.carried import interface_as_json
 from pipec.steps.command import Call, Location, secret_variable
 from pipec.steps.interface import Artifact, Container, Role
-from pipec.values import Absent, Json, OutputRef, SecretRef, Value, as_text, resolve
+from pipec.values import Json, OutputRef, SecretRef, Value, as_text
 
 SHORT = 80  # characters: a longer part is kept by its digest, which still tells that it changed
 # Not part of what makes a finished step of the same run stale: the run goes on with the data it began with, and a newer
@@ -118,10 +118,8 @@ def _locations(name: str, values: tuple[Value, ...], facts: Facts, store: Store)
 
 def _resolved(value: Value, facts: Facts, what: str) -> Json:
     try:
-        return resolve(value, facts.lookup)
-    except Absent as fault:
-        raise Fault(f"{what}: {fault.args[0]}") from fault
-    except (TypeError, Fault) as fault:
+        return resolved(value, facts)
+    except Fault as fault:
         raise Fault(f"{what}: {fault}") from fault
 
 

@@ -23,7 +23,10 @@ _OPEN = (State.PARKED, State.RUNNING)  # an approval in one of these has shown w
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSummary:
-    """One line of the list of runs. status: as of `RunOutcome`, or `damaged`. counts: tasks by state. times: UTC."""
+    """One line of the list of runs. status: as of `RunOutcome`, or `damaged`. counts: tasks by state. times: UTC.
+
+    triggered_by: the run whose end started it, as `pipeline` and `run`, or None.
+    """
 
     run_id: str
     pipeline: str
@@ -32,6 +35,7 @@ class RunSummary:
     started_at: str
     ended_at: str
     counts: Mapping[str, int]
+    triggered_by: Mapping[str, str] | None = None
 
 
 def runs(home: Path) -> tuple[RunSummary, ...]:
@@ -48,7 +52,7 @@ def _summary(folder: Folder) -> RunSummary:
     return RunSummary(
         run_id=folder.run_id, pipeline=state.pipeline, environment=state.environment, status=outcome.status,
         started_at=state.started_at, ended_at=state.ended_at,
-        counts=dict(Counter(task.state.value for task in outcome.tasks)),
+        counts=dict(Counter(task.state.value for task in outcome.tasks)), triggered_by=state.triggered_by,
     )  # fmt: skip
 
 

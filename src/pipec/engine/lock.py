@@ -13,30 +13,72 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeAlias
 
 from pipec.engine.outcome import EngineError
 
+Identity: TypeAlias = "dict[str, str | int]"
 HANDOVER_S = 5.0  # far longer than a process takes from fork to exec, on a machine that is swapping too
 
 
 @contextlib.contextmanager
 def hold(path: Path, run_id: str) -> Iterator[None]:
     """Hold the lock at `path` for the length of the block. Raises EngineError naming the process that has it."""
+    handle = grab(path, run_id)
+    if handle is None:
+        raise EngineError(f"run {run_id} is already going on in process {(holder(path) or {}).get('pid', '?')}")
+    try:
+        yield
+    finally:
+        release(handle)
+
+
+def grab(path: Path, run_id: str) -> int | None:
+    """Take the lock at `path` and return its handle, or None if a live process has it. Raises EngineError.
+
+    The lock is held until the handle is closed, or the process ends. run_id: what others are told, with the process.
+    """
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        if _take(handle):
+            write_identity(handle, run_id)
+            return handle
+        os.close(handle)
     except OSError as fault:
         raise EngineError(f"{path} cannot be written: {fault.strerror}") from fault
-    try:
-        if not _take(handle):
-            raise EngineError(f"run {run_id} is already going on in process {_read(handle).get('pid', '?')}")
-        try:
-            _write(handle, json.dumps(identity(os.getpid())))
-        except OSError as fault:
-            raise EngineError(f"{path} cannot be written: {fault.strerror}") from fault
-        yield
+    return None
+
+
+def write_identity(handle: int, run_id: str) -> None:
+    """Write down who holds a lock that `grab` took, for which run, and since when."""
+    before = _read(handle)
+    since = before.get("since") if before.get("pid") == os.getpid() else None
+    _write(handle, json.dumps({**identity(os.getpid()), "run": run_id, "since": since or f"{time.time_ns():020}"}))
+
+
+def release(handle: int) -> None:
+    """Give a lock back that `grab` took, and take the holder's name away: its process may go on."""
+    with contextlib.suppress(OSError):
         _write(handle, "")
+    os.close(handle)
+
+
+def holder(path: Path) -> Identity | None:
+    """Return who holds the lock at `path`, as far as it is written down, or None if nobody alive does."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        found = _read(handle)
+        return found if not _lock(handle, shared=True) or _is_other(found) else None
     finally:
         os.close(handle)
+
+
+def lives(holder: Identity) -> bool:
+    """Say whether `holder` is a live process other than this one."""
+    return _is_other(holder)
 
 
 def _take(handle: int) -> bool:
@@ -55,17 +97,10 @@ def _take(handle: int) -> bool:
 
 def is_held(path: Path) -> bool:
     """Say whether a live engine holds the lock at `path`."""
-    try:
-        handle = os.open(path, os.O_RDONLY)
-    except OSError:
-        return False
-    try:
-        return not _lock(handle, shared=True) or _is_other(_read(handle))
-    finally:
-        os.close(handle)
+    return holder(path) is not None
 
 
-def identity(pid: int) -> dict[str, str | int]:
+def identity(pid: int) -> Identity:
     """Return what tells process `pid` from every other one, before and after: start time and boot (Linux), or less."""
     boot = _text("/proc/sys/kernel/random/boot_id").strip()
     # proc(5): field 22 of stat is the start time; the second field is a name in brackets that may hold spaces.
@@ -83,12 +118,12 @@ def _lock(handle: int, *, shared: bool = False) -> bool:
     return True
 
 
-def _is_other(holder: dict[str, str | int]) -> bool:
+def _is_other(holder: Identity) -> bool:
     """Say whether `holder` is a live process other than this one."""
     pid = holder.get("pid")
     if not isinstance(pid, int) or pid == os.getpid() or not _is_alive(pid):
         return False
-    return identity(pid) == holder
+    return identity(pid).items() <= holder.items()
 
 
 def _is_alive(pid: int) -> bool:
@@ -104,7 +139,7 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
-def _read(handle: int) -> dict[str, str | int]:
+def _read(handle: int) -> Identity:
     try:
         holder = json.loads(os.pread(handle, 4096, 0) or b"{}")
     except ValueError:

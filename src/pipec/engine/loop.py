@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 
 from pipec.compiler.plan import Loop, Task
 from pipec.condition import Condition, Status, rewritten
-from pipec.engine.state import Facts, Fault, kind, shown
-from pipec.values import Absent, EachRef, ItemRef, Json, Literal, OutputRef, Reference, Value, resolve, substitute
+from pipec.engine.state import Facts, Fault, kind, resolved, shown
+from pipec.values import EachRef, ItemRef, Json, Literal, OutputRef, Reference, Value, substitute
 
 MOST_ITEMS = 1000  # a longer list is rather one step that reads it all: every item costs a process
 Known = Callable[[Reference], Value | None]
@@ -41,10 +41,8 @@ def leaves(tasks: Iterable[Task]) -> Iterator[Task]:
 def items(loop: Loop, facts: Facts) -> Sequence[Json]:
     """Return the list that a loop goes over. Raises Fault if it is none, or too long."""
     try:
-        found = resolve(loop.items, facts.lookup)
-    except Absent as fault:
-        raise Fault(f"`for_each`: {fault.args[0]}") from fault
-    except TypeError as fault:
+        found = resolved(loop.items, facts)
+    except Fault as fault:
         raise Fault(f"`for_each`: {fault}") from fault
     if not isinstance(found, list | tuple):
         raise Fault(f"`for_each` needs a list, and {shown(found)} is {kind(found)}")
@@ -75,7 +73,9 @@ def _iteration(carrier: Task, loop: Loop, number: int, item: Json) -> Iteration:
         return None
 
     def known(reference: Reference) -> Value | None:
-        return Literal(_of_item(item, reference.field, number)) if isinstance(reference, ItemRef) else moved(reference)
+        if isinstance(reference, ItemRef) and reference.loop == carrier.step:
+            return Literal(_of_item(item, reference.field, number))
+        return moved(reference)
 
     tasks, faults = [], {}
     for task in loop.body:
@@ -104,11 +104,11 @@ def _of_item(item: Json, name: str, number: int) -> Json:
 def _instance(task: Task, renamed: Callable[[str], str], moved: Known, known: Known) -> Task:
     """Return a task of a body as one iteration has it.
 
-    moved: where references point now. known: the same, and what the item is; the body of a loop inside has its own.
+    moved: where references point now. known: the same, and what the item of this loop is; a loop inside has its own.
     """
     loop = task.loop and Loop(
         items=substitute(task.loop.items, known),
-        body=tuple(_instance(inner, renamed, moved, moved) for inner in task.loop.body),
+        body=tuple(_instance(inner, renamed, moved, known) for inner in task.loop.body),
         outputs=tuple((name, substitute(value, moved)) for name, value in task.loop.outputs),
         max_parallel=task.loop.max_parallel,
         fail_fast=task.loop.fail_fast,

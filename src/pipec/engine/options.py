@@ -31,7 +31,7 @@ class RunOptions:
     scheduled_at: the trigger's moment, or None for now. resume: a run id or `latest`. file: the pipeline as messages
     should name it, flags that a new call needs included. flags: what `pipec approve` needs besides, such as
     ` --home DIR`. wait_s: how long a step may wait for a server. grace_s: between asking a task's processes to end and
-    ending them.
+    ending them. triggered_by: the run whose end starts this one, as `pipeline` and `run`, or None.
     """
 
     home: Path
@@ -51,6 +51,7 @@ class RunOptions:
     wait_s: float = WAIT_S
     grace_s: float = GRACE_S
     triggers: str = ""
+    triggered_by: Mapping[str, str] | None = None
 
 
 def check(plan: Plan, options: RunOptions) -> None:

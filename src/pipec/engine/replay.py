@@ -40,13 +40,15 @@ class Replay:
     endings: of tasks that have ended, or are parked. attempts: ended ones of a task that is still to be tried again.
     starts: the last start of each task. begun: tasks that any engine has started. before: how a task stood when the run
     was last resumed. inside: the tasks of each loop's iterations. concluded: final tasks that have ended. n_sessions:
-    engines so far. status: None while an engine is at it, or after one died.
+    engines so far. triggered_by: the run whose end started it, as `pipeline` and `run`. status: None while an engine is
+    at it, or after one died.
     """
 
     run_id: str
     pipeline: str = ""
     environment: str = ""
     scheduled_at: str = ""
+    triggered_by: Mapping[str, str] | None = None
     started_at: str = ""
     ended_at: str = ""
     plan: str = ""
@@ -102,7 +104,10 @@ def stands(ending: TaskOutcome) -> bool:
     return ending.state is State.SUCCEEDED
 
 
-def session_record(plan: Plan, replay: Replay, given: Mapping[str, Json], scheduled_at: str, at: str) -> Record:
+def session_record(
+    plan: Plan, replay: Replay, given: Mapping[str, Json], scheduled_at: str, at: str,
+    triggered_by: Mapping[str, str] | None,
+) -> Record:  # fmt: skip
     """Return the record with which an engine begins."""
     return {
         "type": "session",
@@ -113,6 +118,7 @@ def session_record(plan: Plan, replay: Replay, given: Mapping[str, Json], schedu
         "plan": plan.digest,
         "parameters": dict(given),
         "scheduled_at": replay.scheduled_at or scheduled_at,
+        "triggered_by": replay.triggered_by or (dict(triggered_by) if triggered_by else None),
         "tasks": [_told(task) for task in plan.tasks],
     }
 
@@ -165,6 +171,7 @@ def _begin(state: Replay, record: Record) -> None:
     state.n_sessions += 1
     state.pipeline, state.environment, state.plan = record["pipeline"], record["environment"], record["plan"]
     state.scheduled_at, state.given = record["scheduled_at"], record["parameters"]
+    state.triggered_by = record.get("triggered_by")
     state.started_at = state.started_at or record["at"]
     state.tasks = _listed(state, record)
     state.before = dict(state.endings)

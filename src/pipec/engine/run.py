@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from pipec.compiler.plan import Plan
-from pipec.engine import files, lock
+from pipec.engine import files, lock, slot
 from pipec.engine.attempt import Shop
 from pipec.engine.cache import Cache
 from pipec.engine.call import Place
@@ -22,37 +22,66 @@ from pipec.engine.state import Facts
 from pipec.engine.store import Store
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What came of a run. facts: what it knew at its end; None if it did not start.
+
+    is_news: something was done or decided, as not when a run that was over is resumed: nothing follows from that again.
+    """
+
+    outcome: RunOutcome
+    facts: Facts | None = None
+    is_news: bool = False
+
+
 def run(plan: Plan, options: RunOptions, progress: Progress) -> RunOutcome:
+    """Return what came of a run; see `conclude`."""
+    return conclude(plan, options, progress).outcome
+
+
+def conclude(plan: Plan, options: RunOptions, progress: Progress) -> Ended:
     """Run `plan` to its end, or as far as it goes, and return what came of it.
 
+    A run for which there is no room does not start (`slot.py`): its outcome says so, and nothing is recorded of it.
     Raises EngineError if the run cannot begin, or its journal cannot be written; what was finished is kept then too.
     """
     check(plan, options)
+    options = replace(options, home=options.home.absolute(), base=options.base.absolute())
+    earlier = _earlier(plan, options)
     try:
-        options = replace(options, home=options.home.absolute(), base=options.base.absolute())
-        folder = _folder(plan, options)
-    except OSError as fault:
-        raise EngineError(f"{fault.filename or options.home} cannot be used: {fault.strerror}") from fault
-    with lock.hold(folder.lock, folder.run_id):
-        journal = Journal(folder.journal)
-        try:
-            return _go_on(plan, options, progress, folder, journal)
-        finally:
-            journal.close()
+        with slot.taken(plan, options.home, earlier.run_id if earlier else "", progress.note) as held:
+            folder = earlier or Folder(options.home / "runs" / new_run_id(datetime.now(UTC)))
+            held.name(folder.run_id)
+            _make(folder)
+            with lock.hold(folder.lock, folder.run_id):
+                return _in(plan, options, progress, folder)
+    except slot.TurnedAway as turned:
+        return Ended(turned.outcome)
 
 
-def _go_on(plan: Plan, options: RunOptions, progress: Progress, folder: Folder, journal: Journal) -> RunOutcome:
+def _in(plan: Plan, options: RunOptions, progress: Progress, folder: Folder) -> Ended:
+    journal = Journal(folder.journal)
+    try:
+        return _go_on(plan, options, progress, folder, journal)
+    finally:
+        journal.close()
+
+
+def _go_on(plan: Plan, options: RunOptions, progress: Progress, folder: Folder, journal: Journal) -> Ended:
     """Run what the journal does not say is finished: of a new run that is everything."""
     earlier = replay(folder.run_id, journal.records)
     declared = {parameter.name for parameter in plan.parameters}
     given = {name: value for name, value in earlier.given.items() if name in declared} | dict(options.parameters)
     known = parameters(plan, given)
     _clear(folder)
-    apply(earlier, journal.append(session_record(plan, earlier, given, options.scheduled_at or moment(), moment())))
+    record = session_record(plan, earlier, given, options.scheduled_at or moment(), moment(), options.triggered_by)
+    apply(earlier, journal.append(record))
     facts = Facts(
         run_id=folder.run_id, scheduled_at=earlier.scheduled_at, parameters=known, endings={}, configs=options.configs
     )
-    return Run(_shop(plan, options, folder, journal, earlier), options, progress, earlier, facts).conduct()
+    made = Run(_shop(plan, options, folder, journal, earlier), options, progress, earlier, facts)
+    outcome = made.conduct()
+    return Ended(outcome, replace(made.facts, outcome=outcome.status), made.has_worked or earlier.n_sessions == 1)
 
 
 def _shop(plan: Plan, options: RunOptions, folder: Folder, journal: Journal, earlier: Replay) -> Shop:
@@ -68,11 +97,11 @@ def _shop(plan: Plan, options: RunOptions, folder: Folder, journal: Journal, ear
     )  # fmt: skip
 
 
-def _folder(plan: Plan, options: RunOptions) -> Folder:
-    """Return the folder of a new run, or of the one to resume. Raises EngineError and OSError."""
+def _earlier(plan: Plan, options: RunOptions) -> Folder | None:
+    """Return the folder of the run to resume, if one is to be. Raises EngineError, also if somebody is at that run."""
     if options.resume is None:
-        folder = Folder(options.home / "runs" / new_run_id(datetime.now(UTC)))
-    elif options.resume == "latest":
+        return None
+    if options.resume == "latest":
         found = next((each for each in folders(options.home) if _pipeline(each) == plan.pipeline), None)
         if found is None:
             raise EngineError(f"pipeline `{plan.pipeline}` has no run to resume in {options.home}")
@@ -81,9 +110,17 @@ def _folder(plan: Plan, options: RunOptions) -> Folder:
         folder = find(options.home, options.resume)
         if _pipeline(folder) not in (plan.pipeline, ""):
             raise EngineError(f"run {folder.run_id} is of pipeline `{_pipeline(folder)}`, not of `{plan.pipeline}`")
-    for each in (folder.work, folder.logs, folder.path / "decisions"):
-        files.make_folder(each)
+    if holder := lock.holder(folder.lock):
+        raise EngineError(f"run {folder.run_id} is already going on in process {holder.get('pid', '?')}")
     return folder
+
+
+def _make(folder: Folder) -> None:
+    try:
+        for each in (folder.work, folder.logs, folder.path / "decisions"):
+            files.make_folder(each)
+    except OSError as fault:
+        raise EngineError(f"{fault.filename or folder.path} cannot be used: {fault.strerror}") from fault
 
 
 def _pipeline(folder: Folder) -> str:

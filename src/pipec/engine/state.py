@@ -213,12 +213,12 @@ def holds(condition: Condition, facts: Facts) -> bool:
         case AnyOf(terms):
             return any(holds(term, facts) for term in terms)
         case Holds(value):
-            known = _value(value, facts)
+            known = resolved(value, facts)
             if not isinstance(known, bool):
                 raise Fault(f"{shown(known)} is {kind(known)}, not true or false")
             return known
         case Compare(operator, left, right):
-            return compare(operator, _value(left, facts), _value(right, facts))
+            return compare(operator, resolved(left, facts), resolved(right, facts))
         case _:
             assert_never(condition)
 
@@ -230,7 +230,8 @@ def _stands(ending: TaskOutcome, state: str) -> bool:
     return ending.seen == state
 
 
-def _value(value: Value, facts: Facts) -> Json:
+def resolved(value: Value, facts: Facts) -> Json:
+    """Return what `value` is in this run. Raises Fault if it has no value, or none that can stand where it stands."""
     try:
         return resolve(value, facts.lookup)
     except Absent as fault:
