@@ -37,6 +37,18 @@ def test_a_cell_that_waits_for_its_next_attempt_leaves_its_place_to_another(shop
     assert (outcome.status, shop.ledger) == ("succeeded", ["train-0", "train-1", "train-0"])
 
 
+def test_a_matrix_in_the_cells_of_another_has_its_limit_in_each(shop: Bench) -> None:
+    cells = [
+        task(f"m-{n}.inner-{i}", step="m.inner", group=f"m-{n}.inner", say={"meet": 2} if i == 0 else {})
+        for n in range(2)
+        for i in range(3)
+    ]
+    watch = Watch()
+    made = plan(*cells, groups=(Group(name="m.inner", max_parallel=1),))
+    assert shop.run(made, watch, jobs=6).status == "succeeded"  # the first of each meet
+    assert watch.peak == 2
+
+
 def test_a_limited_matrix_leaves_others_alone(shop: Bench) -> None:
     others = [task(f"t{n}", say={"meet": 3}) for n in range(2)]
     assert shop.run(matrix(cell(0, say={"meet": 3}), cell(1), *others, max_parallel=1)).status == "succeeded"

@@ -82,13 +82,15 @@ def test_a_trigger_hands_over_what_the_run_made(shop: Bench) -> None:
          "parameter `drift`: `steps.watch.drift` is absent: `watch` failed"),
         (After(pipeline="wine", outcome="any", when=Compare(">", OutputRef("watch", "drift"), Literal(0.1))),
          "`when` cannot be answered: `steps.watch.drift` is absent: `watch` failed"),
+        (After(pipeline="wine", step="gone"), "run RUN had no step `gone`"),
     ],
-    ids=["parameter", "when"],
+    ids=["parameter", "when", "step"],
 )  # fmt: skip
 def test_a_trigger_without_an_answer_does_not_fire_and_says_why(shop: Bench, after: After, why: str) -> None:
     finished = ended(shop, monitored(fails=1))
     assert finished.facts
     found = due(finished.outcome, finished.facts, retrain(after))
+    why = why.replace("RUN", finished.outcome.run_id)
     assert (found.starts, found.notes) == ((), (f"`retrain` is not started after `wine`: {why}",))
 
 

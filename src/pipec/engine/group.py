@@ -6,6 +6,7 @@ Knows no thread and no journal: the loop of the run tells it what starts and end
 from __future__ import annotations
 
 import heapq
+import re
 from bisect import insort
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -41,7 +42,7 @@ class _Cells:
     def admits(self, place: Place, *, has_begun: bool) -> bool:
         if self.group.max_parallel is not None and self.n_running >= self.group.max_parallel:
             return False
-        return has_begun or bool(self.stopped) or not self.doubtful or place < self.doubtful[0]
+        return has_begun or bool(self.stopped) or not self.doubtful or place <= self.doubtful[0]
 
     def release(self) -> list[Entry]:
         """Return held tasks for which there may be room, the first of the plan first."""
@@ -62,8 +63,12 @@ class Groups:
             return None
         key = (place[:-1], task.group)
         if key not in self._cells:
-            self._cells[key] = _Cells(self._groups[task.group])
+            self._cells[key] = _Cells(self._group(task.group))
         return self._cells[key]
+
+    def _group(self, name: str) -> Group:
+        """Return what the plan says of a matrix; one inside of another's cells may be listed without their numbers."""
+        return self._groups.get(name) or self._groups[re.sub(r"-[0-9]+(?=\.|$)", "", name)]
 
     def doubt(self, place: Place, task: Task) -> None:
         """Note that an earlier engine saw `task` refused."""

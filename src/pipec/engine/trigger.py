@@ -47,9 +47,11 @@ def due(finished: RunOutcome, facts: Facts, plan: Plan) -> Due:
     """Return the runs of `plan` that its triggers start after a run. facts: what that run knew when it ended."""
     starts, notes = [], []
     for after in plan.after:
-        if after.pipeline != finished.pipeline or not _fits(finished, after):
+        if after.pipeline != finished.pipeline:
             continue
         try:
+            if not _fits(finished, after):
+                continue
             if after.when is not None and not _holds(after, facts):
                 continue
             parameters = {name: _parameter(name, after, facts) for name, _ in after.parameters}
@@ -78,7 +80,10 @@ def _fits(finished: RunOutcome, after: After) -> bool:
 
 
 def _state(finished: RunOutcome, after: After) -> State:
-    return finished.step(after.step) if after.step else State(finished.status)
+    try:
+        return finished.step(after.step) if after.step else State(finished.status)
+    except KeyError:
+        raise Fault(f"run {finished.run_id} had no step `{after.step}`") from None
 
 
 def _reason(finished: RunOutcome, after: After) -> str:
