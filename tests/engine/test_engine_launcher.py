@@ -10,7 +10,6 @@ from engine_bench import Bench, loop, plan, task
 
 from pipec.engine.launcher import ProcessLauncher
 from pipec.engine.outcome import EngineError
-from pipec.steps.interface import Container
 
 
 def mounting(mount: str) -> object:
@@ -46,8 +45,7 @@ def test_a_link_to_the_folder_is_another_folder(tmp_path: Path) -> None:
 
 
 def test_what_a_loop_would_start_is_looked_at_before_anything_runs(shop: Bench) -> None:
-    inner = task("score")
-    foreign = replace(inner, interface=replace(inner.interface, container=Container(image="i", command=("c",))))
-    with pytest.raises(EngineError, match="`score` runs an image of its own"):
-        shop.run(plan(task("first"), loop("score", ["a"], foreign)), launcher=ProcessLauncher())
+    inner = replace(task("score"), volumes=(("/scratch", "scratch"),))
+    with pytest.raises(EngineError, match=r"`score`.*`scratch`"):
+        shop.run(plan(task("first"), loop("score", ["a"], inner)), launcher=ProcessLauncher())
     assert shop.ledger == []

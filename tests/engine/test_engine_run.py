@@ -193,7 +193,7 @@ def test_what_a_success_left_unwritten_is_left_out_of_optional_inputs_and_stays_
     for outcome in (first, second):
         assert set(outcome.task("make").artifacts) == {"data"}
         assert shop.text(outcome, "use", "out") == "out:data:rows"
-        assert outcome.task("needs").reason == "input `b` reads `steps.make.more`, which is absent"
+        assert outcome.task("needs").reason == "input `b` reads `steps.make.more`, which `make` left unwritten"
         assert set(outcome.outputs) == {"out"}
     assert [each.name for each in second.tasks if each.is_cached] == ["make", "use"]
 

@@ -71,7 +71,8 @@ def holder(path: Path) -> Identity | None:
         return None
     try:
         found = _read(handle)
-        return found if not _lock(handle, shared=True) or _is_other(found) else None
+        is_free = _taken(handle, shared=True)
+        return found if not is_free or _is_other(found) else None
     finally:
         os.close(handle)
 
@@ -82,17 +83,22 @@ def lives(holder: Identity) -> bool:
 
 
 def _take(handle: int) -> bool:
-    """Take the lock, unless a live process has it.
+    """Take the lock, unless a live process has it."""
+    return _taken(handle) and not _is_other(_read(handle))
+
+
+def _taken(handle: int, *, shared: bool = False) -> bool:
+    """Take the kernel's lock, unless it says that somebody has it.
 
     An engine that was killed while it started a step leaves a copy of itself that holds the lock until that has become
     the step: a moment later it is free. So the kernel's no is believed at once only with a live holder's name to it.
     """
     deadline = time.monotonic() + HANDOVER_S
-    while not _lock(handle):
+    while not _lock(handle, shared=shared):
         if _is_other(_read(handle)) or _read(handle).get("pid") == os.getpid() or time.monotonic() > deadline:
             return False
         time.sleep(0.01)
-    return not _is_other(_read(handle))
+    return True
 
 
 def is_held(path: Path) -> bool:
