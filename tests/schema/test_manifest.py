@@ -183,9 +183,6 @@ def test_an_argument_that_cannot_be_made_is_told_at_its_place(args: str, told: s
         ("parameters: {a: {type: integer, path: true}}",
          "4:24: error: `a` names a file, so its type is `string` [PIPE131 contradictory-manifest]\n"
          "= help: write `type: string`"),
-        ("parameters: {a: {type: string, path: true, default: a.sql}}",
-         "4:44: error: `a` names a file beside the pipeline, so the step has no default for it "
-         "[PIPE131 contradictory-manifest]\n= help: remove `default`"),
         ("parameters: {a: {type: string, secret: true}}",
          "4:32: error: there is no key `secret` here [PIPE101 unknown-key]\n= help: a secret reaches a step as an "
          "environment variable: give it under `env` where the step is used"),

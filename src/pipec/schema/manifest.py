@@ -94,13 +94,10 @@ def _output(name: str, body: Any) -> Output:
 
 def _parameter(entry: Entry, found: list[Finding]) -> Parameter:
     body: Any = as_json(entry.value)
-    schema, default = load.declaration(entry, found)
+    schema, _ = load.declaration(entry, found)
     if body.get("path") and body["type"] != Kind.STRING:
         message = f"`{entry.key}` names a file, so its type is `string`"
         found.append(kinds.BAD_DECLARATION.at(_place(entry, "type"), message, help="write `type: string`"))
-    if body.get("path") and default:
-        message = f"`{entry.key}` names a file beside the pipeline, so the step has no default for it"
-        found.append(kinds.BAD_DECLARATION.at(default.key_loc, message, help="remove `default`"))
     return Parameter(
         name=entry.key, kind=Kind(body["type"]), schema=schema, default=body.get("default", MISSING),
         unit=body.get("unit", ""), path=body.get("path", False), help=body.get("description", ""),
