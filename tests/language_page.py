@@ -202,25 +202,26 @@ def _told(outcome: RunOutcome, plan: Plan, info: Mapping[str, str]) -> Iterator[
     steps: dict[str, list[TaskOutcome]] = {}
     for task in outcome.tasks:
         steps.setdefault(task.step.partition(".")[0], []).append(task)
+    is_told = info.get("show") == "reuse"  # elsewhere it depends on which of two equal tasks ends first
     for step, tasks in steps.items():
         if [task.name for task in tasks] == [step]:
-            yield _line(step, tasks[0], outcome.run_id)
+            yield _line(step, tasks[0], outcome.run_id, is_told=is_told)
             continue
         loop = next((task for task in tasks if task.name == step), None)
         reason = f" ({loop.reason})" if loop and loop.reason else ""
         yield f"{step}: {outcome.step(step)}{reason}"
-        yield from (f"  {_line(task.name, task, outcome.run_id)}" for task in tasks if task is not loop)
+        yield from (f"  {_line(t.name, t, outcome.run_id, is_told=is_told)}" for t in tasks if t is not loop)
     for name, value in outcome.outputs.items():
         yield f"output {name}: {_shown(value)}"
     yield f"run: {outcome.status}"
 
 
-def _line(name: str, task: TaskOutcome, run_id: str) -> str:
+def _line(name: str, task: TaskOutcome, run_id: str, *, is_told: bool) -> str:
     often = f" after {task.attempts} attempts" if task.attempts > 1 else ""
     reason = f" ({task.reason.replace(run_id, 'RUN')})" if task.reason else ""
     values = "".join(f", {key} = {json.dumps(value)}" for key, value in task.values.items())
-    done = " (kept)" if task.is_kept else " (cached)" if task.is_cached else ""
-    return f"{name}: {task.state}{often}{reason}{done}{values}"
+    reused = ", kept" if task.is_kept else ", cached" if task.is_cached else ""
+    return f"{name}: {task.state}{often}{reason}{reused if is_told else ''}{values}"
 
 
 def _shown(value: Json) -> str:
