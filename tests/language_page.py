@@ -163,7 +163,7 @@ def _ran(checked: Checked, info: Mapping[str, str], folder: Path) -> Iterator[st
         what, _, who = then.partition(":")
         if what in ("approve", "reject"):
             step = next(task.name for task in outcome.tasks if task.state == "parked")
-            history.decide(options.home, outcome.run_id, step, by=who, approve=what == "approve")
+            history.decide(options.home, outcome.run_id, step, by=who, approve=what == "approve", reason="")
         yield f"--- {_THEN[what].format(who)}"
         resume = None if what == "again" else "latest"
         outcome = run(unit.plan, replace(options, resume=resume), Silent())
