@@ -10,7 +10,18 @@ from pipec import api
 from pipec.compiler.plan import Need, Plan
 from pipec.condition import AllOf, Compare, Status
 from pipec.steps.interface import Accelerator, Retry
-from pipec.values import Attachment, ListOf, Literal, ObjectOf, OutputRef, ParameterRef, RunRef, SecretRef, Text
+from pipec.values import (
+    Attachment,
+    ConfigRef,
+    ListOf,
+    Literal,
+    ObjectOf,
+    OutputRef,
+    ParameterRef,
+    RunRef,
+    SecretRef,
+    Text,
+)
 
 PROJECT = """apiVersion: pipec/v1alpha1
 kind: Project
@@ -161,6 +172,21 @@ def test_an_environment_lays_maps_over_maps_replaces_lists_and_removes_nulls(tmp
     assert train.image == "registry.example/overlaid:1"
     assert dev.task("train").resources.accelerator == Accelerator(kind="gpu", count=2)
     assert (dev.production, prod.production) == (False, True)
+
+
+def test_an_environment_of_the_pipeline_says_where_configs_and_secrets_lie(tmp_path: Path) -> None:
+    project = "configs: {region: {value: eu}, stage: {value: 1}}\nsecrets: {dsn: {env: DSN}, key: {env: KEY}}\n"
+    overlay = "configs: {region: {env: REGION}}, secrets: {dsn: {env: OTHER}, key: null}"
+    steps = (
+        "steps: {a: {uses: ingest, with: {source: x}, env: {R: '${{ configs.region }}', S: '${{ configs.stage }}'}}}"
+    )
+    (tmp_path / "pipec.yaml").write_text(PROJECT.partition("image:")[0] + project, encoding="utf-8")
+    head = HEAD.partition("parameters:")[0]
+    (tmp_path / "p.yaml").write_text(f"{head}environments: {{dev: {{{overlay}}}}}\n{steps}\n", encoding="utf-8")
+    unit = api.check(api.Request(path=tmp_path / "p.yaml", environment="dev")).units[0]
+    assert unit.plan is not None
+    assert unit.plan.task("a").env == (("R", ConfigRef("region")), ("S", Literal(1)))
+    assert unit.subject.secrets == {"dsn": {"env": "OTHER"}}
 
 
 def test_a_set_changes_the_default_and_the_digest(tmp_path: Path) -> None:
