@@ -14,13 +14,15 @@ from needs import ROOT
 
 from pipec import api
 from pipec.api import Checked, Request
+from pipec.commands import chain
 from pipec.compiler.plan import Plan
 from pipec.engine import history
 from pipec.engine.launcher import ProcessLauncher
 from pipec.engine.options import RunOptions
 from pipec.engine.outcome import EngineError, RunOutcome, TaskOutcome
 from pipec.engine.progress import Silent
-from pipec.engine.run import run
+from pipec.engine.run import Ended, conclude
+from pipec.engine.trigger import Start
 from pipec.stages import Unit
 from pipec.values import Json
 
@@ -149,25 +151,31 @@ def _planned(checked: Checked, keys: str) -> Iterator[str]:
             yield from (f"{task['name']}: {key} {json.dumps(task[key])}" for key in keys.split(",") if task[key])
 
 
-def _unit(checked: Checked, info: Mapping[str, str]) -> Unit:
-    return next(unit for unit in checked.units if unit.pipeline.name == info.get("pipeline", unit.pipeline.name))
+def _ran(checked: Checked, info: Mapping[str, str], folder: Path) -> list[str]:
+    """Return what a run did, and those that it triggered or that the example asks for after it."""
+    by_plan = {unit.plan.pipeline: unit for unit in checked.units if unit.plan}
+    plans = [unit.plan for unit in by_plan.values() if unit.plan]
+    plan = chain.first(plans)
+    assert plan is not None
+    options = _options(checked, by_plan[plan.pipeline], info, folder)
+    ended = conclude(plan, options, Silent())
+    lines = [*_told(ended.outcome, info)]
 
+    def begin(plan: Plan, by: Mapping[str, str], start: Start) -> Ended:
+        more = _options(checked, by_plan[plan.pipeline], info, folder)
+        found = conclude(plan, replace(more, parameters=start.parameters, triggered_by=by), Silent())
+        lines.extend(_told(found.outcome, info))
+        return found
 
-def _ran(checked: Checked, info: Mapping[str, str], folder: Path) -> Iterator[str]:
-    unit = _unit(checked, info)
-    assert unit.plan is not None
-    options = _options(checked, unit, info, folder)
-    outcome = run(unit.plan, options, Silent())
-    yield from _told(outcome, unit.plan, info)
+    chain.follow(ended, plans, options.home, begin, lambda line: lines.append(f"--- {line}"))
     for then in info.get("then", "").split(",") if "then" in info else ():
         what, _, who = then.partition(":")
         if what in ("approve", "reject"):
-            step = next(task.name for task in outcome.tasks if task.state == "parked")
-            history.decide(options.home, outcome.run_id, step, by=who, approve=what == "approve", reason="")
-        yield f"--- {_THEN[what].format(who)}"
-        resume = None if what == "again" else "latest"
-        outcome = run(unit.plan, replace(options, resume=resume), Silent())
-        yield from _told(outcome, unit.plan, info)
+            step = next(task.name for task in ended.outcome.tasks if task.state == "parked")
+            history.decide(options.home, ended.outcome.run_id, step, by=who, approve=what == "approve", reason="")
+        ended = conclude(plan, replace(options, resume=None if what == "again" else "latest"), Silent())
+        lines += [f"--- {_THEN[what].format(who)}", *_told(ended.outcome, info)]
+    return lines
 
 
 _THEN = {
@@ -195,7 +203,7 @@ def _of_machine(places: Mapping[str, Mapping[str, Json]]) -> dict[str, str]:
     return {name: os.environ[str(said["env"])] for name, said in places.items() if "env" in said}
 
 
-def _told(outcome: RunOutcome, plan: Plan, info: Mapping[str, str]) -> Iterator[str]:
+def _told(outcome: RunOutcome, info: Mapping[str, str]) -> Iterator[str]:
     if info.get("show") == "trace":
         yield json.dumps(outcome.trace(), indent=2)
         return

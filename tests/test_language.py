@@ -38,14 +38,14 @@ def test_every_rule_has_examples_and_there_are_many() -> None:
 
 
 def test_the_steps_of_the_page_are_those_of_its_folder(request: pytest.FixtureRequest) -> None:
-    shown = {block.info["step"]: block.body for block in blocks(PAGE.read_text(encoding="utf-8")) if "step" in block.info}
+    page = PAGE.read_text(encoding="utf-8")
+    shown = {block.info["step"]: block.body for block in blocks(page) if "step" in block.info}
     files = {path.stem: path.read_text(encoding="utf-8") for path in sorted(STEPS.glob("*.yaml"))}
     if request.config.getoption("--update-golden"):
-        text = PAGE.read_text(encoding="utf-8")
         for name, body in shown.items():
-            text = text.replace(body, files[name])
-        PAGE.write_text(text, encoding="utf-8")
-        shown |= files
+            page = page.replace(f"step={name}\n{body}", f"step={name}\n{files[name]}")
+        PAGE.write_text(page, encoding="utf-8")
+        shown = {name: files[name] for name in shown}
     assert shown == files
 
 
