@@ -14,7 +14,7 @@ from pipec.compiler.plan import Plan
 from pipec.diagnostics import Finding, Source, has_error
 from pipec.schema import check as shape
 from pipec.schema import tree
-from pipec.schema.model import Environment, Pipeline, Project
+from pipec.schema.model import Environment, Pipeline, Places, Project
 from pipec.values import Json
 
 
@@ -87,10 +87,16 @@ def _subject(pipeline: Pipeline, uses: Mapping[str, nested.Opened], setting: Set
         project=project,
         environment=environment,
         steps=setting.library,
-        secrets={**project.secrets, **around.secrets, **pipeline.secrets},
-        configs={**project.configs, **around.configs, **pipeline.configs},
+        secrets=_laid(project.secrets, around.secrets, pipeline.secrets),
+        configs=_laid(project.configs, around.configs, pipeline.configs),
         composite=frozenset(name for name, opened in uses.items() if opened.pipeline),
     )
+
+
+def _laid(*places: Places) -> Places:
+    """Return where each name lies: what is said last counts, and null removes a name (language rule 6)."""
+    laid = {name: said for layer in places for name, said in layer.items()}
+    return {name: said for name, said in laid.items() if said}
 
 
 def _judged(subject: rule.Subject, uses: Mapping[str, nested.Opened], setting: Setting) -> list[Finding]:

@@ -10,7 +10,18 @@ from pipec import api
 from pipec.compiler.plan import Need, Plan
 from pipec.condition import AllOf, Compare, Status
 from pipec.steps.interface import Accelerator, Retry
-from pipec.values import Attachment, ListOf, Literal, ObjectOf, OutputRef, ParameterRef, RunRef, SecretRef, Text
+from pipec.values import (
+    Attachment,
+    ConfigRef,
+    ListOf,
+    Literal,
+    ObjectOf,
+    OutputRef,
+    ParameterRef,
+    RunRef,
+    SecretRef,
+    Text,
+)
 
 PROJECT = """apiVersion: pipec/v1alpha1
 kind: Project
@@ -163,6 +174,21 @@ def test_an_environment_lays_maps_over_maps_replaces_lists_and_removes_nulls(tmp
     assert (dev.production, prod.production) == (False, True)
 
 
+def test_an_environment_of_the_pipeline_says_where_configs_and_secrets_lie(tmp_path: Path) -> None:
+    project = "configs: {region: {value: eu}, stage: {value: 1}}\nsecrets: {dsn: {env: DSN}, key: {env: KEY}}\n"
+    overlay = "configs: {region: {env: REGION}}, secrets: {dsn: {env: OTHER}, key: null}"
+    steps = (
+        "steps: {a: {uses: ingest, with: {source: x}, env: {R: '${{ configs.region }}', S: '${{ configs.stage }}'}}}"
+    )
+    (tmp_path / "pipec.yaml").write_text(PROJECT.partition("image:")[0] + project, encoding="utf-8")
+    head = HEAD.partition("parameters:")[0]
+    (tmp_path / "p.yaml").write_text(f"{head}environments: {{dev: {{{overlay}}}}}\n{steps}\n", encoding="utf-8")
+    unit = api.check(api.Request(path=tmp_path / "p.yaml", environment="dev")).units[0]
+    assert unit.plan is not None
+    assert unit.plan.task("a").env == (("R", ConfigRef("region")), ("S", Literal(1)))
+    assert unit.subject.secrets == {"dsn": {"env": "OTHER"}}
+
+
 def test_a_set_changes_the_default_and_the_digest(tmp_path: Path) -> None:
     before, after = plan(tmp_path, "dev"), plan(tmp_path, "dev", sets={"source": "other.csv", "size": "0.5"})
     assert (before.parameters[0].default, after.parameters[0].default) == ("data.csv", "other.csv")
@@ -177,3 +203,39 @@ def test_the_plan_holds_no_path_and_no_position(tmp_path: Path) -> None:
     (other / "p.yaml").write_text("\n# moved\n\n" + (other / "p.yaml").read_text(encoding="utf-8"), encoding="utf-8")
     moved = api.check(api.Request(path=other / "p.yaml", environment="dev")).units[0].plan
     assert moved == plan(tmp_path, "dev")
+
+
+def test_locations_are_relative_to_the_file_that_says_them(tmp_path: Path) -> None:
+    inner = """apiVersion: pipec/v1alpha1
+kind: Pipeline
+metadata: {name: inner}
+inputs: {rows: {type: Dataset, default: of-input.csv}}
+parameters: {at: {type: string, default: of-parameter.csv}, below: {type: string, default: x}}
+steps:
+  one: {uses: ingest, with: {source: said.csv}}
+  two: {uses: ingest, with: {source: "${{ parameters.at }}"}}
+  three: {uses: ingest, with: {source: "./${{ parameters.below }}/rows.csv"}}
+  four: {uses: ingest, with: {source: "s3://rows/${{ parameters.below }}"}}
+  five: {uses: split, with: {data: "${{ inputs.rows }}"}}
+"""
+    outer = """apiVersion: pipec/v1alpha1
+kind: Pipeline
+metadata: {name: outer}
+steps:
+  a: {uses: ./sub/inner.yaml}
+  b: {uses: ./sub/inner.yaml, with: {rows: mine.csv, at: mine.csv}}
+"""
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "inner.yaml").write_text(inner, encoding="utf-8")
+    (tmp_path / "p.yaml").write_text(outer, encoding="utf-8")
+    found = api.check(api.Request(path=tmp_path / "p.yaml")).units[0].plan
+    assert found is not None
+    said = {task.name: dict(task.parameters).get("source") for task in found.tasks if task.interface.name == "ingest"}
+    assert {name: value.value for name, value in said.items() if isinstance(value, Literal)} == {
+        "a.one": "sub/said.csv", "a.two": "sub/of-parameter.csv", "a.three": "sub/x/rows.csv", "a.four": "s3://rows/x",
+        "b.one": "sub/said.csv", "b.two": "mine.csv", "b.three": "sub/x/rows.csv", "b.four": "s3://rows/x",
+    }  # fmt: skip
+    assert [dict(found.task(name).inputs)["data"] for name in ("a.five", "b.five")] == [
+        (Literal("sub/of-input.csv"),),
+        (Literal("mine.csv"),),
+    ]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 from engine_bench import Bench, plan, states, task
 
-from pipec.compiler.plan import Need, Plan
+from pipec.compiler.plan import Need, Plan, PlanParameter
 from pipec.condition import Compare, Holds
 from pipec.engine.outcome import EngineError
-from pipec.values import ConfigRef, Gather, Literal, OutputRef, Text, Value
+from pipec.steps.interface import Kind
+from pipec.values import ConfigRef, Gather, Literal, OutputRef, ParameterRef, Text, Value
 
 
 def cells(*fails: int) -> Plan:
@@ -99,3 +100,12 @@ def test_a_final_step_reads_what_there_is(shop: Bench) -> None:
         )
     )  # fmt: skip
     assert shop.text(outcome, "tidy", "list") == "list:x:"
+
+
+def test_a_location_that_the_run_was_not_given_is_an_absent_input(shop: Bench) -> None:
+    use = plan(
+        task("a", reads={"rows": ParameterRef("rows")}, optional=["rows"], writes=["x"]),
+        parameters=(PlanParameter(name="rows", kind=Kind.STRING, schema={"type": "string"}),),
+    )
+    outcome = shop.run(use)
+    assert (states(outcome), shop.text(outcome, "a", "x")) == ({"a": "succeeded"}, "x:")

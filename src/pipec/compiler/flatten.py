@@ -6,6 +6,7 @@ pipeline, so that nothing can hide in a file below; the plan is made of it. With
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -14,7 +15,19 @@ from pipec.condition import Status, both, named, rewritten
 from pipec.diagnostics import Loc
 from pipec.schema.model import Argument, Pipeline, Reference, StepUse, When
 from pipec.steps.interface import MISSING, Interface
-from pipec.values import EachRef, ItemRef, Literal, MatrixRef, OutputRef, ParameterRef, Value, references, substitute
+from pipec.values import (
+    EachRef,
+    ItemRef,
+    ListOf,
+    Literal,
+    MatrixRef,
+    OutputRef,
+    ParameterRef,
+    Text,
+    Value,
+    references,
+    substitute,
+)
 from pipec.values import Reference as ValueReference
 
 
@@ -62,7 +75,7 @@ def flatten(pipeline: Pipeline, uses: Mapping[str, Opened], folder: str) -> Flat
         folders = {use.name: folder for use in pipeline.steps}
         homes = {name: opened.folder for name, opened in uses.items()}
         return Flat(pipeline, known, {}, folders, homes)
-    work = _Work()
+    work = _Work(folder)
     outer = _Scope("", {}, {}, {use.name: use for use in pipeline.steps}, uses, folder)
     steps = tuple(flat for use in pipeline.steps for flat in work.bring(use.name, outer))
     outputs = tuple(work.argument(given, outer, "") for given in pipeline.outputs)
@@ -72,7 +85,10 @@ def flatten(pipeline: Pipeline, uses: Mapping[str, Opened], folder: str) -> Flat
 
 @dataclass(frozen=True, slots=True)
 class _Scope:
-    """One use of a document: the step that uses it (empty: nobody), what it was given, its defaults and its steps."""
+    """One use of a document: the step that uses it (empty: nobody), what it was given, its defaults and its steps.
+
+    inputs: names of its inputs; what they were given is a location already, where it is one.
+    """
 
     name: str
     given: Mapping[str, Argument]
@@ -80,6 +96,7 @@ class _Scope:
     steps: Mapping[str, StepUse]
     opened: Mapping[str, Opened]
     folder: str
+    inputs: frozenset[str] = frozenset()
 
     def inside(self, step: str) -> str:
         return f"{self.name}.{step}" if self.name else step
@@ -90,9 +107,10 @@ class _Scope:
 
 
 class _Work:
-    """The flat pipeline as it grows."""
+    """The flat pipeline as it grows. folder: of the file that is run."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
         self.interfaces: dict[str, Interface] = {}
         self.composites: dict[str, Composite] = {}
         self.folders: dict[str, str] = {}
@@ -122,7 +140,8 @@ class _Work:
         defaults |= {i.name: None if i.default is None else Literal(i.default) for i in inner.inputs}
         given = {a.name: a if a.folder is not None else replace(a, folder=folder) for a in flat.arguments}
         steps = {step.name: step for step in inner.steps}
-        below = _Scope(flat.name, given, defaults, steps, opened.uses, opened.folder)
+        inputs = frozenset(i.name for i in inner.inputs)
+        below = _Scope(flat.name, given, defaults, steps, opened.uses, opened.folder, inputs)
         members = tuple(_gated(s, flat, opened.interface) for step in inner.steps for s in self.bring(step.name, below))
         outputs = {each.name: self.argument(each, below, "").value for each in inner.outputs}
         for name, composite in self.composites.items():
@@ -141,7 +160,8 @@ class _Work:
     def _rewritten(self, use: StepUse, scope: _Scope) -> StepUse:
         """Return a step in the terms of the flat pipeline."""
         name = scope.inside(use.name)
-        arguments = [self.argument(given, scope, name) for given in use.arguments if not _is_absent(given, scope)]
+        given = (self._placed(each, use, scope) for each in use.arguments if not _is_absent(each, scope))
+        arguments = [self.argument(each, scope, name) for each in given]
         env = tuple(self.argument(given, scope, name) for given in use.env)
         loop = use.for_each
         when = use.when and self.when(use.when, scope, name)
@@ -151,6 +171,31 @@ class _Work:
             needs=tuple((scope.inside(step), loc) for step, loc in use.needs),
         )  # fmt: skip
         return replace(flat, needs=flat.needs + self._whole(use, scope))
+
+    def _placed(self, given: Argument, use: StepUse, scope: _Scope) -> Argument:
+        """Return an argument, its locations relative to the file that is run: they are said relative to their own."""
+        opened = scope.opened.get(use.name)
+        parameter = opened.interface.parameter(given.name) if opened else None
+        takes = opened and (opened.interface.input(given.name) or (parameter and parameter.location))
+        return replace(given, value=self._location(given.value, scope)) if takes and scope.name else given
+
+    def _location(self, value: Value, scope: _Scope) -> Value:
+        match value:
+            case Literal(str(path)):
+                return Literal(_moved(path, scope.folder, self.folder))
+            case Literal(list(items)):
+                return Literal([_moved(each, scope.folder, self.folder) for each in items if isinstance(each, str)])
+            case ListOf(items):
+                return ListOf(tuple(self._location(item, scope) for item in items))
+            case Text((Literal(str(start)), *rest)):
+                return Text((Literal(_moved(start, scope.folder, self.folder)), *rest))
+            case ParameterRef(name) if name not in scope.given or name not in scope.inputs:
+                said = scope.given.get(name)
+                known = said.value if said else scope.defaults.get(name)
+                if isinstance(known, Literal) and isinstance(known.value, str):
+                    folder = said.folder if said and said.folder is not None else scope.folder
+                    return Literal(_moved(known.value, folder, self.folder))
+        return value
 
     def _whole(self, use: StepUse, scope: _Scope) -> tuple[tuple[str, Loc], ...]:
         """Return the composite steps whose outputs are read: reading one waits for all of its steps."""
@@ -215,6 +260,14 @@ class _Work:
         value = self._outputs(reference.step, scope).get(reference.output)
         found = references(value) if value else ()
         return tuple(replace(reference, parts=parts) for ref in found if (parts := _parts(ref)))
+
+
+def _moved(path: str, folder: str, base: str) -> str:
+    """Return a location that was said in `folder`, or its beginning, as one to be read in `base`."""
+    way = posixpath.relpath(folder or ".", base or ".")
+    if way == "." or not path or path.startswith("/") or "://" in path:
+        return path
+    return f"{way}/{path.removeprefix('./')}"
 
 
 def _parts(reference: ValueReference) -> tuple[str, ...]:

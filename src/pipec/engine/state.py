@@ -115,6 +115,9 @@ class Facts:
             case EachRef(task, output):
                 for each in self.loops.get(task, ()):
                     yield from self.present(each[output])
+            case ParameterRef(name):
+                if self.parameters.get(name) is not None:
+                    yield value
             case _:
                 yield value
 

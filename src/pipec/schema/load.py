@@ -48,7 +48,7 @@ def pipeline(
     document = folding.document
     tree = environment_of(document, environment)
     declared, found = _parameters(document, environment, sets)
-    known = {**configs, **_known_configs(document, environment)}
+    known = _known_configs(document, environment, configs)
     templates = Templates(source, environment, constants(document, environment, sets), known)
     body: Any = {e.key: as_json(e.value) for e in tree.entries if e.key in _PLAIN}
     defaults = replace(part.defaults(body.get("defaults")), image=body.get("image"))
@@ -92,11 +92,12 @@ def _entries(node: Tree | None) -> tuple[Entry, ...]:
     return node.entries if isinstance(node, Mapping) else ()
 
 
-def _known_configs(document: Mapping, environment: str) -> dict[str, Json]:
-    """Return the configs whose value this document says for an environment."""
+def _known_configs(document: Mapping, environment: str, around: Map[str, Json]) -> dict[str, Json]:
+    """Return the configs whose value is known: what the document says for an environment, before those around it."""
     given = dict(_overlays(document, "configs")).get(environment)
     body: Any = as_json(given) if given else {}
-    return {name: said["value"] for name, said in body.items() if said and "value" in said}
+    kept = {name: value for name, value in around.items() if name not in body}
+    return kept | {name: said["value"] for name, said in body.items() if said and "value" in said}
 
 
 def _parameters(
