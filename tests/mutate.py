@@ -115,7 +115,7 @@ def _emitted() -> str:
 
 def seeds() -> list[str]:
     """Return the texts that cases are made from: the examples, every rule's fixtures, and `RICH`."""
-    paths = [*EXAMPLES.glob("*.yaml"), *(ROOT / "tests" / "rules").glob("*/*.yaml")]
+    paths = [*EXAMPLES.glob("*.yaml"), *(ROOT / "tests" / "rules").glob("*/[bg]*d.yaml")]
     texts = [path.read_text(encoding="utf-8") for path in sorted(paths) if path.stat().st_size < SEED_BYTES]
     return [RICH, _emitted(), *(text.replace("../expectations.yaml", "expectations/wine.yaml") for text in texts)]
 

@@ -28,8 +28,7 @@ class Place:
 
     def show(self, path: str) -> str:
         """Return what messages call a path relative to the root."""
-        up = [".."] * len([part for part in self.folder.split("/") if part != "."])
-        return posixpath.normpath(posixpath.join(self.shown, *up, path))
+        return posixpath.normpath(posixpath.join(self.shown, posixpath.relpath(f"/{path}", f"/{self.folder}")))
 
     def read(self, folder: str, name: str, limit: int) -> str:
         """Return the text of a file by the folder that names it, relative to the root. Raises UnreadableError."""

@@ -65,6 +65,9 @@ def changed(path: str, value: Any) -> dict[str, Any]:
         ("environments/prod/steps/train/timeout", None), ("environments/prod/steps/train/retry/backoff", None),
         ("environments/prod/steps/train/resources/accelerator/count", None),
         ("environments/prod/steps/train/env/A", None), ("environments/prod/steps/train", None),
+        ("steps/train/resources/accelerator/count", "${{ parameters.n }}"),
+        ("steps/train/matrix", {"axes": {"seed": "${{ parameters.seeds }}"}, "max_parallel": "${{ parameters.n }}"}),
+        ("environments/prod/steps/train/resources/cpu", "${{ parameters.n }}"),
     ],
     ids=str,
 )  # fmt: skip

@@ -87,8 +87,9 @@ def _file(use: StepUse, folder: str, world: World, opening: Opening, around: tup
     """Return what a file describes, or None after findings."""
     path = posixpath.normpath(posixpath.join(folder, use.uses))
     if path in around:
-        names = " -> ".join([*(f"`{posixpath.basename(one)}`" for one in (*around, path))])
-        opening.findings.append(kinds.NESTING.at(use.uses_loc, f"pipelines use each other: {names}"))
+        names = " -> ".join(f"`{posixpath.basename(one)}`" for one in (*around[around.index(path) :], path))
+        message = f"pipelines use each other: {names}"
+        opening.findings.append(kinds.NESTING.at(use.uses_loc, message, help=f"remove step `{use.name}`"))
         return None
     if len(around) >= MAX_DEPTH:
         opening.findings.append(

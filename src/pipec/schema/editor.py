@@ -21,8 +21,11 @@ def pipeline(interfaces: Iterable[Interface]) -> dict[str, Any]:
     known = list(interfaces)
     uses = {**step["properties"]["uses"], "anyOf": [{"enum": [i.name for i in known]}, {"pattern": "[@./]"}]}
     step["properties"] = {**step["properties"], "uses": uses}
+    step["properties"]["matrix"] = _open(step["properties"]["matrix"])
     step["allOf"] = [_choice(interface) for interface in known]
-    base["$defs"] = {**base["$defs"], "step": step}
+    # What `fold.py` puts values into may hold expressions; the check of shapes sees the values.
+    folded = {name: _open(base["$defs"][name]) for name in ("resources", "accelerator")}
+    base["$defs"] = {**base["$defs"], **folded, "step": step}
     return _with_nulls(base)
 
 
@@ -50,6 +53,8 @@ def _nullable(schema: dict[str, Any], known: Mapping[str, Any]) -> dict[str, Any
         schema = {**known[schema["$ref"].removeprefix("#/$defs/")], **schema}
         del schema["$ref"]
     found = dict(schema)
+    if "anyOf" in schema:
+        found["anyOf"] = [_nullable(one, known) for one in schema["anyOf"]]
     if "properties" in schema:
         named = schema["properties"].items()
         found["properties"] = {key: {"anyOf": [_nullable(one, known), _NULL]} for key, one in named}
@@ -96,4 +101,5 @@ def _open(schema: Mapping[str, Any]) -> dict[str, Any]:
                 found[key] = {name: _open(one) for name, one in named.items()}
             case dict() as inside:
                 found[key] = _open(inside)
-    return {"anyOf": [found, _REFERENCE]}
+    told = {"description": found.pop("description")} if "description" in found else {}
+    return {**told, "anyOf": [found, _REFERENCE]}

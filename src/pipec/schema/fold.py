@@ -99,9 +99,8 @@ def _constant(node: Scalar, constants: Map[str, Json], known: set[str], folding:
         return of_json(constants[name], node.loc)
     if name in known:
         message = f"`{name}` is not known when the pipeline is compiled"
-        folding.findings.append(
-            kinds.NOT_CONSTANT.at(node.loc, message, help=f"declare it with `const: true` and a default: `{name}`")
-        )
+        advice = f"add `const: true` to the declaration of `{name}`, and a `default` if it has none"
+        folding.findings.append(kinds.NOT_CONSTANT.at(node.loc, message, help=advice))
     else:
         close = guess(name, known)
         help_text = f"did you mean `{close}`?" if close else ""

@@ -23,19 +23,14 @@ def cells_as_one(rule: Rule, subject: Subject) -> Iterator[Finding]:
         select: {uses: select, with: {models: "${{ steps.train[*].model }}"}}
     """
     many = {use.name for use in subject.pipeline.steps if use.is_many}
-    named = [
-        (reference, where, argument, use)
-        for use in subject.pipeline.steps
-        for reference, where, argument in use.references
-    ]
-    for reference, where, argument, use in named:
+    named = [(use, *found) for use in subject.pipeline.steps for found in use.references]
+    for use, reference, where, argument in named:
         if not reference.output or reference.step not in subject.graph.steps:
             continue
         if reference.step in many and not reference.is_spread:
             message = f"`{reference.step}` runs several times, so there is no one `{reference.output}`"
-            yield rule.at(
-                reference.loc, message, help=f"`steps.{reference.step}[*].{reference.output}` is the list of them"
-            )
+            listed = f"steps.{reference.step}[*].{reference.output}"
+            yield rule.at(reference.loc, message, help=f"write `{listed}` for the list of all")
         elif reference.is_spread and reference.step not in many:
             message = f"`{reference.step}` runs once, so there is no list of `{reference.output}`"
             yield rule.at(reference.loc, message, help=f"write `steps.{reference.step}.{reference.output}`")
@@ -48,14 +43,6 @@ def cells_as_one(rule: Rule, subject: Subject) -> Iterator[Finding]:
                 yield rule.at(
                     reference.loc, f"`{reference}` is not what `{reference.step}` leaves", help=f"write `{other}`"
                 )
-
-
-def _read(subject: Subject) -> Iterator[tuple[StepUse, Reference, str, Argument | None]]:
-    """Yield every name of an output of a step that exists, with the step that reads it and where."""
-    for use in subject.pipeline.steps:
-        for reference, where, argument in use.references:
-            if reference.output and reference.step in subject.graph.steps:
-                yield use, reference, where, argument
 
 
 def _list_wanted(

@@ -223,7 +223,8 @@ def _out_of_place(rule: Rule, use: StepUse, reference: Reference, where: str) ->
         case ("matrix", axis) if use.matrix is None or axis not in use.matrix.axes:
             axes = ", ".join(f"`{name}`" for name in use.matrix.axes) if use.matrix else ""
             what = f"the matrix of `{use.name}` has no axis `{axis}`" if axes else f"`{use.name}` has no matrix"
-            yield rule.at(reference.loc, what, help=f"axes: {axes}" if axes else "add `matrix: {axes: ...}`")
+            advice = f"axes: {axes}" if axes else f"add `matrix: {{axes: {{{axis}: [...]}}}}`"
+            yield rule.at(reference.loc, what, help=advice)
         case ("run", "outcome") if not use.is_final:
             yield rule.at(reference.loc, "the outcome of a run is known in `finally` only",
                           help="use `run.id` or `run.date`, or move the step to `finally`")  # fmt: skip
@@ -284,9 +285,8 @@ def dependent_final(rule: Rule, subject: Subject) -> Iterator[Finding]:
                 yield rule.at(reference.loc, f"`{use.name}` cannot read {shown}")
             elif use.is_final and reference.output and not (declared and declared.optional):
                 message = f"`{reference}` may be absent when `{use.name}` runs"
-                yield rule.at(
-                    reference.loc, message, help="only an optional input may read it; ask `succeeded(...)` in `when`"
-                )
+                how = f"`when: succeeded({reference.step})` asks how that step ended"
+                yield rule.at(reference.loc, message, help=f"give it to an optional input, or leave it out; {how}")
     for output in subject.pipeline.outputs:
         for reference in output.references:
             if reference.step in finals:

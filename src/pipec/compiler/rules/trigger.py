@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from pipec.compiler.rule import Subject, rule
 from pipec.compiler.rules.names import suggest
-from pipec.diagnostics import Finding, Note, Rule
+from pipec.diagnostics import Finding, Loc, Note, Rule
 from pipec.schema import check
 from pipec.schema.model import AfterUse, Argument, Pipeline, Reference
 from pipec.steps.interface import Artifact, Kind
@@ -93,23 +93,27 @@ def mismatched_event(rule: Rule, subject: Subject) -> Iterator[Finding]:
                 message = f"`{argument.name}` is const, so no run can be given another value"
                 yield rule.at(argument.loc, message, notes=[Note("it is declared here", parameter.loc)])
             elif parameter:
-                yield from _mistyped(rule, subject, use, argument, parameter.kind, parameter.schema)
-            else:
-                yield from _mistyped(rule, subject, use, argument, Kind.STRING, {"type": "string"})
+                yield from _mistyped(rule, subject, use, argument, parameter.kind, parameter.schema, parameter.loc)
+            elif given:
+                yield from _mistyped(rule, subject, use, argument, Kind.STRING, {"type": "string"}, given.loc)
 
 
 def _mistyped(
-    rule: Rule, subject: Subject, use: AfterUse, argument: Argument, wanted: Kind, schema: Mapping[str, Json]
-) -> Iterator[Finding]:
+    rule: Rule, subject: Subject, use: AfterUse, argument: Argument, wanted: Kind, schema: Mapping[str, Json],
+    declared: Loc,
+) -> Iterator[Finding]:  # fmt: skip
     if isinstance(argument.value, Literal) and not argument.references:
         yield from check.value_problems(argument.name, argument.node, schema, rule)
     elif isinstance(argument.value, Text) and wanted is not Kind.STRING:
-        yield rule.at(argument.node.loc, f"`{argument.name}` is of type {wanted}, and this is a text")
+        message = f"`{argument.name}` is of type {wanted}, and a text stands around `{argument.references[0]}`"
+        yield rule.at(argument.node.loc, message, help=f"write `${{{{ {argument.references[0]} }}}}` alone",
+                      notes=[Note("it is declared here", declared)])  # fmt: skip
     elif len(argument.references) == 1 and argument.references[0].whole:
         kind = _kind(subject, use, argument.references[0])
         if kind is not None and not wanted.admits(kind):
             message = f"`{argument.name}` is of type {wanted}, and `{argument.references[0]}` of type {kind}"
-            yield rule.at(argument.references[0].loc, message)
+            yield rule.at(argument.references[0].loc, message, help=f"read a value of type {wanted}",
+                          notes=[Note("it is declared here", declared)])  # fmt: skip
 
 
 def _kind(subject: Subject, use: AfterUse, reference: Reference) -> Kind | None:
