@@ -108,7 +108,7 @@ def test_a_loop_is_read_as_the_list_of_what_its_iterations_left_in_order() -> No
     assert list(known.present(EachRef("s", "out"))) == [OutputRef("s-0", "out"), OutputRef("s-2", "out")]
     reader = task("a", reads={"models": EachRef("s", "out")}, many=["models"], needs=[Need("s", forgiving=True)])
     assert judge(reader, known) == Ready()
-    assert judge(reader, replace(known, loops={"s": ()})) == Skip("nothing was left for `models`")
+    assert judge(reader, replace(known, loops={"s": ()})) == Skip("`s` failed")
 
 
 def test_a_list_of_small_outputs_leaves_out_what_is_absent() -> None:

@@ -102,6 +102,24 @@ class Facts:
             case _:
                 assert_never(reference)
 
+    def is_barren(self, task: str) -> bool:
+        """Say whether a task is a loop that failed with nothing to show: no iteration of it has left anything."""
+        if self.endings[task].seen not in (State.FAILED, State.REFUSED):
+            return False
+        iterations = self.loops.get(task)
+        return iterations is not None and not any(self._left(value) for each in iterations for value in each.values())
+
+    def _left(self, value: Value) -> bool:
+        """Say whether a task wrote what a reference names; a success without outputs leaves nothing either."""
+        match value:
+            case OutputRef(task, _):
+                return task in self.endings and self.endings[task].state is State.SUCCEEDED
+            case EachRef(task, output):
+                return any(self._left(each[output]) for each in self.loops.get(task, ()))
+            case Gather(items):
+                return any(self._left(item) for item in items)
+        return False
+
     def present(self, value: Value) -> Iterator[Value]:
         """Yield what is there of a value given to an input: outputs that were written, and locations, in order."""
         match value:
@@ -149,7 +167,7 @@ def judge(task: Task, facts: Facts) -> Verdict:
     needs = [need for need in task.needs if need.task not in asked and not _is_idle(task, need, facts)]
     for need in needs:
         ending = facts.endings[need.task]
-        if not _passes(need, ending.seen):
+        if not _passes(need, ending.seen) or facts.is_barren(need.task):
             return Skip(f"`{need.task}` {past(ending.state)}")
     for step in dict.fromkeys(need.any_of for need in needs if need.any_of):
         endings = [facts.endings[need.task] for need in needs if need.any_of == step]
