@@ -210,6 +210,24 @@ def test_render_lays_the_environment_and_sets_over_the_file() -> None:
     assert "environments" not in body
 
 
+@pytest.mark.parametrize("name", ["pipec.yaml", "steps/publish.yaml"])
+def test_documents_that_are_no_pipelines_are_checked_and_not_run(name: str) -> None:
+    file = str(ROOT / "examples" / "pipelines" / name)
+    assert pipec("check", file).stdout.endswith(f"{name}: no findings (0 steps)\n")
+    for command in (["run"], ["graph"], ["render"], ["compile", "-t", "airflow", "-o", "-"]):
+        found = pipec(command[0], file, *command[1:])
+        assert found.returncode == 2
+        assert "holds no pipeline" in found.stderr
+
+
+def test_a_mistake_in_a_manifest_is_told_by_check(tmp_path: Path) -> None:
+    file = tmp_path / "score.yaml"
+    file.write_text('apiVersion: pipec/v1alpha1\nkind: Step\nmetadata: {name: s, version: "1"}\ncommand: []\n')
+    found = pipec("check", str(file))
+    assert found.returncode == 1
+    assert ":4:10: error: " in found.stdout
+
+
 def test_graph_draws_every_step_and_what_flows() -> None:
     lines = pipec("graph", WINE).stdout.splitlines()
     assert lines[0] == "flowchart LR"

@@ -104,7 +104,7 @@ def check(request: Request) -> Checked:
         if request.pipeline is not None and request.pipeline not in map(_name, trees):
             raise UsageError(f"{shown} holds no pipeline `{request.pipeline}`: {', '.join(map(_name, trees))}")
         world = _world(request, around, place)
-        setting = Setting(source, around.project, around.environment, world, place.folder, catalog.names())
+        setting = Setting(source, around.project, around.environment, world, place.folder, catalog.names(), settings)
         units, more = stages.units(trees, setting, lambda document: _sets(request, document))
         findings += [*more, *_twice(units)]
         _known_environment(request, around.project, units)
@@ -146,6 +146,8 @@ def compile_(request: Request) -> tuple[Checked, tuple[File, ...]]:
     target = _target(request)
     if checked.has_error:
         return checked, ()
+    if not checked.units:
+        raise UsageError(f"{request.path.as_posix()} holds no pipeline, so there is nothing to compile")
     files: list[File] = []
     for unit in checked.units:
         if request.pipeline not in (None, unit.pipeline.name):

@@ -13,8 +13,9 @@ from pipec.compiler import arguments, flatten, graph, lower, nested, rule
 from pipec.compiler.plan import Plan
 from pipec.diagnostics import Finding, Source, has_error
 from pipec.schema import check as shape
-from pipec.schema import tree
+from pipec.schema import manifest, tree
 from pipec.schema.model import Environment, Pipeline, Places, Project
+from pipec.schema.overlay import without_overlay_nulls
 from pipec.values import Json
 
 
@@ -33,7 +34,11 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What the documents of a file are read in. folder: theirs, relative to the root. library: names of its steps."""
+    """What the documents of a file are read in.
+
+    folder: theirs, relative to the root. library: names of its steps. settings: the schema of what a project may say to
+    each target.
+    """
 
     source: Source
     project: Project
@@ -41,6 +46,7 @@ class Setting:
     world: nested.World
     folder: str
     library: tuple[str, ...]
+    settings: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
 
 
 def units(
@@ -67,6 +73,9 @@ def _typed(
     document: tree.Tree, setting: Setting, sets: Callable[[tree.Mapping], Mapping[str, Json]], found: list[Finding]
 ) -> Unit | None:
     """Return a document as a pipeline with the graph of its steps, what they use opened."""
+    if (judged := _no_pipeline(document, setting)) is not None:
+        found += judged
+        return None
     found += shape.header(document, "Pipeline")
     if has_error(found) or not isinstance(document, tree.Mapping):
         return None
@@ -76,6 +85,20 @@ def _typed(
         return None
     opening = nested.open_all(pipeline, setting.folder, setting.world)
     return Unit(pipeline, _subject(pipeline, opening.uses, setting), opening, [*more, *opening.findings])
+
+
+def _no_pipeline(document: tree.Tree, setting: Setting) -> list[Finding] | None:
+    """Return what is wrong with a step's manifest or a project; None for any other document."""
+    kind = document.get("kind") if isinstance(document, tree.Mapping) else None
+    if not isinstance(document, tree.Mapping) or not isinstance(kind, tree.Scalar):
+        return None
+    if kind.value == "Step":
+        found = [*shape.header(document, "Step"), *shape.shape(document, shape.schema("step"))]
+        return found if has_error(found) else [*found, *manifest.step(document, setting.source)[1]]
+    if kind.value == "Project":
+        wanted = shape.project_schema(setting.settings)
+        return [*shape.header(document, "Project"), *shape.shape(without_overlay_nulls(document), wanted)]
+    return None
 
 
 def _subject(pipeline: Pipeline, uses: Mapping[str, nested.Opened], setting: Setting) -> rule.Subject:

@@ -50,6 +50,8 @@ def only(checked: Checked, command: str, name: str | None) -> Unit:
 
     What was checked may hold more than was asked for: a pipeline comes with those that it starts after.
     """
+    if not checked.units and not checked.has_error:
+        raise UsageError(f"the file holds no pipeline to {command}")
     found = [unit for unit in checked.units if name in (None, unit.pipeline.name)]
     if len(found) != 1:
         names = ", ".join(unit.pipeline.name for unit in checked.units)

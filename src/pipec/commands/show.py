@@ -19,7 +19,7 @@ def graph(options: argparse.Namespace) -> int:
     """Draw a pipeline; a file with errors is drawn as far as it can be read."""
     checked = api.check(request(options, options.file))
     tell(checked)
-    if checked.units:
+    if checked.units or not checked.has_error:
         sys.stdout.write(drawing.mermaid(only(checked, "graph", options.pipeline).subject.graph))
     return 1 if checked.has_error else 0
 
