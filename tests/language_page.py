@@ -77,6 +77,8 @@ def examples() -> dict[str, Example]:
             example = found.setdefault(name, Example(name, max(before)[1]))
             file = block.info.get("file", MAIN)
             assert file not in example.files, f"example `{name}` has two blocks for `{file}`"
+            is_named = file == MAIN or not file.endswith(".yaml") or block.body.startswith(f"# {file}\n")
+            assert is_named, f"`{file}` of example `{name}` does not begin with its name"
             example.files[file] = block.body
             if file == MAIN:
                 example.info = block.info
@@ -121,8 +123,7 @@ def came_to(example: Example, folder: Path) -> str:
     """Return what an example comes to in a folder that holds its files and is the working folder."""
     info = example.info
     sets = dict([info["set"].split("=", 1)]) if "set" in info else {}
-    request = Request(path=Path(MAIN), environment=info.get("env", ""), sets=sets, target=info.get("target"),
-                      pipeline=info.get("pipeline"))  # fmt: skip
+    request = Request(path=Path(MAIN), environment=info.get("env", ""), sets=sets)
     try:
         checked = api.check(request)
         lines = list(_found(checked))
@@ -130,7 +131,14 @@ def came_to(example: Example, folder: Path) -> str:
             lines += _planned(checked, info["plan"]) if "plan" in info else _ran(checked, info, folder)
     except (api.UsageError, EngineError) as fault:
         lines = [f"pipec: {fault}"]
-    return "\n".join(line.replace(f"{folder}/", "") for line in lines) + "\n"
+    return "\n".join(line.replace(f"{folder}/", "") for line in (*_called(info), *lines)) + "\n"
+
+
+def _called(info: Mapping[str, str]) -> Iterator[str]:
+    """Yield how the example is called, where that says more than its file."""
+    flags = [f" --{name} {info[key]}" for key, name in (("env", "env"), ("set", "set")) if key in info]
+    if flags or info.get("plan") == "none":
+        yield f"$ pipec {'check' if info.get('plan') == 'none' else 'run'} {MAIN}{''.join(flags)}"
 
 
 def _found(checked: Checked) -> Iterator[str]:
@@ -194,7 +202,6 @@ def _options(checked: Checked, unit: Unit, info: Mapping[str, str], folder: Path
         home=home, base=checked.folder, releases=str(home / "releases"), jobs=2, launcher=LAUNCHER, scheduled_at=WHEN,
         secrets=_of_machine(subject.secrets), configs=_of_machine(subject.configs),
         volumes={name: str(said["path"]) for name, said in volumes.items() if "path" in said},
-        approve_as=info.get("approve-as"),
     )  # fmt: skip
 
 

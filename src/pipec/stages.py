@@ -127,8 +127,17 @@ def _judged(subject: rule.Subject, uses: Mapping[str, nested.Opened], setting: S
     found = [*arguments.judge(subject.pipeline, subject.graph), *rule.of_document(subject)]
     for opened in uses.values():
         if opened.pipeline:
-            found += _judged(_subject(opened.pipeline, opened.uses, setting), opened.uses, setting)
+            found += _judged(_inside(_subject(opened.pipeline, opened.uses, setting), subject), opened.uses, setting)
     return found
+
+
+def _inside(subject: rule.Subject, around: rule.Subject) -> rule.Subject:
+    """Return a pipeline used as a step, which looks up what the pipeline around it does: a name has one place in a run.
+
+    What its own environments say as a value stands in it by now.
+    """
+    said = {name: place for name, place in subject.configs.items() if "value" in place}
+    return replace(subject, secrets=around.secrets, configs={**around.configs, **said})
 
 
 def _prove(unit: Unit, setting: Setting) -> None:

@@ -307,7 +307,7 @@ def _gated(step: StepUse, around: StepUse, interface: Interface) -> StepUse:
         when = When(asks, around.when.loc, around.when.references + (own.references if own else ()))
     return replace(
         step, when=when, needs=(*step.needs, *around.needs, *sources),
-        continue_on_error=step.continue_on_error or around.continue_on_error,
+        continue_on_error=step.continue_on_error or around.continue_on_error, is_final=around.is_final,
     )  # fmt: skip
 
 
