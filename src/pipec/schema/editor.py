@@ -80,7 +80,8 @@ def _choice(interface: Interface) -> dict[str, Any]:
 def _input(declared: Input) -> dict[str, Json]:
     what = f"{declared.help} ({declared.type.value}; a reference, or the location of one)"
     if declared.many:
-        return {"description": what, "anyOf": [{"type": "array", "items": {"type": "string"}}, _REFERENCE]}
+        # One reference may be a list: `steps.train[*].model`.
+        return {"description": what, "type": ["array", "string"], "items": {"type": "string"}}
     return {"description": what, "type": "string"}
 
 
