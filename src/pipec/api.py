@@ -285,6 +285,9 @@ def resolved(checked: Checked, unit: Unit) -> Json:
     for parameter in unit.pipeline.parameters:
         if parameter.default is not MISSING:
             body["parameters"][parameter.name]["default"] = parameter.default
+    for declared in unit.pipeline.inputs:
+        if declared.default is not None:
+            body["inputs"][declared.name]["default"] = declared.default
     head = {key: body.pop(key) for key in ("$schema", "apiVersion", "kind", "metadata") if key in body}
     return {**head, **with_inherited(body, unit.pipeline.tree, checked.layers)}
 

@@ -93,3 +93,30 @@ def test_what_is_rendered_means_the_same_by_itself(tmp_path: Path, environment: 
     (tmp_path / "resolved.yaml").write_text(tree.dump(body))
     after = api.check(api.Request(path=tmp_path / "resolved.yaml", environment="")).units[0].plan
     assert before and after and before.tasks == after.tasks
+
+
+def test_an_environment_gives_inputs_as_it_gives_parameters(tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text("""\
+apiVersion: pipec/v1alpha1
+kind: Pipeline
+metadata: {name: p}
+inputs: {rows: {type: Dataset, default: data/rows.csv}, more: {type: Dataset, default: data/more.csv}}
+environments: {prod: {parameters: {rows: "s3://b/rows.parquet", mor: x}}}
+steps:
+  one: {uses: split, with: {data: "${{ inputs.rows }}"}}
+  two: {uses: split, with: {data: "${{ inputs.more }}"}}
+""")
+    request = api.Request(path=tmp_path / "p.yaml", environment="prod", sets={"more": "s3://b/more.parquet"})
+    checked = api.check(request)
+    (found,) = checked.report.findings
+    assert (found.rule.code, found.help) == ("PIPE101", "did you mean `more`?")
+    (tmp_path / "p.yaml").write_text((tmp_path / "p.yaml").read_text().replace(", mor: x", ""))
+    checked = api.check(request)
+    plan = checked.units[0].plan
+    assert plan and [parameter.default for parameter in plan.parameters] == [
+        "s3://b/rows.parquet",
+        "s3://b/more.parquet",
+    ]
+    assert [path for path, _ in api.origins(checked, checked.units[0], request)] == [
+        "inputs.rows.default", "inputs.more.default",
+    ]  # fmt: skip

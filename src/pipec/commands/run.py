@@ -109,6 +109,7 @@ def _run_options(asked: _Asked, unit: Unit) -> RunOptions:
     return RunOptions(
         home=home,
         base=asked.checked.folder,
+        root=asked.checked.root,
         releases=str(home / "releases"),
         triggers=str(home / TRIGGERS),
         secrets=_told("secret", secrets, unit.subject.secrets),

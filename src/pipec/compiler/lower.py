@@ -15,6 +15,7 @@ from pipec.compiler.plan import After, Concurrency, Group, Handed, Loop, Plan, P
 from pipec.compiler.rule import Subject
 from pipec.compiler.spread import Cell, Path, Spread, path_of
 from pipec.condition import Condition, named
+from pipec.schema.load import LOCATION
 from pipec.schema.model import (
     AfterUse,
     Argument,
@@ -101,7 +102,7 @@ def _input(use: InputUse) -> PlanParameter:
     return PlanParameter(
         name=use.name,
         kind=Kind.STRING,
-        schema={"type": "string", "minLength": 1},
+        schema=LOCATION,
         default=use.default,
         is_required=use.default is None and not use.optional,
         description=use.description,

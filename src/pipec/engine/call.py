@@ -6,6 +6,7 @@ a finished step while they stay the same, and a difference names what changed.
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -44,16 +45,24 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a run happens. triggers: where requests to other pipelines lie, or None.
+    """Where a run happens. base: the folder that relative locations start from. root: which they must stay below.
 
+    triggers: where requests to other pipelines lie, or None.
     wait_s: how long a step may wait for a server; a person is never waited for.
     """
 
     base: Path
+    root: Path
     releases: str
     secrets: Mapping[str, str]
     wait_s: float
     triggers: str | None = None
+
+    def below_root(self, location: str) -> str:
+        """Return a location as steps are told it: a relative one starts from the root, which it may not leave."""
+        if "://" in location or not location or location.startswith("/"):
+            return location
+        return posixpath.normpath(posixpath.join(self.base.relative_to(self.root).as_posix(), location))
 
 
 def prepare(plan: Plan, task: Task, facts: Facts, place: Place, store: Store, code: str) -> Prepared:
@@ -70,14 +79,15 @@ def prepare(plan: Plan, task: Task, facts: Facts, place: Place, store: Store, co
         pipeline=static.pipeline, task=static.task, step=static.step, interface=static.interface, run_id=facts.run_id,
         parameters=parameters, secrets=secrets, inputs=inputs, environment=static.environment,
         scheduled_at=facts.scheduled_at, outcome=facts.outcome, threads=static.threads, wait_s=seconds,
-        releases=place.releases, triggers=place.triggers, base=str(place.base),
+        releases=place.releases, triggers=place.triggers, base=str(place.root),
         foreign=interface_as_json(task.interface) if task.interface.container else None,
     )  # fmt: skip
     wanted = {secret_variable(name): place.secrets[name] for name in secrets.values()}
     data = _local_data(task, call, place)
     parts = _parts(task, call, environ, data, code)
+    told = replace(call, inputs=_pinned(inputs, data, place), parameters=_placed(task, parameters, place))
     return Prepared(
-        call=replace(call, inputs=_pinned(inputs, data)), environ=environ, secrets={**wanted, **environ_secrets},
+        call=told, environ=environ, secrets={**wanted, **environ_secrets},
         parts=parts, uncacheable=_uncacheable(task, bool(wanted or environ_secrets), data),
         watched=tuple((each.path, each.signature) for each in data.values() if each.path),
     )  # fmt: skip
@@ -174,7 +184,10 @@ def _local_data(task: Task, call: Call, place: Place) -> dict[str, _Data]:
 def _look(uri: str, place: Place) -> _Data:
     if "://" in uri:
         return _Data(None)  # the step fetches it; the engine reads no network
-    path = place.base / uri
+    below = place.below_root(uri)
+    if below == ".." or below.startswith("../"):
+        return _Data(None)  # the step refuses it; nothing out there is looked at
+    path = place.root / below
     try:
         signature = files.signature(path)
         return _Data(digest.of_path(path), path, signature)
@@ -182,14 +195,26 @@ def _look(uri: str, place: Place) -> _Data:
         return _Data(None)  # the step says what is wrong with it
 
 
-def _pinned(inputs: Mapping[str, tuple[Location, ...]], data: Mapping[str, _Data]) -> dict[str, tuple[Location, ...]]:
+def _pinned(
+    inputs: Mapping[str, tuple[Location, ...]], data: Mapping[str, _Data], place: Place
+) -> dict[str, tuple[Location, ...]]:
     """Put the digest of local data beside its place, so that the step notices a change before it reads."""
     return {
         name: tuple(
-            Location(at.uri, at.digest or data[f"locations.{name}.{n}"].digest) for n, at in enumerate(places)
+            at if at.digest else Location(place.below_root(at.uri), data[f"locations.{name}.{n}"].digest)
+            for n, at in enumerate(places)
         )
         for name, places in inputs.items()
-    }  # fmt: skip
+    }
+
+
+def _placed(task: Task, parameters: Mapping[str, Json], place: Place) -> dict[str, Json]:
+    """Return the parameters, those that are locations as steps are told them."""
+    located = {parameter.name for parameter in task.interface.parameters if parameter.location}
+    return {
+        name: place.below_root(value) if name in located and isinstance(value, str) else value
+        for name, value in parameters.items()
+    }
 
 
 def _parts(task: Task, call: Call, environ: Mapping[str, str], data: Mapping[str, _Data], code: str) -> dict[str, str]:

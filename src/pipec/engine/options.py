@@ -24,14 +24,15 @@ class RunOptions:
     """How to run a plan.
 
     home: where runs, artifacts and the cache lie (`.pipec`). base: the folder that relative locations start from.
-    releases: the release store (a location). triggers: where requests to other pipelines lie (a location), or empty.
-    parameters: given values; others have the plan's defaults. secrets: values by name; they reach the environment of
-    the tasks that use them and nothing else. configs: values by name, of those that the plan does not know yet.
-    volumes: absolute folders here, by name. jobs: tasks at once. approve_as: who approves whatever asks, or None.
-    scheduled_at: the trigger's moment, or None for now. resume: a run id or `latest`. file: the pipeline as messages
-    should name it, flags that a new call needs included. flags: what `pipec approve` needs besides, such as
-    ` --home DIR`. wait_s: how long a step may wait for a server. grace_s: between asking a task's processes to end and
-    ending them. triggered_by: the run whose end starts this one, as `pipeline` and `run`, or None.
+    root: the folder around it that they stay below; None: base itself. releases: the release store (a location).
+    triggers: where requests to other pipelines lie (a location), or empty. parameters: given values; others have the
+    plan's defaults. secrets: values by name; they reach the environment of the tasks that use them and nothing else.
+    configs: values by name, of those that the plan does not know yet. volumes: absolute folders here, by name. jobs:
+    tasks at once. approve_as: who approves whatever asks, or None. scheduled_at: the trigger's moment, or None for now.
+    resume: a run id or `latest`. file: the pipeline as messages should name it, flags that a new call needs included.
+    flags: what `pipec approve` needs besides, such as ` --home DIR`. wait_s: how long a step may wait for a server.
+    grace_s: between asking a task's processes to end and ending them. triggered_by: the run whose end starts this one,
+    as `pipeline` and `run`, or None.
     """
 
     home: Path
@@ -51,6 +52,7 @@ class RunOptions:
     wait_s: float = WAIT_S
     grace_s: float = GRACE_S
     triggers: str = ""
+    root: Path | None = None
     triggered_by: Mapping[str, str] | None = None
 
 

@@ -46,7 +46,9 @@ def conclude(plan: Plan, options: RunOptions, progress: Progress) -> Ended:
     Raises EngineError if the run cannot begin, or its journal cannot be written; what was finished is kept then too.
     """
     check(plan, options)
-    options = replace(options, home=options.home.absolute(), base=options.base.absolute())
+    base = options.base.absolute()
+    root = options.root.absolute() if options.root else base
+    options = replace(options, home=options.home.absolute(), base=base, root=root)
     earlier = _earlier(plan, options)
     try:
         with slot.taken(plan, options.home, earlier.run_id if earlier else "", progress.note) as held:
@@ -87,8 +89,8 @@ def _go_on(plan: Plan, options: RunOptions, progress: Progress, folder: Folder, 
 def _shop(plan: Plan, options: RunOptions, folder: Folder, journal: Journal, earlier: Replay) -> Shop:
     store = Store(options.home / "artifacts")
     place = Place(
-        base=options.base, releases=options.releases, secrets=options.secrets, wait_s=options.wait_s,
-        triggers=options.triggers or None,
+        base=options.base, root=options.root or options.base, releases=options.releases, secrets=options.secrets,
+        wait_s=options.wait_s, triggers=options.triggers or None,
     )  # fmt: skip
     return Shop(
         plan=plan, place=place, store=store, cache=Cache(options.home / "cache", store), journal=journal,

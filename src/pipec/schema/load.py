@@ -31,6 +31,7 @@ from pipec.schema.tree import Entry, Mapping, Scalar, Sequence, Tree, as_json, r
 from pipec.steps.interface import MISSING, Artifact, Kind, Missing
 from pipec.values import Json
 
+LOCATION: dict[str, Json] = {"type": "string", "minLength": 1}  # what an input of a pipeline is given
 _CONSTRAINTS = (
     "enum", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minLength", "maxLength", "pattern",
     "minItems", "maxItems", "items", "properties", "required",
@@ -47,7 +48,7 @@ def pipeline(
     """
     document = folding.document
     tree = environment_of(document, environment)
-    declared, found = _parameters(document, environment, sets)
+    declared, inputs, found = _parameters(document, environment, sets)
     known = _known_configs(document, environment, configs)
     templates = Templates(source, environment, constants(document, environment, sets), known)
     body: Any = {e.key: as_json(e.value) for e in tree.entries if e.key in _PLAIN}
@@ -67,7 +68,7 @@ def pipeline(
         description=body["metadata"].get("description", ""),
         labels=tuple(body["metadata"].get("labels", {}).items()),
         parameters=declared,
-        inputs=tuple(_input(entry) for entry in _entries(tree.get("inputs"))),
+        inputs=inputs,
         steps=uses,
         outputs=templates.arguments(tree.get("outputs")),
         schedules=tuple(_schedule(node) for node in _triggers(tree, "schedule")),
@@ -102,24 +103,23 @@ def _known_configs(document: Mapping, environment: str, around: Map[str, Json]) 
 
 def _parameters(
     document: Mapping, environment: str, sets: Map[str, Json]
-) -> tuple[tuple[ParameterUse, ...], list[Finding]]:
-    declared = document.get("parameters")
-    entries = declared.entries if isinstance(declared, Mapping) else ()
+) -> tuple[tuple[ParameterUse, ...], tuple[InputUse, ...], list[Finding]]:
+    """Return the parameters and the inputs of a document with the values in force: to who gives them they are one."""
     found: list[Finding] = []
-    names = [entry.key for entry in entries]
+    declared, inputs = _entries(document.get("parameters")), _entries(document.get("inputs"))
+    schemas = {entry.key: parameter_schema(as_json(entry.value)) for entry in declared}
+    schemas |= {entry.key: LOCATION for entry in inputs}
     for name, given in _overlays(document, "parameters"):
-        found += _given_values(name, given, entries, names)
-    chosen = {name: given for name, given in _overlays(document, "parameters") if name == environment}
-    values = chosen.get(environment)
-    uses = [_parameter(entry, values, sets, found) for entry in entries]
-    return tuple(uses), found
+        found += _given_values(name, given, schemas)
+    values = dict(_overlays(document, "parameters")).get(environment)
+    uses = tuple(_parameter(entry, values, sets, found) for entry in declared)
+    return uses, tuple(_input(entry, values, sets) for entry in inputs), found
 
 
-def _given_values(environment: str, given: Mapping, entries: tuple[Entry, ...], names: list[str]) -> Iterator[Finding]:
-    schemas = {entry.key: parameter_schema(as_json(entry.value)) for entry in entries}
+def _given_values(environment: str, given: Mapping, schemas: Map[str, dict[str, Json]]) -> Iterator[Finding]:
     for entry in given.entries:
         if entry.key not in schemas:
-            close = guess(entry.key, names)
+            close = guess(entry.key, schemas)
             message = f"environment `{environment}` gives a value to `{entry.key}`, which is no parameter"
             yield kinds.UNKNOWN_KEY.at(entry.key_loc, message, help=f"did you mean `{close}`?" if close else "")
         else:
@@ -166,16 +166,19 @@ def parameter_schema(body: Any) -> dict[str, Json]:
     return {"type": Kind(body["type"]).json_type, **constraints}
 
 
-def _input(entry: Entry) -> InputUse:
+def _input(entry: Entry, values: Mapping | None, sets: Map[str, Json]) -> InputUse:
     body: Any = as_json(entry.value)
-    default = entry.value.get("default") if isinstance(entry.value, Mapping) else None
+    node = (values.get(entry.key) if values else None) or (
+        entry.value.get("default") if isinstance(entry.value, Mapping) else None
+    )
+    given = sets.get(entry.key, as_json(node) if node else None)
     return InputUse(
         name=entry.key,
         loc=entry.key_loc,
         type=Artifact(body["type"]),
         optional=body.get("optional", False),
-        default=body.get("default"),
-        default_loc=default.loc if default else None,
+        default=None if given is None else str(given),
+        default_loc=node.loc if node else None,
         description=body.get("description", ""),
     )
 

@@ -33,19 +33,21 @@ def origins(pipeline: Pipeline, sets: frozenset[str]) -> tuple[Origin, ...]:
     changed = [
         origin
         for origin in _changes(pipeline.document, pipeline.tree, over, ())
-        if origin.path[0] not in ("environments", "parameters")
+        if origin.path[0] not in ("environments", "parameters", "inputs")
     ]
     return (*_parameters(pipeline, sets), *changed)
 
 
 def _parameters(pipeline: Pipeline, sets: frozenset[str]) -> Iterator[Origin]:
-    for parameter in pipeline.parameters:
-        own = _below(pipeline.document, ("parameters", parameter.name, "default"))
-        path = ("parameters", parameter.name, "default")
-        if parameter.name in sets:
+    given = [("parameters", p.name, p.default_loc, p.default is not MISSING) for p in pipeline.parameters]
+    given += [("inputs", i.name, i.default_loc, i.default is not None) for i in pipeline.inputs]
+    for section, name, loc, has_value in given:
+        path = (section, name, "default")
+        own = _below(pipeline.document, path)
+        if name in sets:
             yield Origin(path, None)
-        elif parameter.default is not MISSING and (own is None or own.loc != parameter.default_loc):
-            yield Origin(path, parameter.default_loc)
+        elif has_value and (own is None or own.loc != loc):
+            yield Origin(path, loc)
 
 
 def _changes(before: Tree, after: Tree, over: Tree | None, path: tuple[str, ...]) -> Iterator[Origin]:
