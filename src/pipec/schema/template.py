@@ -210,19 +210,35 @@ class Templates:
         """Return where `text[start:end]` of a scalar's value stands in the file.
 
         The value and its source differ by quotes, escapes and folding, so the piece is looked for in the source, as
-        often as it occurs before; where that fails, the whole scalar is the place.
+        often as it occurs before; where it is not found, the expression around it is the place, else the whole scalar.
+        What is missing at the end is told at the last character.
         """
-        piece, before = text[start:end].split("\n", 1)[0], text[:start]
-        nth = before.count(piece) if piece else 0
+        piece = text[start:end].split("\n", 1)[0]
+        if not piece.strip():
+            start = max(0, len(text[:start].rstrip()) - 1)
+            piece = text[start : start + 1]
+        if piece and (at := self._nth(loc, piece, text[:start].count(piece))):
+            line, column = at
+            return Loc(loc.path, Span(line, column, line, column + len(piece)))
+        opening = text.rfind("${{", 0, start + 3)
+        if opening >= 0 and (at := self._nth(loc, "${{", text[:opening].count("${{"))):
+            line, column = at
+            right = loc.span.end_column - 1 if line == loc.span.end_line else len(self.lines[line - 1])
+            closing = self.lines[line - 1].find("}}", column, right)
+            return Loc(loc.path, Span(line, column, line, (closing + 2 if closing >= 0 else right) + 1))
+        return loc
+
+    def _nth(self, loc: Loc, piece: str, nth: int) -> tuple[int, int] | None:
+        """Return line and column of the nth occurrence of a piece in the source of a scalar, counted from 0."""
         for number in range(loc.span.line, min(loc.span.end_line, len(self.lines)) + 1):
             line = self.lines[number - 1]
             left = loc.span.column - 1 if number == loc.span.line else 0
             right = loc.span.end_column - 1 if number == loc.span.end_line else len(line)
-            while piece and (at := line.find(piece, left, right)) >= 0:
+            while (at := line.find(piece, left, right)) >= 0:
                 if nth == 0:
-                    return Loc(loc.path, Span(number, at + 1, number, at + 1 + len(piece)))
+                    return number, at + 1
                 nth, left = nth - 1, at + 1
-        return loc
+        return None
 
 
 def _known(values: list[Value]) -> list[Json] | None:
