@@ -149,6 +149,8 @@ def _prove(unit: Unit, setting: Setting) -> None:
     is_same = flat.pipeline is unit.pipeline
     unit.graph = subject.graph if is_same else graph.build(flat.pipeline.steps, flat.interfaces, flat.composites)
     whole = replace(subject, pipeline=flat.pipeline, graph=unit.graph)
+    if subject.composite:  # what is handed in meets the steps that take it only here
+        unit.findings += arguments.judge(flat.pipeline, unit.graph)
     unit.findings += rule.of_release(whole)
     attached, missing = arguments.attach(flat, setting.world.read)
     unit.findings += missing

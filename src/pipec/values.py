@@ -203,18 +203,31 @@ def _plain(values: tuple[Value, ...]) -> bool:
 
 
 def _text(parts: list[Value]) -> Value:
-    """Return a text of these parts: flat, and plain if all of it is known."""
+    """Return a text of these parts: flat, what is known of it joined, and plain if that is all of it."""
     flat: list[Value] = []
     for part in parts:
         flat += part.parts if isinstance(part, Text) else (part,)
+    joined: list[Value] = []
+    for part in flat:
+        known = _known_text(part)
+        before = _known_text(joined[-1]) if joined else None
+        if known is not None and before is not None:
+            joined[-1] = Literal(before + known)
+        elif known != "":
+            joined.append(part if known is None else Literal(known))
+    if len(joined) == 1 and _known_text(joined[0]) is not None:
+        return joined[0]
+    return Text(tuple(joined)) if joined else Literal("")
+
+
+def _known_text(part: Value) -> str | None:
+    """Return what a part is in a text, or None where that is not known, or is no text."""
+    if not isinstance(part, Literal):
+        return None
     try:
-        return (
-            Literal("".join(as_text(part.value) for part in flat if isinstance(part, Literal)))
-            if _plain(tuple(flat))
-            else Text(tuple(flat))
-        )
+        return as_text(part.value)
     except TypeError:
-        return Text(tuple(flat))
+        return None
 
 
 def as_text(value: Json) -> str:

@@ -104,7 +104,7 @@ def test_values_keep_what_is_not_known_yet(dev: Plan) -> None:
     ingest = dev.task("ingest")
     assert dict(ingest.parameters)["source"] == ParameterRef("source")
     assert dict(ingest.env)["DSN"] == SecretRef("dsn")
-    assert dict(ingest.env)["RUN"] == Text((Literal("r-"), RunRef("id"), Literal("-"), Literal(0.25)))
+    assert dict(ingest.env)["RUN"] == Text((Literal("r-"), RunRef("id"), Literal("-0.25")))
     gates = dict(dev.task("evaluate").parameters)["gates"]
     assert gates == ListOf((ObjectOf((("metric", Literal("f1_macro")), ("minimum", ParameterRef("least")))),))
     assert dict(dev.task("monitor").inputs)["batch"] == (Literal("new.csv"),)

@@ -68,6 +68,7 @@ def attach(flat: Flat, read: Reader) -> tuple[Attachments, tuple[Finding, ...]]:
     attached: dict[tuple[str, str], Attachment] = {}
     found: list[Finding] = []
     total = 0
+    found += _unknown_files(flat)
     for use, parameter, folder, name, loc in _named_files(flat):
         try:
             text = read(folder, name, MAX_FILE_BYTES)
@@ -81,6 +82,19 @@ def attach(flat: Flat, read: Reader) -> tuple[Attachments, tuple[Finding, ...]]:
             break
         attached[use.name, parameter.name] = Attachment(PurePosixPath(name).name, text)
     return attached, tuple(found)
+
+
+def _unknown_files(flat: Flat) -> Iterator[Finding]:
+    """Find names of files that only a run would know: it could not bring the file along."""
+    for use in flat.pipeline.steps:
+        interface = flat.interfaces.get(use.name)
+        for parameter in interface.parameters if interface else ():
+            argument = use.argument(parameter.name) if parameter.path else None
+            if argument and not isinstance(argument.value, Literal):
+                message = f"`{parameter.name}` names a file, which must be known when the pipeline is compiled"
+                yield kinds.NOT_CONSTANT.at(
+                    argument.node.loc, message, help="write its path, or name a `const` parameter"
+                )
 
 
 def _named_files(flat: Flat) -> Iterator[tuple[StepUse, Parameter, str, str, Loc]]:

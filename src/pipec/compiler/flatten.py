@@ -14,6 +14,7 @@ from pipec.compiler.nested import Opened
 from pipec.condition import Status, both, named, rewritten
 from pipec.diagnostics import Loc
 from pipec.schema.model import Argument, Pipeline, Reference, StepUse, When
+from pipec.schema.tree import Scalar
 from pipec.steps.interface import MISSING, Interface
 from pipec.values import (
     EachRef,
@@ -78,7 +79,7 @@ def flatten(pipeline: Pipeline, uses: Mapping[str, Opened], folder: str) -> Flat
     work = _Work(folder)
     outer = _Scope("", {}, {}, {use.name: use for use in pipeline.steps}, uses, folder)
     steps = tuple(flat for use in pipeline.steps for flat in work.bring(use.name, outer))
-    outputs = tuple(work.argument(given, outer, "") for given in pipeline.outputs)
+    outputs = tuple(work.argument(given, outer, "") for given in pipeline.outputs if work.is_there(given.value, outer))
     flat = replace(pipeline, steps=steps, outputs=outputs)
     return Flat(flat, work.interfaces, work.composites, work.folders, work.homes, work, outer)
 
@@ -143,7 +144,11 @@ class _Work:
         inputs = frozenset(i.name for i in inner.inputs)
         below = _Scope(flat.name, given, defaults, steps, opened.uses, opened.folder, inputs)
         members = tuple(_gated(s, flat, opened.interface) for step in inner.steps for s in self.bring(step.name, below))
-        outputs = {each.name: self.argument(each, below, "").value for each in inner.outputs}
+        outputs = {
+            each.name: self.argument(each, below, "").value
+            for each in inner.outputs
+            if self.is_there(each.value, below)
+        }
         for name, composite in self.composites.items():
             if name.startswith(f"{flat.name}."):
                 gated = _gated(composite.use, flat, opened.interface)
@@ -160,7 +165,7 @@ class _Work:
     def _rewritten(self, use: StepUse, scope: _Scope) -> StepUse:
         """Return a step in the terms of the flat pipeline."""
         name = scope.inside(use.name)
-        given = (self._placed(each, use, scope) for each in use.arguments if not _is_absent(each, scope))
+        given = (self._placed(each, use, scope) for each in use.arguments if self.is_there(each.value, scope))
         arguments = [self.argument(each, scope, name) for each in given]
         env = tuple(self.argument(given, scope, name) for given in use.env)
         loop = use.for_each
@@ -177,25 +182,45 @@ class _Work:
         opened = scope.opened.get(use.name)
         parameter = opened.interface.parameter(given.name) if opened else None
         takes = opened and (opened.interface.input(given.name) or (parameter and parameter.location))
-        return replace(given, value=self._location(given.value, scope)) if takes and scope.name else given
+        if not takes or not scope.name:
+            return given
+        outer = _beginning(given, scope)
+        folder = scope.folder if outer is None or outer.folder is None else outer.folder
+        return replace(given, value=self._location(given.value, scope, folder))
 
-    def _location(self, value: Value, scope: _Scope) -> Value:
+    def _location(self, value: Value, scope: _Scope, folder: str) -> Value:
+        """Return a location that was said in `folder`, or the part of it that is known, relative to the file run."""
         match value:
             case Literal(str(path)):
-                return Literal(_moved(path, scope.folder, self.folder))
+                return Literal(_moved(path, folder, self.folder))
             case Literal(list(items)):
-                return Literal([_moved(each, scope.folder, self.folder) for each in items if isinstance(each, str)])
+                return Literal([_moved(each, folder, self.folder) for each in items if isinstance(each, str)])
             case ListOf(items):
-                return ListOf(tuple(self._location(item, scope) for item in items))
-            case Text((Literal(str(start)), *rest)):
-                return Text((Literal(_moved(start, scope.folder, self.folder)), *rest))
+                return ListOf(tuple(self._location(item, scope, folder) for item in items))
+            case Text((start, *rest)):
+                return Text((self._location(start, scope, folder), *rest))
             case ParameterRef(name) if name not in scope.given or name not in scope.inputs:
                 said = scope.given.get(name)
                 known = said.value if said else scope.defaults.get(name)
                 if isinstance(known, Literal) and isinstance(known.value, str):
-                    folder = said.folder if said and said.folder is not None else scope.folder
-                    return Literal(_moved(known.value, folder, self.folder))
+                    at = said.folder if said and said.folder is not None else scope.folder
+                    return Literal(_moved(known.value, at, self.folder))
         return value
+
+    def is_there(self, value: Value, scope: _Scope) -> bool:
+        """Say whether a value is there in this use of a pipeline: an optional input may be absent."""
+        match value:
+            case ParameterRef(name) if scope.name:
+                return name in scope.given or scope.defaults.get(name, value) is not None
+            case OutputRef(task, output) if scope.is_composite(task):
+                return output in self._outputs(task, scope)
+        return True
+
+    def _without_absent(self, value: Value, scope: _Scope) -> Value:
+        """Return a list without the items that are not there."""
+        if not isinstance(value, ListOf):
+            return value
+        return ListOf(tuple(item for item in value.items if self.is_there(item, scope)))
 
     def _whole(self, use: StepUse, scope: _Scope) -> tuple[tuple[str, Loc], ...]:
         """Return the composite steps whose outputs are read: reading one waits for all of its steps."""
@@ -211,11 +236,10 @@ class _Work:
 
     def argument(self, given: Argument, scope: _Scope, step: str) -> Argument:
         """Return an argument in the terms of the flat pipeline. step: the flat step it is of, for its own matrix."""
-        value = substitute(given.value, self._known(scope, step))
+        value = substitute(self._without_absent(given.value, scope), self._known(scope, step))
         found = tuple(flat for reference in given.references for flat in self._references(reference, scope))
         node, folder = given.node, given.folder
-        if isinstance(given.value, ParameterRef) and given.value.name in scope.given:
-            outer = scope.given[given.value.name]
+        if outer := _handed_in(given, scope):
             node, folder = outer.node, outer.folder  # a file that it names is named there
         return replace(given, value=value, references=found, node=node, folder=folder)
 
@@ -281,12 +305,17 @@ def _parts(reference: ValueReference) -> tuple[str, ...]:
     return ()
 
 
-def _is_absent(given: Argument, scope: _Scope) -> bool:
-    """Say whether an argument hands on an optional input that this use of the pipeline was not given."""
-    match given.value:
-        case ParameterRef(name) if scope.name:
-            return name not in scope.given and scope.defaults.get(name, given.value) is None
-    return False
+def _handed_in(given: Argument, scope: _Scope) -> Argument | None:
+    """Return what the step around was given, where an argument hands on just that; a constant is a value by now."""
+    return _beginning(given, scope) if len(given.references) == 1 and given.references[0].whole else None
+
+
+def _beginning(given: Argument, scope: _Scope) -> Argument | None:
+    """Return what the step around was given, where an argument begins with that."""
+    if not (isinstance(given.node, Scalar) and str(given.node.value).startswith("${{") and given.references):
+        return None
+    root, *names = given.references[0].parts
+    return scope.given.get(names[0]) if root in ("parameters", "inputs") else None
 
 
 def _gated(step: StepUse, around: StepUse, interface: Interface) -> StepUse:

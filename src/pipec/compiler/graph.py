@@ -87,6 +87,15 @@ class Graph:
                     queue.append(edge.source)
         return seen - {step}
 
+    def is_sure(self, edge: Edge) -> bool:
+        """Say whether the target of an edge runs only if its source has succeeded.
+
+        Who waits for a step that became several tasks runs if one of them has.
+        """
+        composite = self.composites.get(edge.of)
+        is_one = composite is not None and len(composite.members) == 1 and not composite.use.is_many
+        return not edge.soft and (not edge.of or (is_one and not self.steps[edge.source].is_many))
+
     def artifact_inputs(self, step: str) -> Iterator[tuple[Input, OutputRef | None, Loc]]:
         """Yield each artifact that is given: the output it is read from (None: a location), and where that is said."""
         interface = self.interfaces.get(step)
@@ -195,17 +204,13 @@ class _Places:
             source = reference.step
             if not source:
                 continue
-            if argument is None:
-                soft = source in asked
-                if reference.root == "status":
-                    yield from self._whole(source, use.name, reference.loc, soft=soft)
-                elif source in self.steps:
-                    yield Edge(source, use.name, reference.loc, reference.output, "", soft)
+            if reference.root == "status":
+                yield from self._whole(source, use.name, reference.loc, soft=True)
                 continue
             interface = self.interfaces.get(use.name)
-            declared = interface.input(argument.name) if interface and where == "with" else None
+            declared = interface.input(argument.name) if interface and argument and where == "with" else None
             soft = source in asked or bool(declared and declared.optional and not declared.hard)
-            into = argument.name if where == "with" else ""
+            into = argument.name if argument and where == "with" else ""
             if reference.is_spread:
                 yield from self._spread(reference, use.name, into, soft=soft)
             elif source in self.steps:

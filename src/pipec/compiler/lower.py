@@ -37,6 +37,7 @@ from pipec.values import (
     Literal,
     OutputRef,
     ParameterRef,
+    Reference,
     Value,
     as_text,
     substitute,
@@ -246,7 +247,7 @@ class _Lowering:
         return tuple(_items(self._value(argument.value, cell)))
 
     def _value(self, value: Value, cell: Cell) -> Value:
-        return value if self.spread.is_plain else substitute(value, self.spread.known(cell))
+        return substitute(value, _unchanged if self.spread.is_plain else self.spread.known(cell))
 
     def _layers(self, use: StepUse) -> tuple[Defaults, ...]:
         return (use.defaults, *self.around)
@@ -271,6 +272,10 @@ class _Lowering:
         if resources.accelerator is None or pool.accelerator is None:
             return resources
         return replace(resources, accelerator=_of_pool(resources.accelerator, pool.accelerator))
+
+
+def _unchanged(reference: Reference) -> None:
+    """Keep a reference: what is known around it is joined all the same, so that equal texts make equal plans."""
 
 
 def _is_about(asks: Condition, loop: str) -> bool:

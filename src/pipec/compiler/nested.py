@@ -10,7 +10,7 @@ import posixpath
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from pipec.diagnostics import Finding, Source, has_error
+from pipec.diagnostics import Finding, Note, Source, has_error
 from pipec.schema import check, load, manifest, tree
 from pipec.schema import findings as kinds
 from pipec.schema.files import UnreadableError
@@ -91,11 +91,6 @@ def _file(use: StepUse, folder: str, world: World, opening: Opening, around: tup
         message = f"pipelines use each other: {names}"
         opening.findings.append(kinds.NESTING.at(use.uses_loc, message, help=f"remove step `{use.name}`"))
         return None
-    if len(around) >= MAX_DEPTH:
-        opening.findings.append(
-            kinds.NESTING.at(use.uses_loc, f"pipelines are nested more than {MAX_DEPTH} deep", help="nest less")
-        )
-        return None
     try:
         source = Source(world.shown(path), world.read(folder, use.uses, MAX_BYTES))
     except UnreadableError as fault:
@@ -128,14 +123,35 @@ def _document(
         interface, wrong = manifest.step(document, source) if not has_error(found) else (None, ())
         opening.findings += [*found, *wrong]
         return Opened(interface, folder) if interface else None
-    given = {a.name: a.value.value for a in use.arguments if isinstance(a.value, Literal)}
-    loaded, more = loaded_pipeline(document, source, world, given)
+    if len(around) > MAX_DEPTH:
+        message = f"pipelines are nested more than {MAX_DEPTH} deep"
+        opening.findings.append(kinds.NESTING.at(use.uses_loc, message, help="move its steps into the pipeline around"))
+        return None
+    loaded, more = loaded_pipeline(document, source, world, _constants(use, document))
     opening.findings += more
     if loaded is None:
         return None
     uses = _open(loaded, folder, world, opening, around)
     opening.findings += _unusable(use, loaded)
     return Opened(_interface(loaded, uses), folder, loaded, uses)
+
+
+def _constants(use: StepUse, document: tree.Mapping) -> dict[str, Json]:
+    """Return the values that a step gives to constants of the pipeline it uses, where they are known and fit.
+
+    One that does not fit is told where it is given, like that of any step.
+    """
+    declared = document.get("parameters")
+    found: dict[str, Json] = {}
+    for argument in use.arguments:
+        body = declared.get(argument.name) if isinstance(declared, tree.Mapping) else None
+        is_const = body.get("const") if isinstance(body, tree.Mapping) else None
+        schema = load.schema_of(body) if body and isinstance(is_const, tree.Scalar) and is_const.value is True else None
+        if isinstance(argument.value, Literal) and schema is not None:
+            node = tree.of_json(argument.value.value, argument.node.loc)
+            if not any(check.value_problems(argument.name, node, schema)):
+                found[argument.name] = argument.value.value
+    return found
 
 
 def loaded_pipeline(
@@ -157,6 +173,13 @@ def _unusable(use: StepUse, pipeline: Pipeline) -> Iterator[Finding]:
     if final:
         message = f"`{use.uses}` has `finally`, and a pipeline used as a step cannot: its run goes on"
         yield kinds.NESTING.at(use.uses_loc, message, help=f"move `{final.name}` to the pipeline that is run")
+    for argument in use.arguments:
+        parameter = pipeline.parameter(argument.name)
+        if parameter and parameter.is_const and not isinstance(argument.value, Literal):
+            message = f"`{argument.name}` is const in `{use.uses}`, and what is given here only a run knows"
+            note = Note("it is declared here", parameter.loc)
+            yield kinds.NOT_CONSTANT.at(argument.node.loc, message, help="give a value, or a `const` parameter",
+                                        notes=[note])  # fmt: skip
 
 
 def _interface(pipeline: Pipeline, uses: Mapping[str, Opened]) -> Interface:
@@ -190,7 +213,8 @@ def _output(given: Argument, pipeline: Pipeline, uses: Mapping[str, Opened]) -> 
         case ParameterRef(name):
             artifact, parameter = pipeline.input(name), pipeline.parameter(name)
             if artifact:
-                return Output(name=given.name, type=artifact.type, same_as=name)
+                may_lack = artifact.optional and artifact.default is None
+                return Output(name=given.name, type=artifact.type, same_as=name, optional=may_lack)
             return Output(name=given.name, type=parameter.kind) if parameter else None
         case Literal(value):
             return Output(name=given.name, type=kind_of(value)) if given.references else None

@@ -161,6 +161,15 @@ def declaration(entry: Entry, found: list[Finding]) -> tuple[dict[str, Json], En
     return schema, own
 
 
+def schema_of(node: Tree) -> dict[str, Json] | None:
+    """Return the schema of a declaration that nobody has judged yet, or None if it is broken."""
+    body = as_json(node)
+    if not (isinstance(body, dict) and body.get("type") in set(Kind)):
+        return None
+    schema = parameter_schema(body)
+    return None if check.schema_problem(schema) else schema
+
+
 def parameter_schema(body: Any) -> dict[str, Json]:
     constraints = {key: body[key] for key in _CONSTRAINTS if key in body}
     return {"type": Kind(body["type"]).json_type, **constraints}

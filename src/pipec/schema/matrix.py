@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+import math
+from collections.abc import Hashable, Iterator
+from collections.abc import Mapping as Map
 from typing import Any
 
 from pipec.diagnostics import Finding, guess
@@ -28,19 +30,25 @@ def matrix(entry: Entry, found: list[Finding]) -> MatrixUse | None:
     axes = tuple(by_axis) or _axes_of(included)
     before = len(found)
     found += [*_unknown(axes, excluded), *_unknown(axes, included), *_incomplete(axes, included)]
-    n_cells = 1
-    for values in by_axis.values():
-        n_cells *= len(values)
+    n_cells = math.prod(len(values) for values in by_axis.values())
     if n_cells > MAX_CELLS:
-        found.append(kinds.BAD_MATRIX.at(entry.key_loc, f"the matrix has {n_cells} cells, more than {MAX_CELLS}"))
+        found.append(_too_many(entry, n_cells))
     if len(found) > before:
         return None
     cells = _cells(axes, by_axis, as_json(excluded) if excluded else (), as_json(included) if included else ())
     if not cells:
         found.append(kinds.BAD_MATRIX.at(entry.key_loc, "the matrix has no cell", help="exclude less, or add axes"))
         return None
+    if len(cells) > MAX_CELLS:
+        found.append(_too_many(entry, len(cells)))
+        return None
     body: Any = {e.key: as_json(e.value) for e in node.entries if e.key in ("max_parallel", "fail_fast")}
     return MatrixUse(axes, cells, entry.key_loc, body.get("max_parallel"), body.get("fail_fast", True))
+
+
+def _too_many(entry: Entry, n_cells: int) -> Finding:
+    message = f"the matrix has {n_cells} cells, more than {MAX_CELLS}"
+    return kinds.BAD_MATRIX.at(entry.key_loc, message, help="leave values out, or loop over a list with `for_each`")
 
 
 def _axes_of(included: Tree | None) -> tuple[str, ...]:
@@ -51,13 +59,32 @@ def _axes_of(included: Tree | None) -> tuple[str, ...]:
 
 def _cells(axes: tuple[str, ...], by_axis: Any, excluded: Any, included: Any) -> tuple[tuple[Json, ...], ...]:
     products = itertools.product(*(by_axis[axis] for axis in axes)) if by_axis else iter(())
-    kept = [cell for cell in products if not any(_agrees(axes, cell, one) for one in excluded)]
-    added = [tuple(one[axis] for axis in axes) for one in included]
-    return tuple(kept + [cell for at, cell in enumerate(added) if cell not in kept and cell not in added[:at]])
+    unwanted = [{axes.index(axis): _form(value) for axis, value in one.items()} for one in excluded]
+    kept = [cell for cell in products if not _agrees_with_any(cell, unwanted)]
+    seen = {_form(cell) for cell in kept}
+    for one in included:
+        cell = tuple(one[axis] for axis in axes)
+        if _form(cell) not in seen:
+            seen.add(_form(cell))
+            kept.append(cell)
+    return tuple(kept)
 
 
-def _agrees(axes: tuple[str, ...], cell: tuple[Json, ...], some: dict[str, Json]) -> bool:
-    return all(dict(zip(axes, cell, strict=True))[axis] == value for axis, value in some.items())
+def _agrees_with_any(cell: tuple[Json, ...], some: list[dict[int, Hashable]]) -> bool:
+    forms = [_form(value) for value in cell] if some else []
+    return any(all(forms[at] == form for at, form in one.items()) for one in some)
+
+
+def _form(value: Json) -> Hashable:
+    """Return what equal values share: 1 and 1.0 are equal in the language, 1 and true are not."""
+    match value:
+        case bool():
+            return ("boolean", value)
+        case list() | tuple():
+            return ("list", *map(_form, value))
+        case Map():
+            return ("object", frozenset((key, _form(below)) for key, below in value.items()))
+    return value
 
 
 def _unknown(axes: tuple[str, ...], listed: Tree | None) -> Iterator[Finding]:

@@ -163,11 +163,13 @@ class Templates:
     def referent(self, path: Path, loc: Loc) -> Value:
         """Return the value that a dotted name stands for; a finding and a placeholder if its form is wrong."""
         match path.parts:
+            case parts if "*" in parts and (len(parts) != 4 or parts[::2] != ("steps", "*") or parts[3] == "*"):
+                pass  # only the outputs of one step are a list of what several tasks wrote
             case ("parameters", name):
                 return Literal(self.parameters[name]) if name in self.parameters else ParameterRef(name)
             case ("inputs", name):
                 return ParameterRef(name)  # inputs and parameters share their names: `with` gives both
-            case ("steps", step, output) if output != "*":
+            case ("steps", step, output):
                 return OutputRef(step, output)
             case ("steps", step, "*", output):
                 return EachRef(step, output)

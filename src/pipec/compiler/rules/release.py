@@ -34,7 +34,7 @@ def unapproved_deploy(rule: Rule, subject: Subject) -> Iterator[Finding]:
         if _judged_before(subject.graph, use.name, model, Role.APPROVE):
             continue
         approvals = [n for n, i in subject.graph.interfaces.items() if i.role is Role.APPROVE]
-        other = f"deploy `${{{{ steps.{approvals[0]}.model }}}}` instead" if approvals else "add a step `uses: approve`"
+        other = f"deploy {_named(approvals[0], 'model')} instead" if approvals else "add a step `uses: approve`"
         yield rule.at(use.loc, f"`{use.name}` ships a model that nobody approved", help=other,
                       notes=_release_notes(subject, use, model, loc, "approve"))  # fmt: skip
 
@@ -200,8 +200,8 @@ def _judged_before(graph: Graph, step: str, model: Port, role: Role) -> bool:
 
 
 def _judges(graph: Graph, step: str, model: Port, role: Role) -> list[str]:
-    """Return the steps of `role` that read `model` and that `step` must wait for, over hard edges alone."""
-    before = graph.ancestors(step, lambda edge: not edge.soft)
+    """Return the steps of `role` that read `model` and that must have succeeded before `step`."""
+    before = graph.ancestors(step, graph.is_sure)
     return [name for name in graph.order if name in before and _judges_model(graph, name, model, role)]
 
 
@@ -272,8 +272,14 @@ def _sibling(graph: Graph, port: Port) -> str:
     interface = graph.interfaces.get(port.step)
     for output in interface.outputs if interface else ():
         if output.split == "train":
-            return f"read `${{{{ steps.{port.step}.{output.name} }}}}` instead"
+            return f"read {_named(port.step, output.name)} instead"
     return ""
+
+
+def _named(step: str, output: str) -> str:
+    """Return how a document names an output; of a step in a pipeline below, what that has to hand on."""
+    inner = step.rpartition(".")[0]
+    return f"`{output}` of `{step}`, as an output of `{inner}`," if inner else f"`${{{{ steps.{step}.{output} }}}}`"
 
 
 def _unvalidated(graph: Graph, made_by: str) -> Iterator[list[str]]:
