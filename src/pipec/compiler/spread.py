@@ -14,9 +14,12 @@ from typing import TypeAlias
 from pipec.compiler.graph import Edge, Graph
 from pipec.compiler.plan import Need
 from pipec.condition import AllOf, AnyOf, Condition, Not, Status, rewritten
+from pipec.diagnostics import Finding
+from pipec.schema import findings as kinds
 from pipec.schema.model import MatrixUse, StepUse
 from pipec.values import EachRef, Gather, ItemRef, Json, Literal, MatrixRef, OutputRef, Reference, Value
 
+MAX_WAITS = 300_000  # of tasks for tasks, in one pipeline
 Path: TypeAlias = tuple[str, ...]
 Cell: TypeAlias = Mapping[str, int]
 
@@ -143,6 +146,22 @@ class Spread:
                 return AllOf(tuple(Status("skipped", task) for task in tasks))
         none_failed = (Not(Status("failed", task)) for task in tasks)
         return AllOf((*none_failed, AnyOf(tuple(Status("succeeded", task) for task in tasks))))
+
+
+def too_many_waits(graph: Graph) -> Iterator[Finding]:
+    """Find where tasks wait for each other more often than could be written down: cells that wait for cells."""
+    total = 0
+    for edge in graph.edges:
+        source, target = (_n_cells(graph.steps[name]) for name in (edge.source, edge.target))
+        before, total = total, total + source * target
+        if before <= MAX_WAITS < total:
+            message = f"`{edge.target}` waits {source * target:,} times for `{edge.source}`, and with all others more "
+            message += f"than {MAX_WAITS:,}"
+            yield kinds.TOO_LARGE.at(edge.loc, message, help="let a step between wait for all, and wait for that one")
+
+
+def _n_cells(use: StepUse) -> int:
+    return len(use.matrix.cells) if use.matrix else 1
 
 
 def _joined(one: Need, other: Need) -> Need:
