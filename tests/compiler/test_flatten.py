@@ -95,7 +95,8 @@ def test_an_output_that_may_be_absent_goes_into_optional_inputs_only(tmp_path: P
 READERS: dict[str, tuple[str, dict[str, str], dict[str, object]]] = {
     "an artifact": ('{uses: ./need.yaml, with: {one: "${{ steps.f.data }}"}}',
                     {"f.clean": "soft order :f", "f.last": ":f", "f.list": "soft order :f"}, {"one": (OutputRef("f.last", "data"),)}),
-    "an artifact that may be absent": ('{uses: ./mix.yaml, with: {one: "${{ steps.f.data }}"}}', {"f.last": "soft"}, {"one": (OutputRef("f.last", "data"),)}),
+    "an artifact that may be absent": ('{uses: ./mix.yaml, with: {one: "${{ steps.f.data }}"}}',
+                                       {"f.clean": "soft order", "f.last": "soft", "f.list": "soft order"}, {"one": (OutputRef("f.last", "data"),)}),
     "a value": ('{uses: ./mix.yaml, with: {n: "${{ steps.f.n }}"}}',
                 {"f.clean": ":f", "f.last": "soft order :f", "f.list": "soft order :f"}, {"n": OutputRef("f.clean", "n")}),
     "what was handed in": ('{uses: ./mix.yaml, with: {n: "${{ steps.f.k }}", many: ["${{ steps.f.rows }}"]}}',
@@ -412,3 +413,11 @@ def test_a_set_gives_an_input_its_location(tmp_path: Path) -> None:
     body = "inputs: {rows: {type: Dataset}}\nsteps: {a: {uses: ./mix.yaml, with: {one: '${{ inputs.rows }}'}}}"
     made = planned(tmp_path, body, sets={"rows": "s3://rows"})
     assert (made.parameters[0].default, made.parameters[0].is_required) == ("s3://rows", False)
+
+
+def test_what_feeds_an_optional_input_of_a_pipeline_is_waited_for_by_all_its_steps(tmp_path: Path) -> None:
+    body = 'steps: {a: {uses: ./mix.yaml}, f: {uses: ./inner.yaml, with: {rows: r.csv, more: "${{ steps.a.data }}"}}}'
+    made = plan(tmp_path, body)
+    assert {name: waits(made.task(name))["a"] for name in ("f.clean", "f.list")} == {
+        "f.clean": "soft order", "f.list": "soft",
+    }  # fmt: skip

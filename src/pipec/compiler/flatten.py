@@ -174,7 +174,9 @@ class _Work:
             for_each=loop and replace(loop, items=self.argument(loop.items, scope, name)),
             needs=tuple((scope.inside(step), loc) for step, loc in use.needs),
         )  # fmt: skip
-        return replace(flat, needs=flat.needs + self._whole(use, scope))
+        return replace(
+            flat, needs=flat.needs + self._whole(use, scope, soft=False), waits=self._whole(use, scope, soft=True)
+        )
 
     def _placed(self, given: Argument, use: StepUse, scope: _Scope) -> Argument:
         """Return an argument, its locations relative to the file that is run: they are said relative to their own."""
@@ -221,16 +223,17 @@ class _Work:
             return value
         return ListOf(tuple(item for item in value.items if self.is_there(item, scope)))
 
-    def _whole(self, use: StepUse, scope: _Scope) -> tuple[tuple[str, Loc], ...]:
-        """Return the composite steps whose outputs are read: reading one waits for all of its steps."""
+    def _whole(self, use: StepUse, scope: _Scope, *, soft: bool) -> tuple[tuple[str, Loc], ...]:
+        """Return the composite steps whose outputs are read: reading one waits for all of its steps.
+
+        soft: those that feed optional inputs, whose steps may have been skipped; else the others.
+        """
         opened = scope.opened.get(use.name)
-        declared = opened.interface.inputs if opened else ()
-        optional = {each.name for each in declared if each.optional and not each.hard}
         return tuple(
             (scope.inside(reference.step), reference.loc)
             for reference, where, argument in use.references
             if reference.output and scope.is_composite(reference.step)
-            if not (where == "with" and argument and argument.name in optional)
+            if _is_soft(where, argument, opened.interface if opened else None) is soft
         )
 
     def argument(self, given: Argument, scope: _Scope, step: str) -> Argument:
@@ -328,23 +331,28 @@ def _beginning(given: Argument, scope: _Scope) -> Argument | None:
 def _gated(step: StepUse, around: StepUse, interface: Interface) -> StepUse:
     """Return a step of a pipeline that waits for what the step around it waits for, and asks what that asks.
 
-    What feeds an optional input of the pipeline is not waited for here: its success is not asked for.
+    What feeds an optional input of the pipeline may have been skipped, but must not have failed (language rule 1).
     """
-    optional = {declared.name for declared in interface.inputs if declared.optional}
-    sources = tuple(
-        (reference.step, reference.loc)
-        for reference, where, argument in around.references
-        if reference.step and where != "when" and not (where == "with" and argument and argument.name in optional)
-    )
+    sources: dict[bool, list[tuple[str, Loc]]] = {False: [], True: []}
+    for reference, where, argument in around.references:
+        if reference.step and where != "when":
+            sources[_is_soft(where, argument, interface)].append((reference.step, reference.loc))
     when = step.when
     if around.when and (not around.is_many or any(is_about(ref, around.name) for ref in _asked(around))):
         own = when
         asks = both(around.when.asks, own.asks if own else None)
         when = When(asks, around.when.loc, around.when.references + (own.references if own else ()))
     return replace(
-        step, when=when, needs=(*step.needs, *around.needs, *sources),
+        step, when=when, needs=(*step.needs, *around.needs, *sources[False]),
+        waits=(*step.waits, *around.waits, *sources[True]),
         continue_on_error=step.continue_on_error or around.continue_on_error, is_final=around.is_final,
     )  # fmt: skip
+
+
+def _is_soft(where: str, argument: Argument | None, interface: Interface | None) -> bool:
+    """Say whether a reference feeds an optional input, so that its step may have been skipped."""
+    declared = interface.input(argument.name) if interface and argument and where == "with" else None
+    return bool(declared and declared.optional and not declared.hard)
 
 
 def is_about(reference: ValueReference, step: str) -> bool:

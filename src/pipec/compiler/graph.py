@@ -200,6 +200,8 @@ class _Places:
         asked = {r.step for r in use.when.references if r.root == "status"} if use.when else set()
         for name, loc in use.needs:
             yield from self._whole(name, use.name, loc, soft=name in asked)
+        for name, loc in use.waits:
+            yield from self._whole(name, use.name, loc, soft=True)
         for reference, where, argument in use.references:
             source = reference.step
             if not source:

@@ -132,7 +132,7 @@ class StepUse:
     """A step as the user wrote it. uses, version: `train@1` is ("train", "1"); None: any version.
 
     defaults: what its document says for steps that do not say otherwise. scope: the composite step around a step that
-    was brought in from another document, or empty.
+    was brought in from another document, or empty. waits: steps that must have ended and not failed, for such a step.
     """
 
     name: str
@@ -143,6 +143,7 @@ class StepUse:
     scope: str = ""
     arguments: tuple[Argument, ...] = ()
     needs: tuple[tuple[str, Loc], ...] = ()
+    waits: tuple[tuple[str, Loc], ...] = ()
     when: When | None = None
     ask: Ask = Ask()
     retry: Retry | None = None
