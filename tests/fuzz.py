@@ -43,6 +43,7 @@ def judge(asked: Case, folder: Path) -> Verdict:
     (folder / "pipec.yaml").write_bytes(asked.project)
     path = folder / "p.yaml"
     path.write_bytes(asked.content)
+    (folder / "inner.yaml").write_bytes(asked.inner)
     verdict = Verdict()
     answers = [_answer(asked, path, target, verdict) for target in (None, asked.target)]
     if answers != [_answer(asked, path, target, verdict) for target in (None, asked.target)]:
@@ -144,7 +145,11 @@ CODES = frozenset(rule.code for rule in api.explained())
 
 def _misplaced(checked: api.Checked, path: Path, asked: Case) -> Iterator[str]:
     """Say which findings stand outside of the text they speak of, or are of no registered kind."""
-    texts = {path.as_posix(): asked.content, (path.parent / "pipec.yaml").as_posix(): asked.project}
+    texts = {path.as_posix(): asked.content}
+    texts |= {
+        (path.parent / name).as_posix(): text
+        for name, text in (("pipec.yaml", asked.project), ("inner.yaml", asked.inner))
+    }
     lines = {name: data.decode("utf-8", "replace").removeprefix("\ufeff").split("\n") for name, data in texts.items()}
     for finding in checked.report.findings:
         if finding.rule.code not in CODES:

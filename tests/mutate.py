@@ -68,6 +68,51 @@ steps:
   r: {uses: deploy, with: {name: back, model: "${{ steps.p.model }}"}, needs: [e, p], when: "failed(d) or skipped(d)"}
 outputs: {model: "${{ steps.e.model }}", score: "${{ steps.e.score }}"}
 """
+# Steps that become several tasks, other files, events and ends. Stands apart: a target refuses most of it.
+MANY = """apiVersion: pipec/v1alpha1
+kind: Pipeline
+metadata: {name: many}
+inputs: {rows: {type: Dataset, default: data/wine.csv}, old: {type: Model, optional: true}}
+parameters:
+  seeds: {type: list, const: true, default: [1, 2, 3]}
+  cores: {type: integer, const: true, default: 2}
+  names: {type: list, default: [a, b], items: {type: string}}
+triggers:
+  - after: {pipeline: other, step: a, outcome: any, when: steps.a.n_rows > 3, parameters: {names: ["${{ run.id }}"]}, cooldown: 1h}
+environments: {prod: {parameters: {seeds: [4]}, steps: {t: {with: {epochs: "${{ parameters.cores }}"}}}}}
+steps:
+  s: {uses: split, with: {data: "${{ inputs.rows }}"}}
+  t:
+    uses: train
+    matrix: {axes: {seed: "${{ parameters.seeds }}", kind: [ridge, mlp]}, exclude: [{seed: 1, kind: mlp}], include: [{seed: 9, kind: mlp}], fail_fast: false}
+    with: {data: "${{ steps.s.train }}", target: y, seed: "${{ matrix.seed }}", estimator: "${{ matrix.kind }}"}
+    resources: {cpu: "${{ parameters.cores }}"}
+    when: matrix.seed != 3
+  best: {uses: select, with: {models: "${{ steps.t[*].model }}", data: "${{ steps.s.test }}"}}
+  l: {uses: ingest, for_each: {items: "${{ parameters.names }}", max_parallel: 2}, with: {source: "x/${{ item }}.csv"}, when: item != 'b'}
+  f: {uses: ./inner.yaml, for_each: "${{ steps.l[*].n_rows }}", needs: [l], with: {rows: "${{ inputs.rows }}", k: "${{ item }}"}}
+  g: {uses: ./inner.yaml, with: {rows: "${{ steps.s.train }}", kept: [7], k: 3}, when: succeeded(l), continue_on_error: true}
+  r: {uses: ingest, with: {source: a.csv}, when: "steps.g.n > 1 and 2 in steps.f[*].n or failed(t)", env: {N: "${{ environment.name }}"}}
+finally:
+  tell: {uses: notify, with: {channel: c, message: "$${{ ${{ run.outcome }}"}, when: failed(best)}
+outputs: {ns: "${{ steps.f[*].n }}", model: "${{ steps.best.model }}", rows: "${{ steps.g.rows }}"}
+---
+apiVersion: pipec/v1alpha1
+kind: Pipeline
+metadata: {name: other}
+steps: {a: {uses: ingest, with: {source: a.csv}}}
+"""  # noqa: E501
+INNER = """apiVersion: pipec/v1alpha1
+kind: Pipeline
+metadata: {name: inner}
+inputs: {rows: {type: Dataset}, more: {type: Dataset, optional: true}}
+parameters: {k: {type: integer, default: 1}, kept: {type: list, const: true, default: [1, 2]}}
+environments: {prod: {parameters: {k: 2}}}
+steps:
+  m: {uses: split, matrix: {axes: {seed: "${{ parameters.kept }}"}}, with: {data: "${{ inputs.rows }}", seed: "${{ matrix.seed }}"}}
+  a: {uses: ingest, with: {source: "b-${{ parameters.k }}.csv"}, needs: [m], when: parameters.k > 0}
+outputs: {n: "${{ steps.a.n_rows }}", rows: "${{ inputs.rows }}", more: "${{ inputs.more }}"}
+"""  # noqa: E501
 # Tokens that have broken readers, planners or printers somewhere.
 NASTY = (
     "", " ", "\t", "\n", "\r", "\r\n", "\0", "\x1b[31m", "\x85", "\u2028", "\u202e", "\ufeff", "\ud7ff",
@@ -92,7 +137,8 @@ TOKEN = re.compile(r"\$\{\{|\}\}|[A-Za-z0-9_.-]+|[ ]+|.|\n", re.DOTALL)
 class Case:
     """What is asked: the text of a pipeline, that of its project, and how.
 
-    twin: a pipeline that differs in texts alone, so that what is made of both has the same form.
+    twin: a pipeline that differs in texts alone, so that what is made of both has the same form. inner: the text of
+    `inner.yaml`, beside the pipeline.
     """
 
     content: bytes
@@ -102,6 +148,7 @@ class Case:
     options: Mapping[str, str]
     sets: Mapping[str, str]
     twin: bytes = b""
+    inner: bytes = INNER.encode()
 
 
 def _emitted() -> str:
@@ -117,7 +164,7 @@ def seeds() -> list[str]:
     """Return the texts that cases are made from: the examples, every rule's fixtures, and `RICH`."""
     paths = [*EXAMPLES.glob("*.yaml"), *(ROOT / "tests" / "rules").glob("*/[bg]*d.yaml")]
     texts = [path.read_text(encoding="utf-8") for path in sorted(paths) if path.stat().st_size < SEED_BYTES]
-    return [RICH, _emitted(), *(text.replace("../expectations.yaml", "expectations/wine.yaml") for text in texts)]
+    return [RICH, _emitted(), MANY, *(text.replace("../expectations.yaml", "expectations/wine.yaml") for text in texts)]
 
 
 SEEDS = seeds()
@@ -137,14 +184,19 @@ def case(seed: int, number: int) -> Case:
     if form == "texts":
         text = _texts(rng, SEEDS[1])
         return Case(text.encode("utf-8", "replace"), PROJECT.encode(), "prod", target, {}, {}, SEEDS[1].encode())
-    sets = {rng.choice(("rate", "n", "names", "table", "flag", "source", "epochs")): rng.choice((*NASTY, '{"k": 1}'))}
+    sets = {
+        rng.choice(("rate", "n", "names", "table", "flag", "source", "epochs", "seeds", "rows")): rng.choice(
+            (*NASTY, '{"k": 1}')
+        )
+    }
     return Case(
-        content=_changed(rng, form, rng.choice(SEEDS if rng.random() < 0.6 else SEEDS[:2])),
+        content=_changed(rng, form, rng.choice(SEEDS if rng.random() < 0.5 else SEEDS[:3])),
         project=_changed(rng, form, PROJECT) if rng.random() < 0.2 else PROJECT.encode(),
         environment=rng.choice(("", "", "dev", "prod", "prod", "prod", "prod", "nope")),
         target=target,
         options=options if rng.random() < 0.2 else {},
         sets=sets if rng.random() < 0.2 else {},
+        inner=_changed(rng, form, INNER) if rng.random() < 0.2 else INNER.encode(),
     )
 
 

@@ -165,7 +165,7 @@ def said(written: str) -> set[tuple[str, str]]:
     source = Source("p.yaml", written)
     (document,), found = tree.read(source)
     assert not found and isinstance(document, tree.Mapping), written
-    loaded, more = load.pipeline(fold(document, {}), source, "", {}, {})
+    loaded, more = load.pipeline(fold(document, {}, source), source, "", {}, {})
     assert not more, (more, written)
     built = graph.build(loaded.steps, {use.name: KNOWN[use.uses] for use in loaded.steps if use.uses in KNOWN})
     subject = rule.Subject(loaded, built, Project(), None, tuple(KNOWN))

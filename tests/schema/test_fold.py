@@ -26,7 +26,7 @@ def read(text: str) -> tree.Mapping:
 
 def folded(text: str, environment: str = "", sets: dict[str, Json] | None = None) -> Folding:
     document = read(text)
-    return fold(document, constants(document, environment, sets or {}))
+    return fold(document, constants(document, environment, sets or {}), Source("p.yaml", text))
 
 
 def at(folding: Folding, path: str) -> Json:
@@ -107,8 +107,9 @@ def test_the_escape_of_an_opening_is_undone_where_no_expression_is_read() -> Non
 
 
 def test_a_document_without_constants_is_the_same_document() -> None:
-    document = read(PARAMETERS + "steps: {a: {resources: {cpu: 2}, with: {x: '${{ parameters.n }}'}}}")
-    assert fold(document, {}).document is document
+    text = PARAMETERS + "steps: {a: {resources: {cpu: 2}, with: {x: '${{ parameters.n }}'}}}"
+    document = read(text)
+    assert fold(document, {}, Source("p.yaml", text)).document is document
 
 
 @pytest.mark.parametrize(

@@ -211,10 +211,9 @@ def loaded_pipeline(
     document: tree.Mapping, source: Source, world: World, sets: Mapping[str, Json]
 ) -> tuple[Pipeline | None, list[Finding]]:
     """Return a pipeline document in the world's environment: constants folded, shape judged, then typed."""
-    folding = fold(document, constants(document, world.environment, sets))
-    told = {finding.loc for finding in folding.findings}
+    folding = fold(document, constants(document, world.environment, sets), source)
     judged = check.shape(without_overlay_nulls(folding.document), check.schema("pipeline"))
-    found = [*folding.findings, *(finding for finding in judged if finding.loc not in told)]
+    found = [*folding.findings, *(finding for finding in judged if finding.loc not in folding.told)]
     if has_error(found):
         return None, found
     loaded, more = load.pipeline(folding, source, world.environment, sets, world.configs)

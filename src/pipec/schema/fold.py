@@ -11,9 +11,10 @@ from collections.abc import Callable
 from collections.abc import Mapping as Map
 from dataclasses import dataclass, field
 
-from pipec.diagnostics import Finding, guess
+from pipec.diagnostics import Finding, Loc, Source, guess
 from pipec.schema import findings as kinds
 from pipec.schema.expressions import ExpressionError, Path, has_expression, parse_template
+from pipec.schema.place import Places
 from pipec.schema.tree import Entry, Mapping, Scalar, Sequence, Tree, as_json, of_json
 from pipec.values import Json
 
@@ -23,16 +24,25 @@ _OF_STEP = frozenset({"resources", "matrix"})
 
 @dataclass(slots=True)
 class Folding:
-    """A document with its constants in their places. used: the parameters whose value was put somewhere."""
+    """A document with its constants in their places.
+
+    used: the parameters whose value was put somewhere. told: the scalars that something was found about.
+    """
 
     document: Mapping
+    places: Places
     findings: list[Finding] = field(default_factory=list)
     used: set[str] = field(default_factory=set)
+    told: set[Loc] = field(default_factory=set)
+
+    def tell(self, node: Scalar, finding: Finding) -> None:
+        self.findings.append(finding)
+        self.told.add(node.loc)
 
 
-def fold(document: Mapping, constants: Map[str, Json]) -> Folding:
+def fold(document: Mapping, constants: Map[str, Json], source: Source) -> Folding:
     """Return the document with the value of every `const` parameter in the places that must be known at once."""
-    folding = Folding(document)
+    folding = Folding(document, Places(source))
     declared = document.get("parameters")
     known = {entry.key for entry in declared.entries} if isinstance(declared, Mapping) else set()
 
@@ -82,17 +92,18 @@ def _constant(node: Scalar, constants: Map[str, Json], known: set[str], folding:
     try:
         parts = parse_template(text)
     except ExpressionError as fault:
-        folding.findings.append(kinds.EXPRESSION.at(node.loc, fault.message, help=fault.help))
+        at = folding.places.of(node.loc, text, fault.start, fault.end)
+        folding.tell(node, kinds.EXPRESSION.at(at, fault.message, help=fault.help))
         return node
     match parts:
-        case (Path(("parameters", name)),):
-            pass
+        case (Path(("parameters", name), start, end),):
+            loc = folding.places.of(node.loc, text, start, end)
         case _ if not any(isinstance(part, Path) for part in parts):
             return _unescaped(node)
         case _:
             message = "a value that must be known when the pipeline is compiled is one `const` parameter, alone"
             help_text = "write the value, or `${{ parameters.NAME }}`"
-            folding.findings.append(kinds.NOT_CONSTANT.at(node.loc, message, help=help_text))
+            folding.tell(node, kinds.NOT_CONSTANT.at(node.loc, message, help=help_text))
             return Scalar(None, node.loc)
     folding.used.add(name)
     if name in constants:
@@ -100,11 +111,11 @@ def _constant(node: Scalar, constants: Map[str, Json], known: set[str], folding:
     if name in known:
         message = f"`{name}` is not known when the pipeline is compiled"
         advice = f"add `const: true` to the declaration of `{name}`, and a `default` if it has none"
-        folding.findings.append(kinds.NOT_CONSTANT.at(node.loc, message, help=advice))
+        folding.tell(node, kinds.NOT_CONSTANT.at(loc, message, help=advice))
     else:
         close = guess(name, known)
         help_text = f"did you mean `{close}`?" if close else ""
-        folding.findings.append(kinds.NOT_CONSTANT.at(node.loc, f"there is no parameter `{name}`", help=help_text))
+        folding.tell(node, kinds.NOT_CONSTANT.at(loc, f"there is no parameter `{name}`", help=help_text))
     return Scalar(None, node.loc)
 
 

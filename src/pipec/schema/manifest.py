@@ -15,7 +15,7 @@ from pipec.schema import check, load
 from pipec.schema import findings as kinds
 from pipec.schema.expressions import ExpressionError, Path, parse_template
 from pipec.schema.part import ask
-from pipec.schema.template import Templates
+from pipec.schema.place import Places
 from pipec.schema.tree import Entry, Mapping, Scalar, Sequence, Tree, as_json
 from pipec.steps.interface import (
     MISSING,
@@ -175,7 +175,7 @@ class _Arguments:
     def __init__(self, source: Source, interface: Interface) -> None:
         self.interface = interface
         self.found: list[Finding] = []
-        self._place = Templates(source, "").place
+        self._place = Places(source).of
 
     def command(self, tree: Tree | None) -> tuple[str, ...]:
         """Return the texts of a command, in which no expression stands."""

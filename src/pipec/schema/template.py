@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping as Map
 
 from pipec.condition import AllOf, AnyOf, Compare, Condition, Holds, Not, Status
-from pipec.diagnostics import Finding, Loc, Source, Span, guess
+from pipec.diagnostics import Finding, Loc, Source, guess
 from pipec.schema import findings as kinds
 from pipec.schema.expressions import (
     Comparison,
@@ -24,6 +24,7 @@ from pipec.schema.expressions import (
     parse_template,
 )
 from pipec.schema.model import Argument, Reference, When
+from pipec.schema.place import Places
 from pipec.schema.tree import Mapping, Scalar, Sequence, Tree
 from pipec.values import (
     ConfigRef,
@@ -69,7 +70,7 @@ class Templates:
         parameters: Map[str, Json] | None = None,
         configs: Map[str, Json] | None = None,
     ) -> None:
-        self.lines = source.text.split("\n")
+        self.place = Places(source).of
         self.environment = environment
         self.parameters, self.configs = parameters or {}, configs or {}
         self.findings: list[Finding] = []
@@ -207,40 +208,6 @@ class Templates:
     def _syntax(self, loc: Loc, text: str, fault: ExpressionError) -> None:
         at = self.place(loc, text, fault.start, fault.end)
         self.findings.append(kinds.EXPRESSION.at(at, fault.message, help=fault.help))
-
-    def place(self, loc: Loc, text: str, start: int, end: int) -> Loc:
-        """Return where `text[start:end]` of a scalar's value stands in the file.
-
-        The value and its source differ by quotes, escapes and folding, so the piece is looked for in the source, as
-        often as it occurs before; where it is not found, the expression around it is the place, else the whole scalar.
-        What is missing at the end is told at the last character.
-        """
-        piece = text[start:end].split("\n", 1)[0]
-        if not piece.strip():
-            start = max(0, len(text[:start].rstrip()) - 1)
-            piece = text[start : start + 1]
-        if piece and (at := self._nth(loc, piece, text[:start].count(piece))):
-            line, column = at
-            return Loc(loc.path, Span(line, column, line, column + len(piece)))
-        opening = text.rfind("${{", 0, start + 3)
-        if opening >= 0 and (at := self._nth(loc, "${{", text[:opening].count("${{"))):
-            line, column = at
-            right = loc.span.end_column - 1 if line == loc.span.end_line else len(self.lines[line - 1])
-            closing = self.lines[line - 1].find("}}", column, right)
-            return Loc(loc.path, Span(line, column, line, (closing + 2 if closing >= 0 else right) + 1))
-        return loc
-
-    def _nth(self, loc: Loc, piece: str, nth: int) -> tuple[int, int] | None:
-        """Return line and column of the nth occurrence of a piece in the source of a scalar, counted from 0."""
-        for number in range(loc.span.line, min(loc.span.end_line, len(self.lines)) + 1):
-            line = self.lines[number - 1]
-            left = loc.span.column - 1 if number == loc.span.line else 0
-            right = loc.span.end_column - 1 if number == loc.span.end_line else len(line)
-            while (at := line.find(piece, left, right)) >= 0:
-                if nth == 0:
-                    return number, at + 1
-                nth, left = nth - 1, at + 1
-        return None
 
 
 def _known(values: list[Value]) -> list[Json] | None:
