@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from pipec.compiler import arguments, flatten, graph, lower, nested, rule
+from pipec.compiler import arguments, flatten, graph, lower, nested, rule, spread
 from pipec.compiler.plan import Plan
 from pipec.diagnostics import Finding, Source, has_error
 from pipec.schema import check as shape
+from pipec.schema import findings as kinds
 from pipec.schema import manifest, tree
 from pipec.schema.model import Environment, Pipeline, Places, Project
 from pipec.schema.overlay import without_overlay_nulls
@@ -125,9 +126,10 @@ def _laid(*places: Places) -> Places:
 def _judged(subject: rule.Subject, uses: Mapping[str, nested.Opened], setting: Setting) -> list[Finding]:
     """Return what is wrong with a document, and with those that its steps use: each is judged by itself."""
     found = [*arguments.judge(subject.pipeline, subject.graph), *rule.of_document(subject)]
-    for opened in uses.values():
+    for opened in nested.below(uses):
         if opened.pipeline:
-            found += _judged(_inside(_subject(opened.pipeline, opened.uses, setting), subject), opened.uses, setting)
+            inner = _inside(_subject(opened.pipeline, opened.uses, setting), subject)
+            found += [*arguments.judge(inner.pipeline, inner.graph), *rule.of_document(inner)]
     return found
 
 
@@ -154,5 +156,8 @@ def _prove(unit: Unit, setting: Setting) -> None:
     unit.findings += rule.of_release(whole)
     attached, missing = arguments.attach(flat, setting.world.read)
     unit.findings += missing
+    if large := spread.too_large(unit.graph):
+        use, message = large
+        unit.findings.append(kinds.TOO_LARGE.at(use.loc, message, help="cut the matrix, or loop with `for_each`"))
     if not has_error(unit.findings):
         unit.plan = lower.plan(whole, attached)

@@ -6,6 +6,7 @@ an interface like any other: its inputs, parameters and outputs. What it is made
 
 from __future__ import annotations
 
+import json
 import posixpath
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from pipec.values import EachRef, Json, Literal, OutputRef, ParameterRef
 
 MAX_DEPTH = 8
 MAX_BYTES = 1 << 20  # of one such file
+MAX_STEPS = 20_000  # that one use may stand for: a few small files that use each other could mean billions
 Catalogue = Callable[[str, str | None], Interface | None]
 
 
@@ -44,12 +46,14 @@ class Opened:
     """What one step uses. pipeline: None for a step of the library or of another language.
 
     folder: that of the file that describes it, relative to the root. uses: what the pipeline's own steps use, by name.
+    n_steps: how many steps it becomes. Uses of one file with equal constants share one of these.
     """
 
     interface: Interface
     folder: str = ""
     pipeline: Pipeline | None = None
     uses: Mapping[str, Opened] = field(default_factory=dict)
+    n_steps: int = 1
 
 
 @dataclass(slots=True)
@@ -59,6 +63,8 @@ class Opening:
     uses: dict[str, Opened] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     sources: dict[str, Source] = field(default_factory=dict)
+    files: dict[str, tuple[tree.Tree, Source] | None] = field(default_factory=dict)
+    known: dict[tuple[str, int, str], Opened | None] = field(default_factory=dict)
 
 
 def open_all(pipeline: Pipeline, folder: str, world: World) -> Opening:
@@ -91,6 +97,14 @@ def _file(use: StepUse, folder: str, world: World, opening: Opening, around: tup
         message = f"pipelines use each other: {names}"
         opening.findings.append(kinds.NESTING.at(use.uses_loc, message, help=f"remove step `{use.name}`"))
         return None
+    if path not in opening.files:
+        opening.files[path] = _read(use, folder, path, world, opening)
+    read = opening.files[path]
+    return _document(use, *read, posixpath.dirname(path), world, opening, (*around, path)) if read else None
+
+
+def _read(use: StepUse, folder: str, path: str, world: World, opening: Opening) -> tuple[tree.Tree, Source] | None:
+    """Return the document of a file, or None after findings."""
     try:
         source = Source(world.shown(path), world.read(folder, use.uses, MAX_BYTES))
     except UnreadableError as fault:
@@ -102,10 +116,7 @@ def _file(use: StepUse, folder: str, world: World, opening: Opening, around: tup
     if len(documents) > 1:
         message = f"`{use.uses}` holds {len(documents)} documents, and a step uses one"
         opening.findings.append(kinds.WRONG_KIND.at(use.uses_loc, message, help="put each into a file of its own"))
-        return None
-    if not documents:
-        return None
-    return _document(use, documents[0], source, posixpath.dirname(path), world, opening, (*around, path))
+    return (documents[0], source) if len(documents) == 1 else None
 
 
 def _document(
@@ -127,13 +138,34 @@ def _document(
         message = f"pipelines are nested more than {MAX_DEPTH} deep"
         opening.findings.append(kinds.NESTING.at(use.uses_loc, message, help="move its steps into the pipeline around"))
         return None
-    loaded, more = loaded_pipeline(document, source, world, _constants(use, document))
-    opening.findings += more
+    constants = _constants(use, document)
+    key = (around[-1], len(around), json.dumps(constants, sort_keys=True))
+    if key not in opening.known:
+        opening.known[key] = _pipeline(document, source, folder, constants, world, opening, around)
+    opened = opening.known[key]
+    if opened is None or opened.pipeline is None:
+        return None
+    if opened.n_steps > MAX_STEPS:
+        message = f"`{use.uses}` stands for more than {MAX_STEPS:,} steps"
+        opening.findings.append(kinds.TOO_LARGE.at(use.uses_loc, message, help="nest less, or loop with `for_each`"))
+        opening.known[key] = None  # told once
+        return None
+    opening.findings += _unusable(use, opened.pipeline)
+    return opened
+
+
+def _pipeline(
+    document: tree.Mapping, source: Source, folder: str, constants: Mapping[str, Json], world: World,
+    opening: Opening, around: tuple[str, ...],
+) -> Opened | None:  # fmt: skip
+    """Return a pipeline with all that it uses, or None after findings."""
+    loaded, found = loaded_pipeline(document, source, world, constants)
+    opening.findings += found
     if loaded is None:
         return None
     uses = _open(loaded, folder, world, opening, around)
-    opening.findings += _unusable(use, loaded)
-    return Opened(_interface(loaded, uses), folder, loaded, uses)
+    n_steps = sum(uses[step.name].n_steps if step.name in uses else 1 for step in loaded.steps)
+    return Opened(_interface(loaded, uses), folder, loaded, uses, n_steps)
 
 
 def _constants(use: StepUse, document: tree.Mapping) -> dict[str, Json]:
@@ -240,3 +272,15 @@ def kind_of(value: Json) -> Kind:
 def interfaces(uses: Mapping[str, Opened]) -> dict[str, Interface]:
     """Return the interface of each step."""
     return {name: opened.interface for name, opened in uses.items()}
+
+
+def below(uses: Mapping[str, Opened]) -> tuple[Opened, ...]:
+    """Return every pipeline that is used as a step, however deep, each once."""
+    found: dict[int, Opened] = {}
+    todo = list(uses.values())
+    while todo:
+        opened = todo.pop(0)
+        if opened.pipeline and id(opened) not in found:
+            found[id(opened)] = opened
+            todo += opened.uses.values()
+    return tuple(found.values())

@@ -17,6 +17,8 @@ from pipec.condition import AllOf, AnyOf, Condition, Not, Status, rewritten
 from pipec.schema.model import MatrixUse, StepUse
 from pipec.values import EachRef, Gather, ItemRef, Json, Literal, MatrixRef, OutputRef, Reference, Value
 
+MAX_TASKS = 50_000  # of one plan
+MAX_EDGES = 1_000_000  # between them: each cell of a matrix that waits for another's waits for all of them
 Path: TypeAlias = tuple[str, ...]
 Cell: TypeAlias = Mapping[str, int]
 
@@ -143,6 +145,25 @@ class Spread:
                 return AllOf(tuple(Status("skipped", task) for task in tasks))
         none_failed = (Not(Status("failed", task)) for task in tasks)
         return AllOf((*none_failed, AnyOf(tuple(Status("succeeded", task) for task in tasks))))
+
+
+def too_large(graph: Graph) -> tuple[StepUse, str] | None:
+    """Return the step with which a plan would become larger than anyone can run, and why; or None.
+
+    A matrix of a thousand cells is a line of text, and two that wait for each other are a million edges.
+    """
+    n_tasks = n_edges = 0
+    for name in graph.order:
+        use = graph.steps[name]
+        n_cells = len(use.matrix.cells) if use.matrix else 1
+        n_tasks += n_cells
+        before = (graph.steps[edge.source].matrix for edge in graph.into(name))
+        n_edges += n_cells * sum(len(matrix.cells) if matrix else 1 for matrix in before)
+        if n_tasks > MAX_TASKS:
+            return use, f"with `{name}` the pipeline has more than {MAX_TASKS:,} tasks"
+        if n_edges > MAX_EDGES:
+            return use, f"with `{name}` the tasks wait for each other in more than {MAX_EDGES:,} ways"
+    return None
 
 
 def _joined(one: Need, other: Need) -> Need:
