@@ -3,7 +3,8 @@
     python benchmarks/bench.py [--save]
 
 Prints each command's CPU seconds (user and system, median of the rounds) and the ratios that matter. Machines differ
-and are noisy: read the ratios. `--save` writes benchmarks/results/bench.json.
+and are noisy: read the ratios. Exits with 1 where planning grows far faster than a pipeline. `--save` writes
+benchmarks/results/bench.json.
 """
 
 from __future__ import annotations
@@ -74,6 +75,7 @@ assert checked.units[0].plan, checked.report.findings[:3]
 print(took)
 """
 SIZES = (1000, 3000, 10_000)
+MAX_PLAN_S, MAX_SLOPE = 0.4, 1.15  # for the first of them, and over all
 CELLS = "  m%d: {uses: split, matrix: {axes: {seed: [%s]}}, with: {data: s3://bucket/rows.parquet, seed: %s}}\n"
 
 
@@ -99,7 +101,16 @@ def nested(tasks: int) -> str:
     return HEADER + "".join(use % (i, rows) for i, rows in enumerate(given))
 
 
-def growth(folder: Path) -> dict[str, object]:
+def far_off(grown: dict[str, dict[str, float]]) -> list[str]:
+    """Return what is so far from its target that a noisy machine does not explain it."""
+    return [
+        f"{shape}: {figures['1000']} s for 1,000, slope {figures['log-log slope']}"
+        for shape, figures in grown.items()
+        if figures["1000"] > 2 * MAX_PLAN_S or figures["log-log slope"] > MAX_SLOPE + 0.15
+    ]
+
+
+def growth(folder: Path) -> dict[str, dict[str, float]]:
     """Return the CPU seconds from text to plan by shape and number of tasks, and how steeply they grow."""
     inner = "".join(NEXT % (i, i - 1, "train", i) for i in range(1, 10))
     first = '  s0: {uses: split, with: {data: "${{ inputs.rows }}", seed: 0}}\n'
@@ -107,7 +118,7 @@ def growth(folder: Path) -> dict[str, object]:
     ten = head + first + inner + 'outputs: {rows: "${{ steps.s9.train }}"}\n'
     (folder / "ten.yaml").write_text(ten, encoding="utf-8")
     (folder / "warm.yaml").write_text(chain(3), encoding="utf-8")
-    found: dict[str, object] = {}
+    found: dict[str, dict[str, float]] = {}
     for shape, make in (
         ("steps in a chain", chain),
         ("cells of matrices", cells),
@@ -144,7 +155,7 @@ def measure(commands: dict[str, list[str]], rounds: int) -> dict[str, float]:
     return {name: round(statistics.median(values[1:]), 4) for name, values in seen.items()}  # the first warms up
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--save", action="store_true", help=f"write {RESULTS.relative_to(ROOT)}")
     options = parser.parse_args()
@@ -178,7 +189,10 @@ def main() -> None:
     print(text)
     if options.save:
         RESULTS.write_text(text + "\n", encoding="utf-8")
+    for shape in far_off(grown):
+        print(f"too slow: {shape}", file=sys.stderr)
+    return 1 if far_off(grown) else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from pipec.compiler import arguments, flatten, graph, lower, nested, rule, spread
 from pipec.compiler.plan import Plan
 from pipec.diagnostics import Finding, Source, has_error
+from pipec.digest import canonical
 from pipec.schema import check as shape
-from pipec.schema import findings as kinds
 from pipec.schema import manifest, tree
 from pipec.schema.model import Environment, Pipeline, Places, Project
 from pipec.schema.overlay import without_overlay_nulls
@@ -59,7 +59,7 @@ def units(
     others = {unit.pipeline.name: (unit.pipeline, unit.subject.graph) for unit in typed}
     for unit in typed:
         unit.subject = replace(unit.subject, others=others)
-        unit.findings += _judged(unit.subject, unit.opening.uses, setting)
+        unit.findings += _judged(unit.subject, unit.opening.uses, setting, set())
         _prove(unit, setting)
     flats = {u.pipeline.name: (u.flat, u.graph) for u in typed if u.flat and u.graph and not has_error(u.findings)}
     for unit in typed:
@@ -123,13 +123,20 @@ def _laid(*places: Places) -> Places:
     return {name: said for name, said in laid.items() if said}
 
 
-def _judged(subject: rule.Subject, uses: Mapping[str, nested.Opened], setting: Setting) -> list[Finding]:
-    """Return what is wrong with a document, and with those that its steps use: each is judged by itself."""
+def _judged(
+    subject: rule.Subject, uses: Mapping[str, nested.Opened], setting: Setting, judged: set[tuple[int, str]]
+) -> list[Finding]:
+    """Return what is wrong with a document, and with those that its steps use: each is judged by itself, and once.
+
+    judged: those that were, by identity and by the configs that are known there.
+    """
     found = [*arguments.judge(subject.pipeline, subject.graph), *rule.of_document(subject)]
-    for opened in nested.below(uses):
-        if opened.pipeline:
-            inner = _inside(_subject(opened.pipeline, opened.uses, setting), subject)
-            found += [*arguments.judge(inner.pipeline, inner.graph), *rule.of_document(inner)]
+    for opened in uses.values():
+        key = (id(opened), canonical(subject.configs))
+        if opened.pipeline and key not in judged:
+            judged.add(key)
+            inside = _inside(_subject(opened.pipeline, opened.uses, setting), subject)
+            found += _judged(inside, opened.uses, setting, judged)
     return found
 
 
@@ -154,10 +161,8 @@ def _prove(unit: Unit, setting: Setting) -> None:
     if subject.composite:  # what is handed in meets the steps that take it only here
         unit.findings += arguments.judge(flat.pipeline, unit.graph)
     unit.findings += rule.of_release(whole)
+    unit.findings += spread.too_many_waits(unit.graph)
     attached, missing = arguments.attach(flat, setting.world.read)
     unit.findings += missing
-    if large := spread.too_large(unit.graph):
-        use, message = large
-        unit.findings.append(kinds.TOO_LARGE.at(use.loc, message, help="cut the matrix, or loop with `for_each`"))
     if not has_error(unit.findings):
         unit.plan = lower.plan(whole, attached)

@@ -153,6 +153,11 @@ UNSAFE: dict[str, tuple[dict[str, str | None], list[str]]] = {
         | change("evaluate", '.test }}"', '.test }}", gates: [{metric: accuracy, better_by: 0}]'),
         ["PIPE505"],
     ),
+    "perhaps automatic, without a gate": (
+        change("approve", "approvers: [ana@example.org]", 'mode: "${{ steps.drift.verdict }}"')
+        | {"drift": "{uses: monitor, with: {reference: a.csv, batch: b.csv}}"},
+        ["PIPE505"],
+    ),
     "automatic behind a gate that reports and another whose figure is not known yet": (
         change("approve", "approvers: [ana@example.org]", "mode: automatic")
         | {

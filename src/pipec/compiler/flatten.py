@@ -7,7 +7,7 @@ pipeline, so that nothing can hide in a file below; the plan is made of it. With
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from pipec.compiler.nested import Opened
@@ -149,10 +149,9 @@ class _Work:
             for each in inner.outputs
             if self.is_there(each.value, below)
         }
-        for name, composite in self.composites.items():
-            if name.startswith(f"{flat.name}."):
-                gated = _gated(composite.use, flat, opened.interface)
-                self.composites[name] = replace(composite, use=gated)
+        for name in _composites_below(flat.name, opened):
+            composite = self.composites[name]
+            self.composites[name] = replace(composite, use=_gated(composite.use, flat, opened.interface))
         names = tuple(member.name for member in members)
         self.composites[flat.name] = Composite(flat, opened.interface, names, outputs)
         return members
@@ -287,6 +286,14 @@ class _Work:
         value = self._outputs(reference.step, scope).get(reference.output)
         found = references(value) if value else ()
         return tuple(replace(reference, parts=parts) for ref in found if (parts := _parts(ref)))
+
+
+def _composites_below(name: str, opened: Opened) -> Iterator[str]:
+    """Yield the steps below a step that are pipelines of their own."""
+    for step, inner in opened.uses.items():
+        if inner.pipeline:
+            yield f"{name}.{step}"
+            yield from _composites_below(f"{name}.{step}", inner)
 
 
 def _moved(path: str, folder: str, base: str) -> str:

@@ -7,7 +7,7 @@ and one topological order; nothing enumerates paths.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from heapq import heapify, heappop, heappush
@@ -77,17 +77,17 @@ class Graph:
     def out_of(self, step: str) -> tuple[Edge, ...]:
         return self._out_of.get(step, ())
 
-    def ancestors(self, step: str, follow: Callable[[Edge], bool]) -> set[str]:
-        """Return the steps from which `step` is reached over edges that `follow` accepts."""
-        seen, queue = {step}, deque([step])
+    def after(self, steps: Iterable[str]) -> set[str]:
+        """Return the steps that run only if one of `steps` has succeeded."""
+        seen, queue = set[str](), deque(steps)
         while queue:
-            for edge in self.into(queue.popleft()):
-                if edge.source not in seen and follow(edge):
-                    seen.add(edge.source)
-                    queue.append(edge.source)
-        return seen - {step}
+            for edge in self.out_of(queue.popleft()):
+                if edge.target not in seen and self._is_sure(edge):
+                    seen.add(edge.target)
+                    queue.append(edge.target)
+        return seen
 
-    def is_sure(self, edge: Edge) -> bool:
+    def _is_sure(self, edge: Edge) -> bool:
         """Say whether the target of an edge runs only if its source has succeeded.
 
         Who waits for a step that became several tasks runs if one of them has.

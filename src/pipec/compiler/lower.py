@@ -123,11 +123,13 @@ class _Lowering:
         self.around = (environment.defaults if environment else Defaults(), subject.project.defaults)
         self.image = (environment.image if environment else None) or subject.project.image
         self.pools = subject.project.pools_in(environment)
-        self.last = {loop: step for step in subject.graph.order for loop in self.spread.loops(self.spread.paths[step])}
+        self.members: dict[str, list[str]] = {}  # of each loop, in an order to run them
+        for step in subject.graph.order:
+            for loop in self.spread.loops(self.spread.paths[step]):
+                self.members.setdefault(loop, []).append(step)
 
     def tasks(self, loop: str, cell: Cell, steps: Iterable[str]) -> Iterator[Task]:
         """Yield the tasks that some steps become inside of `loop` (empty: outside of all), in an order to run them."""
-        steps = tuple(steps)
         depth = len(path_of(loop)) if loop else 0
         for step in steps:
             path = self.spread.paths[step]
@@ -135,10 +137,10 @@ class _Lowering:
             if not inner:
                 for here in self.spread.cells(path, cell):
                     yield self._task(step, path, here)
-            elif self.last[inner[0]] == step:
+            elif self.members[inner[0]][-1] == step:
                 around = path[: path.index(inner[0]) + 1]
                 for here in self.spread.cells(around, cell):
-                    yield self._carrier(inner[0], around, here, steps)
+                    yield self._carrier(inner[0], around, here)
 
     def outputs(self, given: Iterable[Argument]) -> Iterator[tuple[str, Handed]]:
         """Yield what the pipeline hands on."""
@@ -177,12 +179,12 @@ class _Lowering:
             volumes=tuple((volume.mount, volume.name) for volume in use.volumes),
         )  # fmt: skip
 
-    def _carrier(self, loop: str, path: Path, cell: Cell, steps: tuple[str, ...]) -> Task:
+    def _carrier(self, loop: str, path: Path, cell: Cell) -> Task:
         """Return the task that stands for a loop, with the tasks of one iteration as its body."""
         use, composite = self.spread.use(loop), self.graph.composites.get(loop)
         many = use.for_each or use.matrix
         assert many is not None, f"lower._carrier got a step without a loop: {loop}"
-        members = tuple(step for step in steps if loop in self.spread.paths[step])
+        members = self.members[loop]
         interface = composite.interface if composite else self.graph.interfaces[loop]
         name = self.spread.name(path, cell)
         outside = [

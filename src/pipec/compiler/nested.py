@@ -6,11 +6,11 @@ an interface like any other: its inputs, parameters and outputs. What it is made
 
 from __future__ import annotations
 
-import json
 import posixpath
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from pipec import digest
 from pipec.diagnostics import Finding, Note, Source, has_error
 from pipec.schema import check, load, manifest, tree
 from pipec.schema import findings as kinds
@@ -22,8 +22,8 @@ from pipec.steps.interface import Input, Interface, Kind, Output, Parameter
 from pipec.values import EachRef, Json, Literal, OutputRef, ParameterRef
 
 MAX_DEPTH = 8
+MAX_TASKS = 50_000  # of one pipeline: several times what the engines that run it are known to take
 MAX_BYTES = 1 << 20  # of one such file
-MAX_STEPS = 20_000  # that one use may stand for: a few small files that use each other could mean billions
 Catalogue = Callable[[str, str | None], Interface | None]
 
 
@@ -46,32 +46,54 @@ class Opened:
     """What one step uses. pipeline: None for a step of the library or of another language.
 
     folder: that of the file that describes it, relative to the root. uses: what the pipeline's own steps use, by name.
-    n_steps: how many steps it becomes. Uses of one file with equal constants share one of these.
+    n_tasks: how many it becomes, without its own matrix; those of a loop count once.
     """
 
     interface: Interface
     folder: str = ""
     pipeline: Pipeline | None = None
     uses: Mapping[str, Opened] = field(default_factory=dict)
-    n_steps: int = 1
+    n_tasks: int = 1
 
 
 @dataclass(slots=True)
 class Opening:
-    """Everything that one pipeline uses, by step; steps of which nothing is known are not listed."""
+    """Everything that one pipeline uses, by step; steps of which nothing is known are not listed.
+
+    read: the documents of each file that was opened. known: what each of them is to those that use it. A few files that
+    use each other many times stand for more tasks than anyone could count, so each is read and typed once.
+    """
 
     uses: dict[str, Opened] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     sources: dict[str, Source] = field(default_factory=dict)
-    files: dict[str, tuple[tree.Tree, Source] | None] = field(default_factory=dict)
-    known: dict[tuple[str, int, str], Opened | None] = field(default_factory=dict)
+    read: dict[str, tuple[Source, tuple[tree.Tree, ...]]] = field(default_factory=dict)
+    known: dict[tuple[str, str, int], Opened | None] = field(default_factory=dict)
 
 
 def open_all(pipeline: Pipeline, folder: str, world: World) -> Opening:
     """Return what the steps of a pipeline use. folder: that of its file, relative to the root."""
     opening = Opening()
     opening.uses = _open(pipeline, folder, world, opening, ())
+    opening.findings += _too_many(pipeline, opening.uses)
     return opening
+
+
+def _n_tasks(use: StepUse, opened: Opened | None) -> int:
+    """Return how many tasks a step becomes; a matrix of a pipeline is a loop."""
+    if opened and opened.pipeline:
+        return opened.n_tasks
+    return len(use.matrix.cells) if use.matrix else 1
+
+
+def _too_many(pipeline: Pipeline, uses: Mapping[str, Opened]) -> Iterator[Finding]:
+    """Find the step with which a pipeline becomes more tasks than an engine could take."""
+    total = 0
+    for use in pipeline.steps:
+        before, total = total, total + _n_tasks(use, uses.get(use.name))
+        if before <= MAX_TASKS < total:
+            message = f"with `{use.name}` the pipeline has {total:,} tasks, more than {MAX_TASKS:,}"
+            yield kinds.TOO_LARGE.at(use.loc, message, help="loop over a list with `for_each`, or split the pipeline")
 
 
 def _open(
@@ -97,32 +119,30 @@ def _file(use: StepUse, folder: str, world: World, opening: Opening, around: tup
         message = f"pipelines use each other: {names}"
         opening.findings.append(kinds.NESTING.at(use.uses_loc, message, help=f"remove step `{use.name}`"))
         return None
-    if path not in opening.files:
-        opening.files[path] = _read(use, folder, path, world, opening)
-    read = opening.files[path]
-    return _document(use, *read, posixpath.dirname(path), world, opening, (*around, path)) if read else None
-
-
-def _read(use: StepUse, folder: str, path: str, world: World, opening: Opening) -> tuple[tree.Tree, Source] | None:
-    """Return the document of a file, or None after findings."""
-    try:
-        source = Source(world.shown(path), world.read(folder, use.uses, MAX_BYTES))
-    except UnreadableError as fault:
-        opening.findings.append(kinds.NOT_TEXT.at(use.uses_loc, str(fault)))
-        return None
-    opening.sources[source.path] = source
-    documents, problems = tree.read(source)
-    opening.findings += problems
+    if path not in opening.read:
+        try:
+            source = Source(world.shown(path), world.read(folder, use.uses, MAX_BYTES))
+        except UnreadableError as fault:
+            opening.findings.append(kinds.NOT_TEXT.at(use.uses_loc, str(fault)))
+            return None
+        documents, problems = tree.read(source)
+        opening.sources[source.path], opening.read[path] = source, (source, documents)
+        opening.findings += problems
+    source, documents = opening.read[path]
     if len(documents) > 1:
         message = f"`{use.uses}` holds {len(documents)} documents, and a step uses one"
         opening.findings.append(kinds.WRONG_KIND.at(use.uses_loc, message, help="put each into a file of its own"))
-    return (documents[0], source) if len(documents) == 1 else None
+        return None
+    if not documents:
+        return None
+    return _document(use, documents[0], source, world, opening, (*around, path))
 
 
 def _document(
-    use: StepUse, document: tree.Tree, source: Source, folder: str, world: World, opening: Opening,
-    around: tuple[str, ...],
-) -> Opened | None:  # fmt: skip
+    use: StepUse, document: tree.Tree, source: Source, world: World, opening: Opening, around: tuple[str, ...]
+) -> Opened | None:
+    """Return what a document is as a step, or None after findings. around: the files on the way to it, and its own."""
+    path = around[-1]
     kind = document.get("kind") if isinstance(document, tree.Mapping) else None
     is_step = isinstance(kind, tree.Scalar) and kind.value == "Step"
     found = [*check.header(document, "Step" if is_step else "Pipeline")]
@@ -130,42 +150,43 @@ def _document(
         opening.findings += found
         return None
     if is_step:
-        found += check.shape(document, check.schema("step"))
-        interface, wrong = manifest.step(document, source) if not has_error(found) else (None, ())
-        opening.findings += [*found, *wrong]
-        return Opened(interface, folder) if interface else None
+        if (path, "", 0) not in opening.known:
+            opening.known[path, "", 0] = _manifest(document, source, posixpath.dirname(path), opening)
+        return opening.known[path, "", 0]
     if len(around) > MAX_DEPTH:
         message = f"pipelines are nested more than {MAX_DEPTH} deep"
         opening.findings.append(kinds.NESTING.at(use.uses_loc, message, help="move its steps into the pipeline around"))
         return None
-    constants = _constants(use, document)
-    key = (around[-1], len(around), json.dumps(constants, sort_keys=True))
+    given = _constants(use, document)
+    key = (path, digest.canonical(given), len(around))
     if key not in opening.known:
-        opening.known[key] = _pipeline(document, source, folder, constants, world, opening, around)
+        opening.known[key] = _pipeline(document, source, world, opening, around, given)
     opened = opening.known[key]
-    if opened is None or opened.pipeline is None:
-        return None
-    if opened.n_steps > MAX_STEPS:
-        message = f"`{use.uses}` stands for more than {MAX_STEPS:,} steps"
-        opening.findings.append(kinds.TOO_LARGE.at(use.uses_loc, message, help="nest less, or loop with `for_each`"))
-        opening.known[key] = None  # told once
-        return None
-    opening.findings += _unusable(use, opened.pipeline)
+    if opened and opened.pipeline:
+        opening.findings += _unusable(use, opened.pipeline)
     return opened
 
 
+def _manifest(document: tree.Mapping, source: Source, folder: str, opening: Opening) -> Opened | None:
+    found = [*check.shape(document, check.schema("step"))]
+    interface, wrong = manifest.step(document, source) if not has_error(found) else (None, ())
+    opening.findings += [*found, *wrong]
+    return Opened(interface, folder) if interface else None
+
+
 def _pipeline(
-    document: tree.Mapping, source: Source, folder: str, constants: Mapping[str, Json], world: World,
-    opening: Opening, around: tuple[str, ...],
+    document: tree.Mapping, source: Source, world: World, opening: Opening, around: tuple[str, ...],
+    given: Mapping[str, Json],
 ) -> Opened | None:  # fmt: skip
-    """Return a pipeline with all that it uses, or None after findings."""
-    loaded, found = loaded_pipeline(document, source, world, constants)
-    opening.findings += found
+    """Return a pipeline as a step. given: values of its constants."""
+    loaded, more = loaded_pipeline(document, source, world, given)
+    opening.findings += more
     if loaded is None:
         return None
+    folder = posixpath.dirname(around[-1])
     uses = _open(loaded, folder, world, opening, around)
-    n_steps = sum(uses[step.name].n_steps if step.name in uses else 1 for step in loaded.steps)
-    return Opened(_interface(loaded, uses), folder, loaded, uses, n_steps)
+    n_tasks = sum(_n_tasks(use, uses.get(use.name)) for use in loaded.steps)
+    return Opened(_interface(loaded, uses), folder, loaded, uses, n_tasks)
 
 
 def _constants(use: StepUse, document: tree.Mapping) -> dict[str, Json]:
@@ -272,15 +293,3 @@ def kind_of(value: Json) -> Kind:
 def interfaces(uses: Mapping[str, Opened]) -> dict[str, Interface]:
     """Return the interface of each step."""
     return {name: opened.interface for name, opened in uses.items()}
-
-
-def below(uses: Mapping[str, Opened]) -> tuple[Opened, ...]:
-    """Return every pipeline that is used as a step, however deep, each once."""
-    found: dict[int, Opened] = {}
-    todo = list(uses.values())
-    while todo:
-        opened = todo.pop(0)
-        if opened.pipeline and id(opened) not in found:
-            found[id(opened)] = opened
-            todo += opened.uses.values()
-    return tuple(found.values())

@@ -14,11 +14,12 @@ from typing import TypeAlias
 from pipec.compiler.graph import Edge, Graph
 from pipec.compiler.plan import Need
 from pipec.condition import AllOf, AnyOf, Condition, Not, Status, rewritten
+from pipec.diagnostics import Finding
+from pipec.schema import findings as kinds
 from pipec.schema.model import MatrixUse, StepUse
 from pipec.values import EachRef, Gather, ItemRef, Json, Literal, MatrixRef, OutputRef, Reference, Value
 
-MAX_TASKS = 50_000  # of one plan
-MAX_EDGES = 1_000_000  # between them: each cell of a matrix that waits for another's waits for all of them
+MAX_WAITS = 300_000  # of tasks for tasks, in one pipeline
 Path: TypeAlias = tuple[str, ...]
 Cell: TypeAlias = Mapping[str, int]
 
@@ -147,23 +148,20 @@ class Spread:
         return AllOf((*none_failed, AnyOf(tuple(Status("succeeded", task) for task in tasks))))
 
 
-def too_large(graph: Graph) -> tuple[StepUse, str] | None:
-    """Return the step with which a plan would become larger than anyone can run, and why; or None.
+def too_many_waits(graph: Graph) -> Iterator[Finding]:
+    """Find where tasks wait for each other more often than could be written down: cells that wait for cells."""
+    total = 0
+    for edge in graph.edges:
+        source, target = (_n_cells(graph.steps[name]) for name in (edge.source, edge.target))
+        before, total = total, total + source * target
+        if before <= MAX_WAITS < total:
+            message = f"`{edge.target}` waits {source * target:,} times for `{edge.source}`, and with all others more "
+            message += f"than {MAX_WAITS:,}"
+            yield kinds.TOO_LARGE.at(edge.loc, message, help="let a step between wait for all, and wait for that one")
 
-    A matrix of a thousand cells is a line of text, and two that wait for each other are a million edges.
-    """
-    n_tasks = n_edges = 0
-    for name in graph.order:
-        use = graph.steps[name]
-        n_cells = len(use.matrix.cells) if use.matrix else 1
-        n_tasks += n_cells
-        before = (graph.steps[edge.source].matrix for edge in graph.into(name))
-        n_edges += n_cells * sum(len(matrix.cells) if matrix else 1 for matrix in before)
-        if n_tasks > MAX_TASKS:
-            return use, f"with `{name}` the pipeline has more than {MAX_TASKS:,} tasks"
-        if n_edges > MAX_EDGES:
-            return use, f"with `{name}` the tasks wait for each other in more than {MAX_EDGES:,} ways"
-    return None
+
+def _n_cells(use: StepUse) -> int:
+    return len(use.matrix.cells) if use.matrix else 1
 
 
 def _joined(one: Need, other: Need) -> Need:

@@ -36,9 +36,10 @@ Bad:
 Fix:
     save the file as UTF-8, inside the project
 """)  # fmt: skip
-TOO_LARGE = _rule("PIPE003", "too-large", """The text exceeds a limit of the reader.
+TOO_LARGE = _rule("PIPE003", "too-large", """The text exceeds a limit, or stands for more than an engine could take.
 
-Why: a pull request must not be able to stall CI. The limits: 8 MiB, 1,000,000 values, 64 levels, 64 documents.
+Why: a pull request must not be able to stall CI. The limits: 8 MiB, 1,000,000 values, 64 levels, 64 documents; 50,000
+tasks, which wait for each other 300,000 times at most.
 
 Bad:
     [[[[... 65 levels ...]]]]

@@ -7,7 +7,7 @@ by its origin: steps that pass a model through unchanged (`same_as`) do not make
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from pipec.compiler.graph import Graph, Port, artifact_edges, outside
 from pipec.compiler.rule import Subject, rule
@@ -30,10 +30,11 @@ def unapproved_deploy(rule: Rule, subject: Subject) -> Iterator[Finding]:
         approve: {uses: approve, with: {model: "${{ steps.evaluate.model }}", approvers: [ml-leads]}}
         deploy:  {uses: deploy, with: {model: "${{ steps.approve.model }}", approval: "${{ steps.approve.approval }}"}}
     """
+    approved = _Judged(subject.graph, Role.APPROVE)
+    approvals = [n for n, i in subject.graph.interfaces.items() if i.role is Role.APPROVE]
     for use, model, loc in _production_models(subject):
-        if _judged_before(subject.graph, use.name, model, Role.APPROVE):
+        if approved.before(use.name, model):
             continue
-        approvals = [n for n, i in subject.graph.interfaces.items() if i.role is Role.APPROVE]
         other = f"deploy {_named(approvals[0], 'model')} instead" if approvals else "add a step `uses: approve`"
         yield rule.at(use.loc, f"`{use.name}` ships a model that nobody approved", help=other,
                       notes=_release_notes(subject, use, model, loc, "approve"))  # fmt: skip
@@ -52,8 +53,9 @@ def unevaluated_deploy(rule: Rule, subject: Subject) -> Iterator[Finding]:
         evaluate: {uses: evaluate, with: {model: "${{ steps.train.model }}", data: "${{ steps.split.test }}"}}
         approve:  {uses: approve, with: {model: "${{ steps.evaluate.model }}"}}
     """
+    evaluated = _Judged(subject.graph, Role.EVALUATE)
     for use, model, loc in _production_models(subject):
-        if not _judged_before(subject.graph, use.name, model, Role.EVALUATE):
+        if not evaluated.before(use.name, model):
             yield rule.at(use.loc, f"`{use.name}` ships a model that was not evaluated",
                           help="evaluate that model before it is approved",
                           notes=_release_notes(subject, use, model, loc, "evaluate"))  # fmt: skip
@@ -99,10 +101,13 @@ def unvalidated_training_data(rule: Rule, subject: Subject) -> Iterator[Finding]
         validate: {uses: validate-data, with: {data: "${{ steps.ingest.data }}", expectations: expectations/wine.yaml}}
         train:    {uses: train, with: {data: "${{ steps.validate.data }}", target: quality}}
     """
+    walked: dict[str, list[list[str]]] = {}
     for use, model, _ in _production_models(subject):
         if model.step not in subject.graph.steps:
             continue
-        for route in _unvalidated(subject.graph, model.step):
+        if model.step not in walked:
+            walked[model.step] = list(_unvalidated(subject.graph, model.step))
+        for route in walked[model.step]:
             way = " -> ".join(f"`{name}`" for name in route)
             yield rule.at(_step_loc(subject.graph, model.step),
                           f"the model that `{use.name}` ships is fitted on data that no step validated",
@@ -124,15 +129,16 @@ def toothless_approval(rule: Rule, subject: Subject) -> Iterator[Finding]:
         evaluate: {uses: evaluate, with: {gates: [{metric: f1_macro, minimum: 0.9}], model: "...", data: "..."}}
     """
     graph = subject.graph
+    gated = _Judged(graph, Role.EVALUATE, _stops)
     for use in subject.pipeline.steps:
         interface = graph.interfaces.get(use.name)
         mode = use.argument("mode")
-        if not (interface and interface.role is Role.APPROVE and mode and mode.value == Literal("automatic")):
+        if not (interface and interface.role is Role.APPROVE and mode and mode.value != Literal("person")):
             continue
         models = [graph.origin(given) for i, given, _ in artifact_edges(graph, use.name) if i.type is Artifact.MODEL]
-        judges = [name for model in models for name in _judges(graph, use.name, model, Role.EVALUATE)]
-        if not any(_stops(graph.steps[name]) for name in judges):
-            yield rule.at(mode.node.loc, f"`{use.name}` approves by itself, and no gate before it can stop",
+        if not any(gated.before(use.name, model) for model in models):
+            verb = "approves" if mode.value == Literal("automatic") else "may approve"
+            yield rule.at(mode.node.loc, f"`{use.name}` {verb} by itself, and no gate before it can stop",
                           help="give the evaluation a gate: `gates: [{metric: f1_macro, minimum: 0.9}]`")  # fmt: skip
 
 
@@ -195,26 +201,26 @@ def _origin(graph: Graph, step: str, name: str, given: OutputRef | None) -> Port
     return outside(step, name) if given is None else graph.origin(given)
 
 
-def _judged_before(graph: Graph, step: str, model: Port, role: Role) -> bool:
-    return bool(_judges(graph, step, model, role))
+class _Judged:
+    """What runs only after a model was judged. One walk for each model, not for each deploy: there may be many."""
 
+    def __init__(self, graph: Graph, role: Role, counts: Callable[[StepUse], bool] = lambda use: True) -> None:
+        """role: of the steps that judge. counts: which of them to believe."""
+        self.graph = graph
+        self.judges: dict[Port, list[str]] = {}
+        self.walked: dict[Port, set[str]] = {}
+        for name, interface in graph.interfaces.items():
+            if interface.role is not role or not counts(graph.steps[name]):
+                continue
+            for declared, given, _ in graph.artifact_inputs(name):
+                if declared.type is Artifact.MODEL and not declared.optional:
+                    self.judges.setdefault(_origin(graph, name, declared.name, given), []).append(name)
 
-def _judges(graph: Graph, step: str, model: Port, role: Role) -> list[str]:
-    """Return the steps of `role` that read `model` and that must have succeeded before `step`."""
-    before = graph.ancestors(step, graph.is_sure)
-    return [name for name in graph.order if name in before and _judges_model(graph, name, model, role)]
-
-
-def _judges_model(graph: Graph, step: str, model: Port, role: Role) -> bool:
-    interface = graph.interfaces.get(step)
-    if interface is None or interface.role is not role:
-        return False
-    for declared, given, _ in graph.artifact_inputs(step):
-        if declared.type is not Artifact.MODEL or declared.optional:
-            continue
-        if _origin(graph, step, declared.name, given) == model:
-            return True
-    return False
+    def before(self, step: str, model: Port) -> bool:
+        """Say whether `step` waits, without fail, until a step that judges `model` has succeeded."""
+        if model not in self.walked:
+            self.walked[model] = self.graph.after(self.judges.get(model, ()))
+        return step in self.walked[model]
 
 
 def _release_notes(subject: Subject, use: StepUse, model: Port, loc: Loc, missing: str) -> list[Note]:

@@ -1,0 +1,61 @@
+"""What a few lines could stand for: tasks without number are told, and not made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from documents import asked, pipeline, planned, told
+
+from pipec.compiler.nested import MAX_DEPTH, MAX_TASKS
+
+LIST = list(range(1000))
+
+
+def doubling(uses: int) -> dict[str, str]:
+    """Return files of which each uses the next so many times, as deep as they may."""
+    names = [f"n{level}" for level in range(MAX_DEPTH)]
+    files = {"p.yaml": pipeline("steps: {s: {uses: ./n0.yaml}}")}
+    for name, below in zip(names, [*names[1:], "mix"], strict=True):
+        steps = ", ".join(f"s{n}: {{uses: ./{below}.yaml}}" for n in range(uses))
+        files[f"{name}.yaml"] = pipeline(f"steps: {{{steps}}}", name)
+    return files
+
+
+def test_pipelines_that_use_each_other_many_times_are_counted_and_not_made(tmp_path: Path) -> None:
+    checked = asked(tmp_path, doubling(50))
+    assert told(checked) == [
+        f"p.yaml:4 PIPE003 with `s` the pipeline has {50**MAX_DEPTH:,} tasks, more than {MAX_TASKS:,}"
+    ]
+    assert checked.units[0].plan is None
+
+
+def test_what_is_below_the_limit_is_made(tmp_path: Path) -> None:
+    assert len(planned(tmp_path, doubling(2)).tasks) == 2**MAX_DEPTH
+
+
+def test_cells_are_counted_over_all_steps(tmp_path: Path) -> None:
+    steps = "".join(f"  s{n}: {{uses: ./mix.yaml, matrix: {{axes: {{x: {LIST}}}}}}}\n" for n in range(51))
+    assert told(asked(tmp_path, f"steps:\n{steps}")) == [
+        "p.yaml:55 PIPE003 with `s50` the pipeline has 51,000 tasks, more than 50,000"
+    ]
+
+
+def test_the_tasks_of_a_loop_count_once(tmp_path: Path) -> None:
+    files = {**doubling(2), "p.yaml": pipeline(f"steps: {{s: {{uses: ./n0.yaml, matrix: {{axes: {{x: {LIST}}}}}}}}}")}
+    plan = planned(tmp_path, files)
+    assert len(plan.task("s").loop.body) == 2**MAX_DEPTH  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    "reader", ["needs: [m]", 'with: {list: "${{ steps.m[*].n }}"}', "when: failed(m)"], ids=["needs", "with", "when"]
+)
+def test_cells_that_wait_for_too_many_cells_are_told(reader: str, tmp_path: Path) -> None:
+    body = f"""steps:
+  m: {{uses: ./mix.yaml, matrix: {{axes: {{x: {LIST}}}}}}}
+  r: {{uses: ./mix.yaml, matrix: {{axes: {{x: {LIST}}}}}, {reader}}}
+"""
+    (found,) = told(asked(tmp_path, body))
+    assert found == "p.yaml:6 PIPE003 `r` waits 1,000,000 times for `m`, and with all others more than 300,000"
+    between = body.replace(reader, "needs: [all]") + "  all: {uses: ./mix.yaml, needs: [m]}\n"
+    assert len(planned(tmp_path, between).task("all").needs) == 1000
