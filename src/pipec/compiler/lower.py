@@ -11,7 +11,7 @@ from dataclasses import replace
 from pipec.compiler.arguments import Attachments
 from pipec.compiler.flatten import Flat, is_about
 from pipec.compiler.graph import Graph
-from pipec.compiler.plan import After, Concurrency, Group, Handed, Loop, Plan, PlanParameter, Schedule, Task
+from pipec.compiler.plan import After, Concurrency, Group, Handed, Loop, Need, Plan, PlanParameter, Schedule, Task
 from pipec.compiler.rule import Subject
 from pipec.compiler.spread import Cell, Path, Spread, path_of
 from pipec.condition import Condition, named
@@ -117,6 +117,7 @@ class _Lowering:
         self.graph, self.attachments = subject.graph, attachments
         self.spread = Spread(subject.graph)
         self.groups: dict[str, Group] = {}
+        self.needs: dict[str, tuple[Need, ...]] = {}
         self.roles, self.project = subject.project.roles, subject.project
         environment = subject.environment
         self.around = (environment.defaults if environment else Defaults(), subject.project.defaults)
@@ -161,7 +162,7 @@ class _Lowering:
             inputs=tuple(
                 (i.name, self._artifacts(a, cell)) for i in interface.inputs if (a := use.argument(i.name)) is not None
             ),
-            needs=self.spread.needs(self.graph.into(name), path, cell),
+            needs=self._needs(name, path, cell),
             when=self.spread.condition(asks, path, cell) if asks else None,
             env=tuple((a.name, self._value(a.value, cell)) for a in use.env),
             image=use.image or (interface.container.image if interface.container else None) or use.defaults.image
@@ -211,6 +212,12 @@ class _Lowering:
                 fail_fast=many.fail_fast,
             ),
         )
+
+    def _needs(self, name: str, path: Path, cell: Cell) -> tuple[Need, ...]:
+        """Return the edges into a task: the same for all cells of a step, since a matrix around it is a loop."""
+        if name not in self.needs:
+            self.needs[name] = self.spread.needs(self.graph.into(name), path, cell)
+        return self.needs[name]
 
     def _group(self, use: StepUse, path: Path, cell: Cell) -> str:
         """Return the group of a cell of the step's own matrix, noting its settings."""
