@@ -10,6 +10,7 @@ from engine_bench import Bench, Diary, Watch, plan, states, task
 
 from pipec.compiler.plan import Group, Plan, Task
 from pipec.condition import Compare
+from pipec.engine.outcome import TaskOutcome
 from pipec.steps.interface import Retry
 from pipec.values import Literal
 
@@ -100,8 +101,10 @@ def test_a_cell_that_would_be_judged_later_is_skipped_and_its_own_reason_comes_f
     ]  # fmt: skip
 
     class Opener(Diary):
-        def tick(self) -> None:
-            (shop.base / "go").touch()
+        def ended(self, outcome: TaskOutcome) -> None:
+            super().ended(outcome)
+            if outcome.name == "train-0.a":  # not before: the other cell would have gone on
+                (shop.base / "go").touch()
 
     outcome = shop.run(matrix(*inner), Opener(), jobs=2)
     stopped = "`train-0.a` failed, and `fail_fast` starts no further one"
