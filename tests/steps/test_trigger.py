@@ -166,11 +166,11 @@ outputs: {model: "${{ steps.fetch.model }}", found: "${{ steps.fetch.found }}"}
 
 def test_every_caller_says_where_requests_lie(tmp_path: Path) -> None:
     order = Order(pipeline="p", task="t", step="trigger@1", interface=interface_of(Trigger).digest)
-    words = ["--order", order_text(order), "--root", "s3://b/root/"]
+    words = ["--order", order_text(order), "--root", "s3://b/artifacts/"]
     executor_input = json.dumps({"inputs": {"parameterValues": {"run-id": "1"}}})
     airflow = decode_arguments([*words, "--run", "1"], {}, store.read_text)
     kubeflow = decode_arguments([*words, "--executor-input", executor_input], {}, store.read_text)
-    assert airflow.triggers == kubeflow.triggers == "s3://b/root/triggers"
+    assert airflow.triggers == kubeflow.triggers == "s3://b/artifacts/triggers"
     call = probes.call(
         interface_of(Trigger), tmp_path, parameters={"pipeline": "retrain"}, triggers=str(tmp_path / "r")
     )
