@@ -228,6 +228,15 @@ def test_a_mistake_in_a_manifest_is_told_by_check(tmp_path: Path) -> None:
     assert ":4:10: error: " in found.stdout
 
 
+def test_a_wrong_document_hides_nothing_of_those_after_it(tmp_path: Path) -> None:
+    wrong = "apiVersion: v0\nkind: Pipeline\nmetadata: {name: a}\nsteps: {a: {uses: ingest, with: {source: x}}}\n"
+    other = wrong.replace("v0", "pipec/v1alpha1").replace("name: a", "name: b").replace("uses: ingest", "uses: ingst")
+    (tmp_path / "p.yaml").write_text(f"{wrong}---\n{other}")
+    told = pipec("check", str(tmp_path / "p.yaml")).stdout
+    assert "PIPE100" in told
+    assert "PIPE201" in told
+
+
 def test_graph_draws_every_step_and_what_flows() -> None:
     lines = pipec("graph", WINE).stdout.splitlines()
     assert lines[0] == "flowchart LR"

@@ -14,7 +14,7 @@ from pipec.compiler.plan import Plan
 from pipec.diagnostics import Finding, Source, has_error
 from pipec.digest import canonical
 from pipec.schema import check as shape
-from pipec.schema import manifest, tree
+from pipec.schema import tree
 from pipec.schema.model import Environment, Pipeline, Places, Project
 from pipec.schema.overlay import without_overlay_nulls
 from pipec.values import Json
@@ -77,8 +77,9 @@ def _typed(
     if (judged := _no_pipeline(document, setting)) is not None:
         found += judged
         return None
-    found += shape.header(document, "Pipeline")
-    if has_error(found) or not isinstance(document, tree.Mapping):
+    wrong = [*shape.header(document, "Pipeline")]
+    found += wrong
+    if has_error(wrong) or not isinstance(document, tree.Mapping):
         return None
     pipeline, more = nested.loaded_pipeline(document, setting.source, setting.world, sets(document))
     if pipeline is None or has_error(more):
@@ -94,8 +95,7 @@ def _no_pipeline(document: tree.Tree, setting: Setting) -> list[Finding] | None:
     if not isinstance(document, tree.Mapping) or not isinstance(kind, tree.Scalar):
         return None
     if kind.value == "Step":
-        found = [*shape.header(document, "Step"), *shape.shape(document, shape.schema("step"))]
-        return found if has_error(found) else [*found, *manifest.step(document, setting.source)[1]]
+        return [*shape.header(document, "Step"), *nested.described(document, setting.source)[1]]
     if kind.value == "Project":
         wanted = shape.project_schema(setting.settings)
         return [*shape.header(document, "Project"), *shape.shape(without_overlay_nulls(document), wanted)]

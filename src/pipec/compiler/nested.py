@@ -151,7 +151,9 @@ def _document(
         return None
     if is_step:
         if (path, "", 0) not in opening.known:
-            opening.known[path, "", 0] = _manifest(document, source, posixpath.dirname(path), opening)
+            interface, wrong = described(document, source)
+            opening.findings += wrong
+            opening.known[path, "", 0] = Opened(interface, posixpath.dirname(path)) if interface else None
         return opening.known[path, "", 0]
     if len(around) > MAX_DEPTH:
         message = f"pipelines are nested more than {MAX_DEPTH} deep"
@@ -167,11 +169,13 @@ def _document(
     return opened
 
 
-def _manifest(document: tree.Mapping, source: Source, folder: str, opening: Opening) -> Opened | None:
+def described(document: tree.Mapping, source: Source) -> tuple[Interface | None, list[Finding]]:
+    """Return the step that a manifest describes, or None, and what is wrong with it."""
     found = [*check.shape(document, check.schema("step"))]
-    interface, wrong = manifest.step(document, source) if not has_error(found) else (None, ())
-    opening.findings += [*found, *wrong]
-    return Opened(interface, folder) if interface else None
+    if has_error(found):
+        return None, found
+    interface, wrong = manifest.step(document, source)
+    return interface, [*found, *wrong]
 
 
 def _pipeline(
