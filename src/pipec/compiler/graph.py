@@ -211,7 +211,7 @@ class _Places:
                 continue
             interface = self.interfaces.get(use.name)
             declared = interface.input(argument.name) if interface and argument and where == "with" else None
-            soft = source in asked or bool(declared and declared.optional and not declared.hard)
+            soft = source in asked or bool(declared and declared.is_soft)
             into = argument.name if argument and where == "with" else ""
             if reference.is_spread:
                 yield from self._spread(reference, use.name, into, soft=soft)

@@ -120,6 +120,11 @@ class Input:
     hard: bool = False
     help: str = ""
 
+    @property
+    def is_soft(self) -> bool:
+        """Whether its step runs without it where the step that makes it was skipped (language rule 1)."""
+        return self.optional and not self.hard
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
