@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from pipec.compiler.nested import Opened
-from pipec.condition import Status, both, named, rewritten
+from pipec.condition import Condition, Status, both, named, rewritten
 from pipec.diagnostics import Loc
 from pipec.schema.model import Argument, Pipeline, Reference, StepUse, When
 from pipec.schema.tree import Scalar
@@ -338,9 +338,10 @@ def _gated(step: StepUse, around: StepUse, interface: Interface) -> StepUse:
         if reference.step and where != "when":
             sources[_is_soft(where, argument, interface)].append((reference.step, reference.loc))
     when = step.when
-    if around.when and (not around.is_many or any(is_about(ref, around.name) for ref in _asked(around))):
+    asked = around.when.asks if around.when else None
+    if around.when and (not around.is_many or (asked and is_about(asked, around.name))):
         own = when
-        asks = both(around.when.asks, own.asks if own else None)
+        asks = both(asked, own.asks if own else None)
         when = When(asks, around.when.loc, around.when.references + (own.references if own else ()))
     return replace(
         step, when=when, needs=(*step.needs, *around.needs, *sources[False]),
@@ -352,16 +353,12 @@ def _gated(step: StepUse, around: StepUse, interface: Interface) -> StepUse:
 def _is_soft(where: str, argument: Argument | None, interface: Interface | None) -> bool:
     """Say whether a reference feeds an optional input, so that its step may have been skipped."""
     declared = interface.input(argument.name) if interface and argument and where == "with" else None
-    return bool(declared and declared.optional and not declared.hard)
+    return bool(declared and declared.is_soft)
 
 
-def is_about(reference: ValueReference, step: str) -> bool:
-    """Say whether a reference is to the item, or to the cell, of one step's loop or matrix."""
-    match reference:
-        case ItemRef(_, owner) | MatrixRef(_, owner):
-            return owner == step
-    return False
-
-
-def _asked(use: StepUse) -> tuple[ValueReference, ...]:
-    return tuple(named(use.when.asks)) if use.when and use.when.asks else ()
+def is_about(asks: Condition, step: str) -> bool:
+    """Say whether a condition asks about the item, or the cell, of one step's loop or matrix."""
+    return any(
+        (isinstance(ref, ItemRef) and ref.loop == step) or (isinstance(ref, MatrixRef) and ref.step == step)
+        for ref in named(asks)
+    )

@@ -14,7 +14,6 @@ from pipec.compiler.graph import Graph
 from pipec.compiler.plan import After, Concurrency, Group, Handed, Loop, Need, Plan, PlanParameter, Schedule, Task
 from pipec.compiler.rule import Subject
 from pipec.compiler.spread import Cell, Path, Spread, path_of
-from pipec.condition import Condition, named
 from pipec.schema.load import LOCATION
 from pipec.schema.model import (
     AfterUse,
@@ -118,7 +117,7 @@ class _Lowering:
         self.spread = Spread(subject.graph)
         self.groups: dict[str, Group] = {}
         self.needs: dict[str, tuple[Need, ...]] = {}
-        self.roles, self.project = subject.project.roles, subject.project
+        self.roles = subject.project.roles
         environment = subject.environment
         self.around = (environment.defaults if environment else Defaults(), subject.project.defaults)
         self.image = (environment.image if environment else None) or subject.project.image
@@ -152,7 +151,7 @@ class _Lowering:
     def _task(self, name: str, path: Path, cell: Cell) -> Task:
         use, interface = self.graph.steps[name], self.graph.interfaces[name]
         asks = use.when.asks if use.when else None
-        if asks and use.for_each and not _is_about(asks, name):
+        if asks and use.for_each and not is_about(asks, name):
             asks = None  # the loop as a whole has asked
         return Task(
             name=self.spread.name(path, cell),
@@ -192,7 +191,7 @@ class _Lowering:
         ]
         handed = composite.outputs if composite else {o.name: OutputRef(loop, o.name) for o in interface.outputs}
         asks = use.when.asks if use.when else None
-        if asks and _is_about(asks, loop):
+        if asks and is_about(asks, loop):
             asks = None  # each iteration asks for itself
         return Task(
             name=name,
@@ -285,11 +284,6 @@ class _Lowering:
 
 def _unchanged(reference: Reference) -> None:
     """Keep a reference: what is known around it is joined all the same, so that equal texts make equal plans."""
-
-
-def _is_about(asks: Condition, loop: str) -> bool:
-    """Say whether a condition asks about the item, or the cell, of a loop."""
-    return any(is_about(reference, loop) for reference in named(asks))
 
 
 def _listed(many: MatrixUse | ForEachUse) -> Value:
