@@ -227,7 +227,7 @@ def _declared(document: tree.Mapping, name: str) -> Mapping[str, Json] | None:
         declaration = tree.as_json(body) if body else None
         if isinstance(declaration, dict) and section == "inputs":
             return {"type": "string"}
-        if isinstance(declaration, dict) and declaration.get("type") in set(Kind):
+        if isinstance(declaration, dict) and declaration.get("type") in list(Kind):
             return declaration
     return None
 
