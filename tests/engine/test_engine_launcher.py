@@ -10,6 +10,7 @@ from engine_bench import Bench, loop, plan, task
 
 from pipec.engine.launcher import ProcessLauncher
 from pipec.engine.outcome import EngineError
+from pipec.steps.interface import Resources
 
 
 def mounting(mount: str) -> object:
@@ -35,6 +36,13 @@ def test_a_volume_at_the_very_folder_that_it_is_here_is_nothing_to_refuse(tmp_pa
 )  # fmt: skip
 def test_a_volume_that_a_process_would_not_find_is_refused(mount: str, volumes: dict[str, str], told: str) -> None:
     assert ProcessLauncher().refuse(mounting(mount), volumes) == told  # type: ignore[arg-type]
+
+
+def test_a_step_for_several_machines_is_refused_by_one() -> None:
+    wanted = replace(task("fit"), resources=Resources(machines=3))
+    assert ProcessLauncher().refuse(wanted, {}) == (
+        "`fit` asks for 3 machines, and this is one: let the environment say `resources: {machines: 1}` for it"
+    )
 
 
 def test_a_link_to_the_folder_is_another_folder(tmp_path: Path) -> None:

@@ -41,6 +41,11 @@ class ProcessLauncher:
         return digest.of_value([[path.relative_to(ROOT).as_posix(), digest.of_path(path)] for path in sources + shared])
 
     def refuse(self, task: Task, volumes: Mapping[str, str]) -> str:
+        if task.resources.machines > 1:
+            return (
+                f"`{task.step}` asks for {task.resources.machines} machines, and this is one: let the environment say "
+                "`resources: {machines: 1}` for it"
+            )
         return next((why for mount, name in task.volumes if (why := _displaced(task, mount, name, volumes))), "")
 
     def command(self, task: Task, call: Path) -> tuple[Sequence[str], Mapping[str, str]]:
