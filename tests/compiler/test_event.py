@@ -11,7 +11,7 @@ from documents import asked, pipeline, told
 from pipec import api
 from pipec.compiler.plan import After, Plan
 from pipec.condition import AllOf, AnyOf, Compare, Status
-from pipec.values import EachRef, Gather, Literal, OutputRef, ParameterRef, RunRef, Text, Value
+from pipec.values import EachRef, Gather, ListOf, Literal, OutputRef, ParameterRef, RunRef, Text, Value
 
 INNER = pipeline(
     'parameters: {k: {type: integer, default: 1}}\nsteps: {z: {uses: ./mix.yaml, with: {n: "${{ parameters.k }}"}}}\n'
@@ -64,7 +64,7 @@ def test_a_trigger_is_said_in_terms_of_the_tasks_of_the_run_that_ended(tmp_path:
     [
         ("n: 3", Literal(3)), ("rows: s3://rows", Literal("s3://rows")),
         ('rows: "${{ steps.s.text }}"', OutputRef("s", "text")), ('n: "${{ steps.f.k }}"', ParameterRef("size")),
-        ('list: "${{ steps.l[*].n }}"', EachRef("l", "n")), ('text: "${{ environment.name }}"', Literal("dev")),
+        ('list: "${{ steps.l[*].n }}"', EachRef("l", "n")), ('list: [1, "${{ run.id }}"]', ListOf((Literal(1), RunRef("id")))), ('text: "${{ environment.name }}"', Literal("dev")),
     ],
 )  # fmt: skip
 def test_what_a_trigger_gives_is_a_value_of_the_run_that_ended(given: str, value: Value, tmp_path: Path) -> None:
@@ -85,6 +85,8 @@ def test_what_a_trigger_gives_is_a_value_of_the_run_that_ended(given: str, value
         ('{pipeline: q, parameters: {text: "${{ item }}"}}', "PIPE411 `item` has no value in a run that has ended"),
         ('{pipeline: q, parameters: {rows: "${{ steps.s.data }}"}}',
          "PIPE411 `steps.s.data` is an artifact, and an event carries values"),
+        ("{pipeline: q, when: steps.s.n == 'x'}", "PIPE308 `steps.s.n` is an integer, and `'x'` is a string: they cannot be compared"),
+        ('{pipeline: q, parameters: {text: "x ${{ steps.s.list }}"}}', "PIPE412 `steps.s.list` is of type list, which cannot stand inside a text"),
         ("{pipeline: q, parameters: {m: 3}}", "PIPE412 the pipeline has no parameter `m`"),
         ("{pipeline: q, parameters: {n: x}}", "PIPE112 `n` needs a number, but `x` is text"),
         ('{pipeline: q, parameters: {n: "${{ steps.s.text }}"}}',
@@ -152,3 +154,20 @@ def test_two_pipelines_of_one_name_are_told(tmp_path: Path) -> None:
     assert told(asked(tmp_path, {"p.yaml": text + "---\n" + text})) == [
         "p.yaml:8 PIPE105 two pipelines of this file are called `p`"
     ]
+
+
+@pytest.mark.parametrize("kind", ["[integer]", "{a: b}", "null", "3"])
+def test_a_set_for_a_declaration_of_any_shape_leaves_the_telling_to_the_check(kind: str, tmp_path: Path) -> None:
+    body = f"parameters: {{n: {{type: {kind}}}}}\nsteps: {{a: {{uses: ./mix.yaml}}}}\n"
+    (found,) = told(asked(tmp_path, {"p.yaml": pipeline(body)}, sets={"n": "3"}))
+    assert found.startswith("p.yaml:4 PIPE10")
+
+
+@pytest.mark.parametrize("kind", ["[integer]", "{a: b}", "null"])
+def test_a_constant_of_any_shape_is_told_in_the_file_that_declares_it(kind: str, tmp_path: Path) -> None:
+    inner = pipeline(
+        f"parameters: {{n: {{type: {kind}, const: true, default: 1}}}}\nsteps: {{a: {{uses: ./mix.yaml}}}}\n"
+    )
+    files = {"p.yaml": pipeline("steps: {s: {uses: ./x.yaml, with: {n: 3}}}"), "x.yaml": inner}
+    (found,) = told(asked(tmp_path, files))
+    assert found.startswith("x.yaml:4 PIPE10")

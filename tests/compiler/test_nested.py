@@ -180,7 +180,7 @@ steps: {a: {uses: ./mix.yaml, matrix: {axes: {x: "${{ parameters.xs }}"}}, resou
 
 def test_constants_take_the_values_that_the_step_around_gives(tmp_path: Path) -> None:
     body = """parameters: {two: {type: integer, const: true, default: 6}}
-steps: {f: {uses: ./x.yaml, with: {xs: [7, 6], n: "${{ parameters.two }}"}}, g: {uses: ./x.yaml}}
+steps: {f: {uses: ./x.yaml, with: {xs: [7, "${{ parameters.two }}"], n: "${{ parameters.two }}"}}, g: {uses: ./x.yaml}}
 """
     plan = planned(tmp_path, {"p.yaml": pipeline(body), "x.yaml": pipeline(CONST, "x")})
     assert [(task.name, task.title, task.resources.cpu) for task in plan.tasks] == [

@@ -28,7 +28,8 @@ Reader: TypeAlias = Callable[[str, str, int], str]
 def judge(pipeline: Pipeline, graph: Graph) -> Iterator[Finding]:
     """Find arguments that their step does not take, or not with that value."""
     given = [(use.name, use.arguments) for use in pipeline.steps]
-    for step, arguments in (*given, *pipeline.overlaid):
+    others = [(other.step, other.arguments) for other in pipeline.overlaid if other.field == "with"]
+    for step, arguments in (*given, *others):
         interface = graph.interfaces.get(step)
         if interface is None:
             continue

@@ -16,9 +16,9 @@ from pipec.schema.fold import EXPRESSIVE, Folding, constants
 from pipec.schema.matrix import for_each, matrix
 from pipec.schema.model import (
     AfterUse,
-    Argument,
     Defaults,
     InputUse,
+    Overlaid,
     ParameterUse,
     Pipeline,
     ScheduleUse,
@@ -164,7 +164,7 @@ def declaration(entry: Entry, found: list[Finding]) -> tuple[dict[str, Json], En
 def schema_of(node: Tree) -> dict[str, Json] | None:
     """Return the schema of a declaration that nobody has judged yet, or None if it is broken."""
     body = as_json(node)
-    if not (isinstance(body, dict) and body.get("type") in set(Kind)):
+    if not (isinstance(body, dict) and body.get("type") in list(Kind)):
         return None
     schema = parameter_schema(body)
     return None if check.schema_problem(schema) else schema
@@ -339,12 +339,17 @@ def _overlays(document: Mapping, section: str) -> Iterator[tuple[str, Mapping]]:
             yield entry.key, given
 
 
-def _overlaid(document: Mapping, chosen: str, templates: Templates) -> Iterator[tuple[str, tuple[Argument, ...]]]:
+def _overlaid(document: Mapping, chosen: str, templates: Templates) -> Iterator[Overlaid]:
     """Yield what environments that were not chosen give to steps: whoever merges it should know that it is right."""
     for name, given in _overlays(without_overlay_nulls(document), "steps"):
         for entry in given.entries if name != chosen else ():
-            if isinstance(entry.value, Mapping):
-                yield entry.key, templates.arguments(entry.value.get("with"))
+            for field in ("with", "env") if isinstance(entry.value, Mapping) else ():
+                if said := _below(entry, field):
+                    yield Overlaid(entry.key, field, templates.arguments(said))
+
+
+def _below(entry: Entry, key: str) -> Tree | None:
+    return entry.value.get(key) if isinstance(entry.value, Mapping) else None
 
 
 def _unknown_overlays(document: Mapping) -> Iterator[Finding]:

@@ -89,12 +89,31 @@ class Defaults:
 
 
 @dataclass(frozen=True, slots=True)
+class Operand:
+    """A value in a condition as written. reference: the name that it is; None: it is written out."""
+
+    value: Value
+    loc: Loc
+    reference: Reference | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A comparison as written, or an operand that stands alone: operator is then empty, and right None."""
+
+    operator: str
+    left: Operand
+    right: Operand | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class When:
-    """A condition as written; `asks` is None where it always holds."""
+    """A condition as written; `asks` is None where it always holds. terms: what it compares, in the text's order."""
 
     asks: Condition | None
     loc: Loc
     references: tuple[Reference, ...] = ()
+    terms: tuple[Term, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +263,15 @@ Places: TypeAlias = Mapping[str, Mapping[str, Json]]  # by name: where a secret,
 
 
 @dataclass(frozen=True, slots=True)
+class Overlaid:
+    """What an environment that was not chosen gives to a step. field: `with` or `env`."""
+
+    step: str
+    field: str
+    arguments: tuple[Argument, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Pool:
     """Machines by name. placement: selectors, tolerations, queue and priority, as the project says them."""
 
@@ -301,7 +329,7 @@ class Pipeline:
 
     steps: those of `finally` come last. secrets, configs: where they lie, as its environment says it. folded:
     parameters whose value stands in `resources` or `matrix`. overlaid: what the environments that were not chosen give
-    to steps, each with the step's name.
+    to steps.
     """
 
     name: str
@@ -323,7 +351,7 @@ class Pipeline:
     concurrency: tuple[int, str] | None = None
     environment: str = ""
     environments: tuple[str, ...] = ()
-    overlaid: tuple[tuple[str, tuple[Argument, ...]], ...] = ()
+    overlaid: tuple[Overlaid, ...] = ()
 
     def parameter(self, name: str) -> ParameterUse | None:
         return next((parameter for parameter in self.parameters if parameter.name == name), None)

@@ -23,7 +23,7 @@ from pipec.schema.expressions import (
     parse_condition,
     parse_template,
 )
-from pipec.schema.model import Argument, Reference, When
+from pipec.schema.model import Argument, Operand, Reference, Term, When
 from pipec.schema.place import Places
 from pipec.schema.tree import Mapping, Scalar, Sequence, Tree
 from pipec.values import (
@@ -136,30 +136,36 @@ class Templates:
             self._syntax(node.loc, node.value, fault)
             return None
         found: list[Reference] = []
-        return When(self._asked(tree, node.loc, node.value, found), node.loc, tuple(found))
+        terms: list[Term] = []
+        asks = self._asked(tree, node.loc, node.value, found, terms)
+        return When(asks, node.loc, tuple(found), tuple(terms))
 
-    def _asked(self, tree: Expression, loc: Loc, text: str, found: list[Reference]) -> Condition:
-        """Return what a syntax tree asks; adds its references to `found`."""
+    def _asked(self, tree: Expression, loc: Loc, text: str, found: list[Reference], terms: list[Term]) -> Condition:
+        """Return what a syntax tree asks; adds its references to `found`, and what it compares to `terms`."""
         match tree:
             case StatusCall(state, step):
                 found.append(Reference(("status", step), self.place(loc, text, tree.start, tree.end)))
                 return Status(state, step)
             case Comparison(operator, left, right):
-                return Compare(operator, self._operand(left, loc, text, found), self._operand(right, loc, text, found))
+                term = Term(operator, self._operand(left, loc, text, found), self._operand(right, loc, text, found))
+                terms.append(term)
+                assert term.right is not None, "template._asked made a comparison of one operand"
+                return Compare(operator, term.left.value, term.right.value)
             case Negation(term):
-                return Not(self._asked(term, loc, text, found))
-            case Junction(operator, terms):
-                asked = tuple(self._asked(term, loc, text, found) for term in terms)
+                return Not(self._asked(term, loc, text, found, terms))
+            case Junction(operator, parts):
+                asked = tuple(self._asked(part, loc, text, found, terms) for part in parts)
                 return AllOf(asked) if operator == "and" else AnyOf(asked)
             case Path() | Constant():
-                return Holds(self._operand(tree, loc, text, found))
+                terms.append(Term("", self._operand(tree, loc, text, found)))
+                return Holds(terms[-1].left.value)
 
-    def _operand(self, tree: Path | Constant, loc: Loc, text: str, found: list[Reference]) -> Value:
-        if isinstance(tree, Constant):
-            return Literal(tree.value)
+    def _operand(self, tree: Path | Constant, loc: Loc, text: str, found: list[Reference]) -> Operand:
         at = self.place(loc, text, tree.start, tree.end)
+        if isinstance(tree, Constant):
+            return Operand(Literal(tree.value), at)
         found.append(Reference(tree.parts, at))
-        return self.referent(tree, at)
+        return Operand(self.referent(tree, at), at, found[-1])
 
     def referent(self, path: Path, loc: Loc) -> Value:
         """Return the value that a dotted name stands for; a finding and a placeholder if its form is wrong."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pipec.compiler.rule import Subject, rule
+from pipec.compiler.rules.kind import mentions
 from pipec.diagnostics import Finding, Rule
 from pipec.schema.model import Argument, Reference, StepUse
 
@@ -23,8 +24,7 @@ def cells_as_one(rule: Rule, subject: Subject) -> Iterator[Finding]:
         select: {uses: select, with: {models: "${{ steps.train[*].model }}"}}
     """
     many = {use.name for use in subject.pipeline.steps if use.is_many}
-    named = [(use, *found) for use in subject.pipeline.steps for found in use.references]
-    for use, reference, where, argument in named:
+    for use, reference, where, argument in mentions(subject):
         if not reference.output or reference.step not in subject.graph.steps:
             continue
         if reference.step in many and not reference.is_spread:

@@ -6,6 +6,7 @@ import keyword
 from collections.abc import Collection, Iterable, Iterator
 
 from pipec.compiler.rule import Subject, rule
+from pipec.compiler.rules.kind import mentions
 from pipec.diagnostics import Finding, Note, Rule, Severity, guess
 from pipec.schema.load import is_file
 from pipec.schema.model import Reference, StepUse
@@ -205,9 +206,8 @@ def name_out_of_place(rule: Rule, subject: Subject) -> Iterator[Finding]:
     Fix:
         score: {uses: train, matrix: {axes: {seed: [1, 2]}}, with: {seed: "${{ matrix.seed }}"}}
     """
-    for use in subject.pipeline.steps:
-        for reference, where, _ in use.references:
-            yield from _out_of_place(rule, use, reference, where)
+    for use, reference, where, _ in mentions(subject):
+        yield from _out_of_place(rule, use, reference, where)
     for output in subject.pipeline.outputs:
         for reference in output.references:
             if reference.root in ("item", "matrix"):
@@ -276,17 +276,17 @@ def dependent_final(rule: Rule, subject: Subject) -> Iterator[Finding]:
                 )
             elif name in finals:
                 yield rule.at(loc, f"`{name}` runs when all else has ended, so nothing can wait for it")
+    for use, reference, where, argument in mentions(subject):
         interface = subject.graph.interfaces.get(use.name)
-        for reference, where, argument in use.references:
-            declared = interface.input(argument.name) if interface and argument and where == "with" else None
-            if reference.step in finals:
-                what = "its own end" if reference.step == use.name else f"`{reference.step}`, which runs at the end too"
-                shown = what if use.is_final else f"`{reference.step}`, which runs when all else has ended"
-                yield rule.at(reference.loc, f"`{use.name}` cannot read {shown}")
-            elif use.is_final and reference.output and not (declared and declared.optional):
-                message = f"`{reference}` may be absent when `{use.name}` runs"
-                how = f"`when: succeeded({reference.step})` asks how that step ended"
-                yield rule.at(reference.loc, message, help=f"give it to an optional input, or leave it out; {how}")
+        declared = interface.input(argument.name) if interface and argument and where == "with" else None
+        if reference.step in finals:
+            what = "its own end" if reference.step == use.name else f"`{reference.step}`, which runs at the end too"
+            shown = what if use.is_final else f"`{reference.step}`, which runs when all else has ended"
+            yield rule.at(reference.loc, f"`{use.name}` cannot read {shown}")
+        elif use.is_final and reference.output and not (declared and declared.optional):
+            message = f"`{reference}` may be absent when `{use.name}` runs"
+            how = f"`when: succeeded({reference.step})` asks how that step ended"
+            yield rule.at(reference.loc, message, help=f"give it to an optional input, or leave it out; {how}")
     for output in subject.pipeline.outputs:
         for reference in output.references:
             if reference.step in finals:
@@ -295,9 +295,8 @@ def dependent_final(rule: Rule, subject: Subject) -> Iterator[Finding]:
 
 def _all(subject: Subject) -> Iterator[Reference]:
     """Yield every name that an expression of the pipeline holds, but for those about other pipelines."""
-    for use in subject.pipeline.steps:
-        for reference, *_ in use.references:
-            yield reference
+    for mention in mentions(subject):
+        yield mention.reference
     for output in subject.pipeline.outputs:
         yield from output.references
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import replace
 
 from pipec.compiler.rule import Subject, rule
+from pipec.compiler.rules.kind import Schema, Spot, kind, spots, type_of
 from pipec.compiler.rules.names import suggest
 from pipec.diagnostics import Finding, Loc, Note, Rule
 from pipec.schema import check
 from pipec.schema.model import AfterUse, Argument, Pipeline, Reference
 from pipec.steps.interface import Artifact, Kind
-from pipec.values import Json, Literal, OutputRef, Text
 
 _ROOTS = ("parameters", "inputs", "steps", "status", "run", "environment")
 
@@ -93,40 +94,34 @@ def mismatched_event(rule: Rule, subject: Subject) -> Iterator[Finding]:
                 message = f"`{argument.name}` is const, so no run can be given another value"
                 yield rule.at(argument.loc, message, notes=[Note("it is declared here", parameter.loc)])
             elif parameter:
-                yield from _mistyped(rule, subject, use, argument, parameter.kind, parameter.schema, parameter.loc)
+                yield from _mistyped(rule, subject, use, argument, parameter.schema, parameter.loc)
             elif given:
-                yield from _mistyped(rule, subject, use, argument, Kind.STRING, {"type": "string"}, given.loc)
+                yield from _mistyped(rule, subject, use, argument, {"type": "string"}, given.loc)
 
 
 def _mistyped(
-    rule: Rule, subject: Subject, use: AfterUse, argument: Argument, wanted: Kind, schema: Mapping[str, Json],
-    declared: Loc,
-) -> Iterator[Finding]:  # fmt: skip
-    if isinstance(argument.value, Literal) and not argument.references:
-        yield from check.value_problems(argument.name, argument.node, schema, rule)
-    elif isinstance(argument.value, Text) and wanted is not Kind.STRING:
-        message = f"`{argument.name}` is of type {wanted}, and a text stands around `{argument.references[0]}`"
-        yield rule.at(argument.node.loc, message, help=f"write `${{{{ {argument.references[0]} }}}}` alone",
-                      notes=[Note("it is declared here", declared)])  # fmt: skip
-    elif len(argument.references) == 1 and argument.references[0].whole:
-        kind = _kind(subject, use, argument.references[0])
-        if kind is not None and not wanted.admits(kind):
-            message = f"`{argument.name}` is of type {wanted}, and `{argument.references[0]}` of type {kind}"
-            yield rule.at(argument.references[0].loc, message, help=f"read a value of type {wanted}",
-                          notes=[Note("it is declared here", declared)])  # fmt: skip
-
-
-def _kind(subject: Subject, use: AfterUse, reference: Reference) -> Kind | None:
+    rule: Rule, subject: Subject, use: AfterUse, argument: Argument, schema: Schema, declared: Loc
+) -> Iterator[Finding]:
+    """Find what a parameter does not take: values as written, and names by what they stand for in the other run."""
+    yield from check.value_problems(argument.name, argument.node, schema, rule)
     if use.pipeline not in subject.others:
-        return None
+        return
     other, graph = subject.others[use.pipeline]
-    match reference.root:
-        case "parameters":
-            parameter = other.parameter(reference.parts[1])
-            return parameter.kind if parameter else None
-        case "steps" if reference.is_spread:
-            return Kind.LIST
-        case "steps":
-            written = graph.output(OutputRef(reference.step, reference.output))
-            return written.type if written and isinstance(written.type, Kind) else None
-    return Kind.STRING
+    ended = replace(subject, pipeline=other, graph=graph)
+    for spot in spots(argument, schema):
+        for reference in spot.references:
+            yield from _misfit(rule, ended, spot, reference, Note("it is declared here", declared))
+
+
+def _misfit(rule: Rule, ended: Subject, spot: Spot, reference: Reference, note: Note) -> Iterator[Finding]:
+    wanted, seen = kind(spot.schema), kind(type_of(ended, reference))
+    if isinstance(seen, Artifact):
+        return  # told by PIPE411
+    if not reference.whole and seen in (Kind.LIST, Kind.OBJECT):
+        yield rule.at(reference.loc, f"`{reference}` is of type {seen}, which cannot stand inside a text", notes=[note])
+    elif not reference.whole and wanted not in (None, Kind.STRING):
+        message = f"`{spot.label}` is of type {wanted}, and a text stands around `{reference}`"
+        yield rule.at(spot.node.loc, message, help=f"write `${{{{ {reference} }}}}` alone", notes=[note])
+    elif reference.whole and isinstance(wanted, Kind) and isinstance(seen, Kind) and not wanted.admits(seen):
+        message = f"`{spot.label}` is of type {wanted}, and `{reference}` of type {seen}"
+        yield rule.at(reference.loc, message, help=f"read a value of type {wanted}", notes=[note])

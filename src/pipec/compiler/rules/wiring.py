@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pipec.compiler.graph import Graph
-from pipec.compiler.nested import kind_of
 from pipec.compiler.rule import Subject, rule
+from pipec.compiler.rules.kind import a, given, mentions
 from pipec.diagnostics import Finding, Note, Rule
-from pipec.schema import check
-from pipec.schema.model import Argument, Reference, StepUse
-from pipec.schema.tree import Scalar, of_json
-from pipec.steps.interface import MISSING, Artifact, Input, Kind, Output, Parameter
+from pipec.schema.model import Argument, StepUse
+from pipec.steps.interface import Artifact, Input, Kind, Output
 from pipec.values import (
     ConfigRef,
     EachRef,
@@ -19,7 +17,6 @@ from pipec.values import (
     ListOf,
     Literal,
     MatrixRef,
-    ObjectOf,
     OutputRef,
     ParameterRef,
     SecretRef,
@@ -53,8 +50,8 @@ def _given(
             yield from _artifact_finding(rule, subject.graph, use, argument, declared, step, output)
         case ParameterRef(name) if (given := subject.pipeline.input(name)) is not None:
             if given.type is not declared.type:
-                message = f"input `{declared.name}` of `{use.name}` needs {_a(declared.type)}"
-                seen = Note(f"the pipeline's input `{name}` is {_a(given.type)}", given.loc)
+                message = f"input `{declared.name}` of `{use.name}` needs {a(declared.type)}"
+                seen = Note(f"the pipeline's input `{name}` is {a(given.type)}", given.loc)
                 yield rule.at(argument.references[0].loc, f"{message}, but `{name}` is another", notes=[seen])
             elif given.optional and not declared.optional:
                 message = f"input `{declared.name}` of `{use.name}` is required, and `{name}` may be absent"
@@ -63,7 +60,7 @@ def _given(
             parameter = subject.pipeline.parameter(name)
             if parameter and parameter.kind is not Kind.STRING:
                 wanted = f"input `{declared.name}` of `{use.name}` needs a location"
-                message = f"{wanted}, but `{name}` is {_a(parameter.kind)}"
+                message = f"{wanted}, but `{name}` is {a(parameter.kind)}"
                 yield rule.at(argument.references[0].loc, message, help="a location is a text: a path or URL")
         case ListOf(items) if declared.many:
             for item in items:
@@ -73,7 +70,7 @@ def _given(
         case Literal(str()) | Text() | ItemRef() | MatrixRef() | ConfigRef():
             pass
         case _:
-            message = f"input `{declared.name}` of `{use.name}` needs {_a(declared.type)}"
+            message = f"input `{declared.name}` of `{use.name}` needs {a(declared.type)}"
             yield rule.at(argument.node.loc, message, help=_candidates(subject.graph, declared, use.name))
 
 
@@ -83,8 +80,8 @@ def _artifact_finding(
     written = graph.output(OutputRef(step, output))
     if written is None or written.type is declared.type:
         return
-    seen = _a(written.type) if isinstance(written.type, Artifact) else f"a small value ({written.type})"
-    message = f"input `{declared.name}` of `{use.name}` needs {_a(declared.type)}, but `{output}` is {seen}"
+    seen = a(written.type) if isinstance(written.type, Artifact) else f"a small value ({written.type})"
+    message = f"input `{declared.name}` of `{use.name}` needs {a(declared.type)}, but `{output}` is {seen}"
     note = Note(f"`{graph.interfaces[step].name}` declares `{output}` as {seen}")
     yield rule.at(argument.references[0].loc, message, help=_candidates(graph, declared, use.name), notes=[note])
 
@@ -97,126 +94,8 @@ def _candidates(graph: Graph, declared: Input, step: str) -> str:
         interface = graph.interfaces.get(name)
         for output in interface.outputs if interface else ():
             if output.type is declared.type and output.same_as is None:
-                return f"`${{{{ steps.{name}.{output.name} }}}}` is {_a(declared.type)} made upstream"
+                return f"`${{{{ steps.{name}.{output.name} }}}}` is {a(declared.type)} made upstream"
     return ""
-
-
-@rule("PIPE302", "mismatched-type")
-def mismatched_type(rule: Rule, subject: Subject) -> Iterator[Finding]:
-    """A parameter is given a reference of another type.
-
-    Why: a whole reference keeps its type, so a text would arrive where a number is wanted.
-
-    Bad:
-        parameters: {epochs: {type: string, default: "10"}}
-        steps: {train: {uses: train, with: {epochs: "${{ parameters.epochs }}"}}}
-
-    Fix:
-        parameters: {epochs: {type: integer, default: 10}}
-    """
-    for use in subject.pipeline.steps:
-        interface = subject.graph.interfaces.get(use.name)
-        for reference, where, argument in use.references:
-            parameter = interface.parameter(argument.name) if interface and argument and where == "with" else None
-            if where == "for_each":
-                yield from _looped(rule, subject, use, reference)
-            elif where != "with":
-                yield from _in_text(rule, subject, reference, where)
-            elif argument and parameter:
-                yield from _typed(rule, subject, use, argument, parameter, reference)
-
-
-def _in_text(rule: Rule, subject: Subject, reference: Reference, where: str) -> Iterator[Finding]:
-    """Find what has no value to compare in `when`, or no text to stand in a variable of `env`."""
-    kind = _kind(subject, reference)
-    if isinstance(kind, Artifact):
-        message = f"`{reference}` is {_a(kind)}, and `{where}` takes values"
-        yield rule.at(reference.loc, message, help="read one of the step's small outputs, or a parameter")
-    elif where == "env" and kind in (Kind.LIST, Kind.OBJECT):
-        yield rule.at(reference.loc, f"`{reference}` is {_a(kind)} and cannot stand in a variable")
-
-
-def _looped(rule: Rule, subject: Subject, use: StepUse, reference: Reference) -> Iterator[Finding]:
-    kind = _kind(subject, reference)
-    is_whole = use.for_each is not None and not isinstance(use.for_each.items.value, Text)
-    if kind not in (None, Kind.LIST) or not (reference.whole and is_whole):
-        seen = f"`{reference}` is {_a(kind)}" if kind not in (None, Kind.LIST) else "a text stands around it"
-        yield rule.at(reference.loc, f"`{use.name}` loops over a list, but {seen}")
-
-
-def _typed(
-    rule: Rule, subject: Subject, use: StepUse, argument: Argument, parameter: Parameter, reference: Reference
-) -> Iterator[Finding]:
-    kind = _kind(subject, reference, use)
-    wanted = f"parameter `{parameter.name}` of `{use.name}` needs {_a(parameter.kind)}"
-    if kind is None:
-        return
-    if isinstance(kind, Artifact):
-        message = f"parameter `{parameter.name}` of `{use.name}` takes a value, but `{reference}` is {_a(kind)}"
-        yield rule.at(reference.loc, message)
-    elif not reference.whole and kind in (Kind.LIST, Kind.OBJECT):
-        yield rule.at(reference.loc, f"`{reference}` is {_a(kind)} and cannot stand inside a text")
-    elif isinstance(argument.value, Text) and parameter.kind is not Kind.STRING:
-        yield rule.at(argument.node.loc, f"{wanted}, but a text stands around `{reference}`")
-    elif isinstance(argument.value, Text | ListOf | ObjectOf):
-        return
-    elif reference.root == "matrix":
-        yield from _cells(rule, use, parameter, reference)
-    elif not parameter.kind.admits(kind):
-        yield rule.at(reference.loc, f"{wanted}, but `{reference}` is {_a(kind)}")
-    else:
-        yield from _default(rule, subject, use, parameter, reference)
-
-
-def _cells(rule: Rule, use: StepUse, parameter: Parameter, reference: Reference) -> Iterator[Finding]:
-    """Find a value of a matrix that the step does not allow: the first, since they are of one axis."""
-    assert use.matrix is not None, "wiring._cells got a step without a matrix (_kind should have said so)"
-    at = use.matrix.axes.index(reference.parts[1])
-    for cell in use.matrix.cells:
-        node = of_json(cell[at], use.matrix.loc)
-        for problem in check.value_problems(reference.parts[1], node, parameter.schema, rule):
-            note = Note(f"step `{use.name}` gets it as `{parameter.name}`", reference.loc)
-            yield rule.at(problem.loc, problem.message, help=problem.help, notes=[note])
-            return
-
-
-def _default(
-    rule: Rule, subject: Subject, use: StepUse, parameter: Parameter, reference: Reference
-) -> Iterator[Finding]:
-    """Find a pipeline parameter whose value in force the step does not allow."""
-    given = subject.pipeline.parameter(reference.parts[1]) if reference.root == "parameters" else None
-    if given is None or given.default is MISSING or given.default_loc is None:
-        return
-    if not isinstance(given.default, str | int | float | bool):
-        return
-    node = Scalar(given.default, given.default_loc)
-    for problem in check.value_problems(given.name, node, parameter.schema, rule):
-        note = Note(f"step `{use.name}` gets it as `{parameter.name}`", reference.loc)
-        yield rule.at(problem.loc, problem.message, help=problem.help, notes=[note])
-
-
-def _kind(subject: Subject, reference: Reference, use: StepUse | None = None) -> Artifact | Kind | None:
-    match reference.parts:
-        case ("parameters", name):
-            parameter = subject.pipeline.parameter(name)
-            return parameter.kind if parameter else None
-        case ("inputs", name):
-            given = subject.pipeline.input(name)
-            return given.type if given else None
-        case ("steps", step, "*", output):
-            written = subject.graph.output(OutputRef(step, output))
-            return written.type if written and isinstance(written.type, Artifact) else Kind.LIST if written else None
-        case ("steps", step, output):
-            written = subject.graph.output(OutputRef(step, output))
-            return written.type if written else None
-        case ("run" | "environment", _):
-            return Kind.STRING
-        case ("configs", name):
-            said = subject.configs.get(name)
-            return None if said is None else kind_of(said["value"]) if "value" in said else Kind.STRING
-        case ("matrix", axis) if use and use.matrix and axis in use.matrix.axes:
-            return kind_of(use.matrix.cells[0][use.matrix.axes.index(axis)])
-    return None
 
 
 @rule("PIPE303", "missing-input")
@@ -238,11 +117,11 @@ def missing_input(rule: Rule, subject: Subject) -> Iterator[Finding]:
         given = {argument.name for argument in use.arguments}
         for declared in interface.inputs:
             if declared.name not in given and not declared.optional:
-                message = f"step `{use.name}` is not given its input `{declared.name}` ({_a(declared.type)})"
+                message = f"step `{use.name}` is not given its input `{declared.name}` ({a(declared.type)})"
                 yield rule.at(use.loc, message, help=_candidates(subject.graph, declared, use.name))
         for parameter in interface.parameters:
             if parameter.name not in given and parameter.is_required:
-                message = f"step `{use.name}` is not given its parameter `{parameter.name}` ({_a(parameter.kind)})"
+                message = f"step `{use.name}` is not given its parameter `{parameter.name}` ({a(parameter.kind)})"
                 yield rule.at(use.loc, message, help=parameter.help)
 
 
@@ -259,16 +138,15 @@ def misplaced_secret(rule: Rule, subject: Subject) -> Iterator[Finding]:
     Fix:
         env: {PGPASSWORD: "${{ secrets.password }}"}
     """
-    for use in subject.pipeline.steps:
+    for use, reference, where, argument in mentions(subject):
+        if reference.root != "secrets":
+            continue
         interface = subject.graph.interfaces.get(use.name)
-        for reference, where, argument in use.references:
-            if reference.root != "secrets":
-                continue
-            whole = argument is not None and isinstance(argument.value, SecretRef)
-            parameter = interface.parameter(argument.name) if interface and argument else None
-            if not whole or (where == "with" and not (parameter and parameter.secret)):
-                message = f"the secret `{reference.parts[1]}` would be written down here"
-                yield rule.at(reference.loc, message, help="give it as the whole value of an `env` entry")
+        whole = argument is not None and isinstance(argument.value, SecretRef)
+        parameter = interface.parameter(argument.name) if interface and argument else None
+        if not whole or (where == "with" and not (parameter and parameter.secret)):
+            message = f"the secret `{reference.parts[1]}` would be written down here"
+            yield rule.at(reference.loc, message, help="give it as the whole value of an `env` entry")
     for output in subject.pipeline.outputs:
         for reference in output.references:
             if reference.root == "secrets":
@@ -332,15 +210,8 @@ def _is_sure(graph: Graph, use: StepUse, producer: str, written: Output) -> bool
 
 
 def _inputs(subject: Subject) -> Iterator[tuple[StepUse, Argument, Input]]:
-    for use in subject.pipeline.steps:
+    for use, argument in given(subject):
         interface = subject.graph.interfaces.get(use.name)
-        for argument in use.arguments:
-            declared = interface.input(argument.name) if interface else None
-            if declared:
-                yield use, argument, declared
-
-
-def _a(kind: Artifact | Kind) -> str:
-    """Return a type with its article, as it stands in a sentence."""
-    word = kind.value.lower()
-    return f"{'an' if word[0] in 'aeio' else 'a'} {word}"
+        declared = interface.input(argument.name) if interface else None
+        if declared:
+            yield use, argument, declared
