@@ -58,12 +58,14 @@ class Rule:
 
     code: `PIPE` and three digits, never reused. name: the same in words.
     doc: what `pipec explain` prints: one sentence, then the sections `Why:`, `Bad:` and `Fix:`.
+    hides: what it points at must not be shown again, as the value of a secret.
     """
 
     code: str
     name: str
     doc: str
     severity: Severity = Severity.ERROR
+    hides: bool = False
 
     def at(self, loc: Loc, message: str, *, help: str = "", notes: Iterable[Note] = ()) -> Finding:  # noqa: A002
         """Return a finding of this kind at `loc`; its texts are made lines of bounded length."""
@@ -112,11 +114,21 @@ class Diagnostic:
 
 
 @dataclass(frozen=True, slots=True)
+class Ignored:
+    """A finding that somebody has answered for. reason: theirs. loc: where they said so."""
+
+    finding: Finding
+    reason: str
+    loc: Loc
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
-    """The findings of one call, sorted by place, and the texts they speak of."""
+    """The findings of one call, sorted by place, and the texts they speak of. ignored: those that count no more."""
 
     findings: tuple[Finding, ...] = ()
     sources: tuple[Source, ...] = field(default=(), repr=False)
+    ignored: tuple[Ignored, ...] = ()
 
     def diagnostics(self, *, strict: bool = False) -> tuple[Diagnostic, ...]:
         """Return the findings beside their source lines; `strict` makes every warning an error."""
