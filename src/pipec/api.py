@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pipec import __version__, stages
 from pipec.compiler import rule, rules
 from pipec.compiler.nested import World
-from pipec.diagnostics import START, Finding, Loc, Report, Rule, Source, guess, has_error, one_line, ordered
+from pipec.diagnostics import START, Finding, Ignored, Loc, Report, Rule, Source, guess, has_error, one_line, ordered
 from pipec.schema import check as shape
 from pipec.schema import findings as kinds
 from pipec.schema import load, tree
 from pipec.schema.files import UnreadableError, decoded, folder_of, project_root, read_named
+from pipec.schema.ignore import Ignore, Ignores, of_text, problems, unused
 from pipec.schema.model import Environment, Pipeline, Project
 from pipec.schema.origin import Origin, inherited, with_inherited
 from pipec.schema.origin import origins as origin_of
@@ -85,6 +86,33 @@ class Checked:
 
 def check(request: Request) -> Checked:
     """Take a file all the way to plans, and for a target to its refusals. Raises UsageError."""
+    checked, answers = _checked(request)
+    if not answers.own or not answers.is_whole:
+        return checked
+    used = set(answers.used)
+    for name in answers.environments:  # what is needed in one of them is not unused
+        if all(one.loc in used for one in answers.own):
+            return checked
+        used |= _checked(replace(request, environment=name, target=None))[1].used
+    findings = unused(answers.own, used, _rules())
+    report = replace(checked.report, findings=ordered([*checked.report.findings, *findings]))
+    return replace(checked, report=report)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """What a file and its project answer for. own: of this file. used: the places of those that were needed.
+
+    environments: others in which one could be needed. is_whole: every rule has judged every pipeline of the file.
+    """
+
+    own: tuple[Ignore, ...] = ()
+    used: frozenset[Loc] = frozenset()
+    environments: tuple[str, ...] = ()
+    is_whole: bool = False
+
+
+def _checked(request: Request) -> tuple[Checked, _Answers]:
     shown = STDIN if request.content is not None else request.path.as_posix()
     folder = Path().absolute() if request.content is not None else folder_of(request.path)
     root = project_root(folder)
@@ -92,7 +120,7 @@ def check(request: Request) -> Checked:
         text = read_named(request.path, MAX_BYTES) if request.content is None else decoded(request.content, STDIN)
     except UnreadableError as fault:
         finding = kinds.NOT_TEXT.at(Loc(shown, START), str(fault))
-        return Checked(report=Report((finding,)), root=root, folder=folder)
+        return Checked(report=Report((finding,)), root=root, folder=folder), _Answers()
     source = Source(shown, text)
     trees, found = tree.read(source)
     place = Place(root, folder.relative_to(root).as_posix(), posixpath.dirname(shown))
@@ -100,24 +128,48 @@ def check(request: Request) -> Checked:
     around = surroundings(place, request.environment, settings)
     findings = [*found, *around.findings]
     units: tuple[Unit, ...] = ()
+    answers, ignored = _Answers(), list[Ignored]()
     if not has_error(findings):
         if request.pipeline is not None and request.pipeline not in map(_name, trees):
             raise UsageError(f"{shown} holds no pipeline `{request.pipeline}`: {', '.join(map(_name, trees))}")
         world = _world(request, around, place)
-        setting = Setting(source, around.project, around.environment, world, place.folder, catalog.names(), settings)
+        said, wrong = of_text(source)
+        answered = Ignores((*said, *around.ignores))
+        setting = Setting(source, around.project, around.environment, world, place.folder, catalog.names(), settings,
+                          answered)  # fmt: skip
         units, more = stages.units(trees, setting, lambda document: _sets(request, document))
-        findings += [*more, *_twice(units)]
+        findings += [*more, *_twice(units), *wrong, *problems(answered.said, _rules() if answered.said else {})]
+        answers = _answers(answered, shown, trees, units, around.project, request.environment)
         _known_environment(request, around.project, units)
         _known_sets(request, units)
         units = _wanted(request, units)
         for unit in units:
             findings += unit.findings
+            ignored += unit.ignored
             if request.target is not None and unit.plan:
                 findings += _refused(request, unit, around.environment, source)
     sources = [source, around.source, *(s for unit in units for s in unit.opening.sources.values())]
-    report = Report(ordered(dict.fromkeys(findings)), tuple(s for s in sources if s))
-    return Checked(report=report, units=units, project=around.project, environment=around.environment, root=root,
-                   folder=folder, source=source, layers=around.layers)  # fmt: skip
+    report = Report(ordered(dict.fromkeys(findings)), tuple(s for s in sources if s), _in_order(ignored))
+    checked = Checked(report=report, units=units, project=around.project, environment=around.environment, root=root,
+                      folder=folder, source=source, layers=around.layers)  # fmt: skip
+    return checked, answers
+
+
+def _answers(
+    said: Ignores, shown: str, trees: tuple[tree.Tree, ...], units: tuple[Unit, ...], project: Project, chosen: str
+) -> _Answers:
+    names = {e.name for e in project.environments} | {name for u in units for name in u.pipeline.environments}
+    return _Answers(
+        own=tuple(one for one in said.said if one.path == shown),
+        used=frozenset(one.loc for unit in units for one in unit.ignored),
+        environments=tuple(sorted({"", *names} - {chosen})),
+        is_whole=len(units) == len(trees) and all(unit.is_proven for unit in units),
+    )
+
+
+def _in_order(ignored: list[Ignored]) -> tuple[Ignored, ...]:
+    by_finding = {one.finding: one for one in ignored}
+    return tuple(by_finding[finding] for finding in ordered(by_finding))
 
 
 def _world(request: Request, around: Surroundings, place: Place) -> World:
@@ -303,6 +355,10 @@ def _told(origin: Origin) -> str:
         return "--set"
     where = f"{origin.loc.path}:{origin.loc.span.line}:{origin.loc.span.column}"
     return f"{where} (removed)" if origin.is_removed else where
+
+
+def _rules() -> dict[str, Rule]:
+    return {rule.code: rule for rule in explained()}
 
 
 def explained() -> tuple[Rule, ...]:

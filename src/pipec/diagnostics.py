@@ -19,6 +19,18 @@ class Severity(StrEnum):
     WARNING = "warning"
 
 
+class Ignorable(StrEnum):
+    """Where somebody may answer for a finding, so that it counts no more.
+
+    NOWHERE: nothing could be made of the text with it. LINE: on its line, or in the project's file. PROJECT: in the
+    project's file alone, because a change of the pipeline must not bring its own permission.
+    """
+
+    NOWHERE = "nowhere"
+    LINE = "on its line"
+    PROJECT = "in the project's file"
+
+
 class Span(NamedTuple):
     """A stretch of text: 1-based lines and columns in code points; the end is exclusive."""
 
@@ -66,6 +78,7 @@ class Rule:
     doc: str
     severity: Severity = Severity.ERROR
     hides: bool = False
+    ignorable: Ignorable = Ignorable.NOWHERE
 
     def at(self, loc: Loc, message: str, *, help: str = "", notes: Iterable[Note] = ()) -> Finding:  # noqa: A002
         """Return a finding of this kind at `loc`; its texts are made lines of bounded length."""

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 
 from pipec.compiler import arguments, flatten, graph, lower, nested, rule, spread
 from pipec.compiler.plan import Plan
-from pipec.diagnostics import Finding, Source, has_error
+from pipec.diagnostics import Finding, Ignored, Source, has_error
 from pipec.digest import canonical
 from pipec.schema import check as shape
-from pipec.schema import tree
+from pipec.schema import ignore, tree
 from pipec.schema.model import Environment, Pipeline, Places, Project
 from pipec.schema.overlay import without_overlay_nulls
 from pipec.values import Json
@@ -22,15 +22,35 @@ from pipec.values import Json
 
 @dataclass(slots=True)
 class Unit:
-    """One pipeline of a file, as far as it came. plan: None if there was an error. subject: the document's own."""
+    """One pipeline of a file, as far as it came. plan: None if there was an error. subject: the document's own.
+
+    ignores: what counts for it. ignored: what was found, and is answered for.
+    """
 
     pipeline: Pipeline
     subject: rule.Subject
     opening: nested.Opening
     findings: list[Finding] = field(default_factory=list)
+    ignores: ignore.Ignores = ignore.Ignores()
+    ignored: list[Ignored] = field(default_factory=list)
     flat: flatten.Flat | None = None
     graph: graph.Graph | None = None
     plan: Plan | None = None
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether every rule has judged it."""
+        return self.graph is not None and not self.graph.cycle and len(self.graph.interfaces) == len(self.graph.steps)
+
+    def tell(self, findings: Iterable[Finding]) -> None:
+        """Add what was found, as far as nobody has answered for it."""
+        kept, answered = self.ignores.sift(findings, self._documents())
+        self.findings += kept
+        self.ignored += answered
+
+    def _documents(self) -> tuple[Pipeline, ...]:
+        inner = (opened.pipeline for opened in self.opening.known.values() if opened)
+        return (self.pipeline, *(pipeline for pipeline in inner if pipeline))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +58,7 @@ class Setting:
     """What the documents of a file are read in.
 
     folder: theirs, relative to the root. library: names of its steps. settings: the schema of what a project may say to
-    each target.
+    each target. ignores: what the file and its project answer for.
     """
 
     source: Source
@@ -48,6 +68,7 @@ class Setting:
     folder: str
     library: tuple[str, ...]
     settings: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
+    ignores: ignore.Ignores = ignore.Ignores()
 
 
 def units(
@@ -59,7 +80,7 @@ def units(
     others = {unit.pipeline.name: (unit.pipeline, unit.subject.graph) for unit in typed}
     for unit in typed:
         unit.subject = replace(unit.subject, others=others)
-        unit.findings += _judged(unit.subject, unit.opening.uses, setting, set())
+        unit.tell(_judged(unit.subject, unit.opening.uses, setting, set()))
         _prove(unit, setting)
     flats = {u.pipeline.name: (u.flat, u.graph) for u in typed if u.flat and u.graph and not has_error(u.findings)}
     for unit in typed:
@@ -86,7 +107,9 @@ def _typed(
         found += more
         return None
     opening = nested.open_all(pipeline, setting.folder, setting.world)
-    return Unit(pipeline, _subject(pipeline, opening.uses, setting), opening, [*more, *opening.findings])
+    below = [mark for source, read in opening.read.values() if read for mark in ignore.of_text(source)[0]]
+    ignores = ignore.Ignores((*setting.ignores.said, *below)) if below else setting.ignores
+    return Unit(pipeline, _subject(pipeline, opening.uses, setting), opening, [*more, *opening.findings], ignores)
 
 
 def _no_pipeline(document: tree.Tree, setting: Setting) -> list[Finding] | None:
@@ -159,8 +182,8 @@ def _prove(unit: Unit, setting: Setting) -> None:
     unit.graph = subject.graph if is_same else graph.build(flat.pipeline.steps, flat.interfaces, flat.composites)
     whole = replace(subject, pipeline=flat.pipeline, graph=unit.graph)
     if subject.composite:  # what is handed in meets the steps that take it only here
-        unit.findings += arguments.judge(flat.pipeline, unit.graph)
-    unit.findings += rule.of_release(whole)
+        unit.tell(arguments.judge(flat.pipeline, unit.graph))
+    unit.tell(rule.of_release(whole))
     unit.findings += spread.too_many_waits(unit.graph)
     attached, missing = arguments.attach(flat, setting.world.read)
     unit.findings += missing

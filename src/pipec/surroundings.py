@@ -10,7 +10,7 @@ from pathlib import Path
 from pipec.diagnostics import START, Finding, Loc, Source, has_error
 from pipec.schema import check as shape
 from pipec.schema import findings as kinds
-from pipec.schema import tree
+from pipec.schema import ignore, tree
 from pipec.schema.files import PROJECT_FILE, UnreadableError, read_below
 from pipec.schema.model import Environment, Project
 from pipec.schema.overlay import without_overlay_nulls
@@ -40,6 +40,7 @@ class Surroundings:
     """The project of a file and the environment chosen in it; without a `pipec.yaml`, both are empty.
 
     layers: what stands behind a pipeline's image and defaults: the environment's and the project's, as written.
+    ignores: what it answers for.
     """
 
     project: Project = Project()
@@ -47,6 +48,7 @@ class Surroundings:
     source: Source | None = None
     findings: tuple[Finding, ...] = ()
     layers: tuple[tree.Mapping, ...] = ()
+    ignores: tuple[ignore.Ignore, ...] = ()
 
 
 def surroundings(place: Place, environment: str, settings: Mapping[str, Mapping[str, Json]]) -> Surroundings:
@@ -78,4 +80,5 @@ def surroundings(place: Place, environment: str, settings: Mapping[str, Mapping[
         source=source,
         findings=tuple(found),
         layers=(chosen, document) if isinstance(chosen, tree.Mapping) else (document,),
+        ignores=tuple(ignore.of_project(document, place.show)),
     )

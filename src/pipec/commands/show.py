@@ -9,10 +9,15 @@ import sys
 from pipec import api, drawing
 from pipec.api import UsageError
 from pipec.commands.request import only, request, tell
-from pipec.diagnostics import guess
+from pipec.diagnostics import Ignorable, guess
 from pipec.schema import editor, tree
 from pipec.steps import catalog
 from pipec.steps.page import page
+
+_HOW_TO_IGNORE = {
+    Ignorable.LINE: "# pipec: ignore[{code}] why this is right here",
+    Ignorable.PROJECT: "# pipec.yaml\n    ignore: [{{code: {code}, path: pipelines/P.yaml, step: STEP, reason: why}}]",
+}
 
 
 def graph(options: argparse.Namespace) -> int:
@@ -80,4 +85,6 @@ def explain(options: argparse.Namespace) -> int:
     if found is None:
         raise UsageError(f"there is no finding `{options.code}`: `pipec explain` lists them")
     print(f"{found.code} {found.name} ({found.severity})\n\n{found.doc.strip()}")
+    if how := _HOW_TO_IGNORE.get(found.ignorable):
+        print(f"\nIgnore:\n    {how.format(code=found.code)}")
     return 0

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from pipec.compiler.graph import Graph
-from pipec.diagnostics import Finding, Rule, Severity
+from pipec.diagnostics import Finding, Ignorable, Rule, Severity
 from pipec.schema.model import Environment, Pipeline, Places, Project
 
 
@@ -58,14 +58,24 @@ REGISTRY: list[Registered] = []
 
 
 def rule(
-    code: str, name: str, *, severity: Severity = Severity.ERROR, needs_order: bool = False
+    code: str,
+    name: str,
+    *,
+    severity: Severity = Severity.ERROR,
+    needs_order: bool = False,
+    ignorable: Ignorable | None = None,
+    hides: bool = False,
 ) -> Callable[[Check], Check]:
-    """Register a function as the rule `code`; it is given its own `Rule`, to build findings with."""
+    """Register a function as the rule `code`; it is given its own `Rule`, to build findings with.
+
+    ignorable: on its line if it warns, and nowhere if it is an error, unless said otherwise.
+    """
+    if ignorable is None:
+        ignorable = Ignorable.LINE if severity is Severity.WARNING else Ignorable.NOWHERE
 
     def register(check: Check) -> Check:
-        REGISTRY.append(
-            Registered(Rule(code, name, inspect.cleandoc(check.__doc__ or ""), severity), check, needs_order)
-        )
+        made = Rule(code, name, inspect.cleandoc(check.__doc__ or ""), severity, hides, ignorable)
+        REGISTRY.append(Registered(made, check, needs_order))
         return check
 
     return register

@@ -5,13 +5,13 @@ They are declared here and not as functions because one pass over the text or th
 
 from __future__ import annotations
 
-from pipec.diagnostics import Rule
+from pipec.diagnostics import Rule, Severity
 
 RULES: list[Rule] = []
 
 
-def _rule(code: str, name: str, doc: str) -> Rule:
-    rule = Rule(code, name, doc)
+def _rule(code: str, name: str, doc: str, severity: Severity = Severity.ERROR) -> Rule:
+    rule = Rule(code, name, doc, severity)
     RULES.append(rule)
     return rule
 
@@ -120,6 +120,38 @@ Bad:
 Fix:
     apiVersion: pipec/v1alpha1
     kind: Pipeline
+""")  # fmt: skip
+UNUSED_IGNORE = _rule("PIPE011", "unused-ignore", """Something is ignored that is not there.
+
+Why: it would hide the next mistake of that kind on the line, for a reason that was given for another.
+
+Bad:
+    train: {uses: train, timeout: 1h}   # pipec: ignore[PIPE401] the pool is shared
+
+Fix:
+    train: {uses: train, timeout: 1h}
+""", Severity.WARNING)  # fmt: skip
+BAD_IGNORE = _rule("PIPE012", "unreasoned-ignore", """Something is ignored without a reason, or without a known code.
+
+Why: whoever reads it later must be able to say whether it still holds.
+
+Bad:
+    resources: {accelerator: {kind: gpu}}   # pipec: ignore[PIPE401]
+
+Fix:
+    resources: {accelerator: {kind: gpu}}   # pipec: ignore[PIPE401] the image holds a build that uses it
+""")  # fmt: skip
+UNIGNORABLE = _rule("PIPE013", "unignorable-finding", """Something is ignored that nobody may ignore there.
+
+Why: a pull request must not bring the permission for its own unsafe release; and of a pipeline with an unknown step
+or a wrong type nothing could be made.
+
+Bad:
+    deploy: {uses: deploy, with: {model: "${{ steps.train.model }}"}}   # pipec: ignore[PIPE501] urgent
+
+Fix:
+    # pipec.yaml
+    ignore: [{code: PIPE501, path: pipelines/wine.yaml, step: deploy, reason: approved by the board on 3 May}]
 """)  # fmt: skip
 WRONG_KIND = _rule("PIPE100", "wrong-kind", """The document does not say that it is a pipeline of a version pipec reads.
 

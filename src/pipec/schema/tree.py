@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
+from bisect import bisect_right
 from collections.abc import Iterator
 from collections.abc import Mapping as Map
 from dataclasses import dataclass
@@ -137,6 +138,27 @@ def read(source: Source) -> tuple[tuple[Tree, ...], tuple[Finding, ...]]:
     if found := _unreadable(source):
         return (), (found,)
     return _Reader(source).documents()
+
+
+def comments(source: Source, pattern: re.Pattern[str]) -> Iterator[tuple[re.Match[str], Loc]]:
+    """Yield what a pattern that begins with `#` finds in the comments of a readable text, with its place.
+
+    The parser drops comments; they are what no scalar covers.
+    """
+    body = source.text.removeprefix("\ufeff")
+    matches = list(pattern.finditer(body))
+    if not matches:
+        return
+    events = yaml.parse(body, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    marks = [(event.start_mark, event.end_mark) for event in events if isinstance(event, yaml.ScalarEvent)]
+    ends = {start.index: end.index for start, end in marks if start and end}
+    starts = sorted(ends)
+    for match in matches:
+        before = bisect_right(starts, match.start())
+        if before and match.start() < ends[starts[before - 1]]:
+            continue
+        line, column = body.count("\n", 0, match.start()) + 1, match.start() - body.rfind("\n", 0, match.start())
+        yield match, Loc(source.path, Span(line, column, line, column + len(match[0])))
 
 
 def _unreadable(source: Source) -> Finding | None:

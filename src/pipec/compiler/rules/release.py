@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator
 
 from pipec.compiler.graph import Graph, Port, artifact_edges, outside
 from pipec.compiler.rule import Subject, rule
-from pipec.diagnostics import Finding, Loc, Note, Rule
+from pipec.diagnostics import Finding, Ignorable, Loc, Note, Rule
 from pipec.schema.model import StepUse
 from pipec.steps.interface import Artifact, Role
 from pipec.values import ListOf, Literal, ObjectOf, OutputRef, Value
 
 
-@rule("PIPE501", "unapproved-deploy", needs_order=True)
+@rule("PIPE501", "unapproved-deploy", needs_order=True, ignorable=Ignorable.PROJECT)
 def unapproved_deploy(rule: Rule, subject: Subject) -> Iterator[Finding]:
     """A production deployment of a model that nobody approved.
 
@@ -40,7 +40,7 @@ def unapproved_deploy(rule: Rule, subject: Subject) -> Iterator[Finding]:
                       notes=_release_notes(subject, use, model, loc, "approve"))  # fmt: skip
 
 
-@rule("PIPE502", "unevaluated-deploy", needs_order=True)
+@rule("PIPE502", "unevaluated-deploy", needs_order=True, ignorable=Ignorable.PROJECT)
 def unevaluated_deploy(rule: Rule, subject: Subject) -> Iterator[Finding]:
     """A production deployment of a model that was not evaluated.
 
@@ -61,7 +61,7 @@ def unevaluated_deploy(rule: Rule, subject: Subject) -> Iterator[Finding]:
                           notes=_release_notes(subject, use, model, loc, "evaluate"))  # fmt: skip
 
 
-@rule("PIPE503", "test-data-in-fit", needs_order=True)
+@rule("PIPE503", "test-data-in-fit", needs_order=True, ignorable=Ignorable.PROJECT)
 def test_data_in_fit(rule: Rule, subject: Subject) -> Iterator[Finding]:
     """Data that was set aside for testing reaches a fit.
 
@@ -88,7 +88,7 @@ def test_data_in_fit(rule: Rule, subject: Subject) -> Iterator[Finding]:
                           notes=[note, Note(f"the data goes {way}")])  # fmt: skip
 
 
-@rule("PIPE504", "unvalidated-training-data", needs_order=True)
+@rule("PIPE504", "unvalidated-training-data", needs_order=True, ignorable=Ignorable.PROJECT)
 def unvalidated_training_data(rule: Rule, subject: Subject) -> Iterator[Finding]:
     """A model for production is fitted on data that no step validated.
 
@@ -115,7 +115,7 @@ def unvalidated_training_data(rule: Rule, subject: Subject) -> Iterator[Finding]
                           notes=[Note(f"the data goes {way}", use.loc)])  # fmt: skip
 
 
-@rule("PIPE505", "toothless-approval", needs_order=True)
+@rule("PIPE505", "toothless-approval", needs_order=True, ignorable=Ignorable.PROJECT)
 def toothless_approval(rule: Rule, subject: Subject) -> Iterator[Finding]:
     """An automatic approval that no evaluation can withhold.
 

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 from pipec.compiler.rule import Subject, rule
 from pipec.compiler.rules.names import suggest
-from pipec.diagnostics import Finding, Rule
+from pipec.diagnostics import Finding, Ignorable, Rule
 
 _CRON = (("minute", 0, 59), ("hour", 0, 23), ("day of the month", 1, 31), ("month", 1, 12), ("weekday", 0, 7))
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 
 
-@rule("PIPE401", "unusable-accelerator")
+@rule("PIPE401", "unusable-accelerator", ignorable=Ignorable.LINE)
 def unusable_accelerator(rule: Rule, subject: Subject) -> Iterator[Finding]:
     """A step asks for a device that it cannot use.
 
@@ -81,7 +81,7 @@ def unknown_place(rule: Rule, subject: Subject) -> Iterator[Finding]:
                 yield rule.at(volume.loc, message, help=suggest(volume.name, volumes, "volumes:"))
 
 
-@rule("PIPE404", "contradictory-resources")
+@rule("PIPE404", "contradictory-resources", ignorable=Ignorable.LINE)
 def contradictory_resources(rule: Rule, subject: Subject) -> Iterator[Finding]:
     """A step asks for devices that its pool does not have.
 
