@@ -128,7 +128,7 @@ def _checked(request: Request) -> tuple[Checked, _Answers]:
     around = surroundings(place, request.environment, settings)
     findings = [*found, *around.findings]
     units: tuple[Unit, ...] = ()
-    answers, ignored = _Answers(), list[Ignored]()
+    answers, ignored = _Answers(), [*around.ignored]
     if not has_error(findings):
         if request.pipeline is not None and request.pipeline not in map(_name, trees):
             raise UsageError(f"{shown} holds no pipeline `{request.pipeline}`: {', '.join(map(_name, trees))}")

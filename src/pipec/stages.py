@@ -14,7 +14,7 @@ from pipec.compiler.plan import Plan
 from pipec.diagnostics import Finding, Ignored, Source, has_error
 from pipec.digest import canonical
 from pipec.schema import check as shape
-from pipec.schema import ignore, tree
+from pipec.schema import ignore, secret, tree
 from pipec.schema.model import Environment, Pipeline, Places, Project
 from pipec.schema.overlay import without_overlay_nulls
 from pipec.values import Json
@@ -95,6 +95,20 @@ def _typed(
     document: tree.Tree, setting: Setting, sets: Callable[[tree.Mapping], Mapping[str, Json]], found: list[Finding]
 ) -> Unit | None:
     """Return a document as a pipeline with the graph of its steps, what they use opened."""
+    secrets = [*secret.inlined(setting.source, document)]
+    unit = _opened(document, setting, sets, found)
+    if unit is None:
+        found += setting.ignores.sift(secrets, ())[0]
+        return None
+    for source, documents in unit.opening.read.values():
+        secrets += [each for one in documents for each in secret.inlined(source, one)]
+    unit.tell(secrets)
+    return unit
+
+
+def _opened(
+    document: tree.Tree, setting: Setting, sets: Callable[[tree.Mapping], Mapping[str, Json]], found: list[Finding]
+) -> Unit | None:
     if (judged := _no_pipeline(document, setting)) is not None:
         found += judged
         return None

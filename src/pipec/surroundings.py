@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipec.diagnostics import START, Finding, Loc, Source, has_error
+from pipec.diagnostics import START, Finding, Ignored, Loc, Source, has_error
 from pipec.schema import check as shape
 from pipec.schema import findings as kinds
-from pipec.schema import ignore, tree
+from pipec.schema import ignore, secret, tree
 from pipec.schema.files import PROJECT_FILE, UnreadableError, read_below
 from pipec.schema.model import Environment, Project
 from pipec.schema.overlay import without_overlay_nulls
@@ -40,7 +40,7 @@ class Surroundings:
     """The project of a file and the environment chosen in it; without a `pipec.yaml`, both are empty.
 
     layers: what stands behind a pipeline's image and defaults: the environment's and the project's, as written.
-    ignores: what it answers for.
+    ignores: what it answers for. ignored: what was found in it, and is answered for.
     """
 
     project: Project = Project()
@@ -49,6 +49,7 @@ class Surroundings:
     findings: tuple[Finding, ...] = ()
     layers: tuple[tree.Mapping, ...] = ()
     ignores: tuple[ignore.Ignore, ...] = ()
+    ignored: tuple[Ignored, ...] = ()
 
 
 def surroundings(place: Place, environment: str, settings: Mapping[str, Mapping[str, Json]]) -> Surroundings:
@@ -70,7 +71,11 @@ def surroundings(place: Place, environment: str, settings: Mapping[str, Mapping[
     if len(documents) > 1:
         found.append(kinds.WRONG_KIND.at(documents[1].loc, "a project is one document"))
     if has_error(found) or not isinstance(document, tree.Mapping):
-        return Surroundings(source=source, findings=tuple(found))
+        return Surroundings(source=source, findings=(*found, *secret.inlined(source, document)))
+    said, wrong = ignore.of_text(source)
+    ignores = (*ignore.of_project(document, place.show), *said)
+    kept, ignored = ignore.Ignores(ignores).sift(secret.inlined(source, document), ())
+    found += [*wrong, *kept]
     project = typed(document, frozenset(settings))
     environments = document.get("environments")
     chosen = environments.get(environment) if isinstance(environments, tree.Mapping) else None
@@ -80,5 +85,6 @@ def surroundings(place: Place, environment: str, settings: Mapping[str, Mapping[
         source=source,
         findings=tuple(found),
         layers=(chosen, document) if isinstance(chosen, tree.Mapping) else (document,),
-        ignores=tuple(ignore.of_project(document, place.show)),
+        ignores=ignores,
+        ignored=tuple(ignored),
     )

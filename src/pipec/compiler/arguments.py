@@ -12,7 +12,7 @@ from typing import TypeAlias
 from pipec.compiler.flatten import Flat
 from pipec.compiler.graph import Graph
 from pipec.diagnostics import Finding, Loc, guess
-from pipec.schema import check
+from pipec.schema import check, secret
 from pipec.schema import findings as kinds
 from pipec.schema.files import UnreadableError
 from pipec.schema.model import Argument, Pipeline, StepUse
@@ -43,8 +43,10 @@ def judge(pipeline: Pipeline, graph: Graph) -> Iterator[Finding]:
 
 def _value(argument: Argument, parameter: Parameter) -> Iterator[Finding]:
     if parameter.secret and isinstance(argument.value, Literal):
+        if isinstance(argument.value.value, str) and secret.is_told(("with", argument.name), argument.value.value):
+            return  # told with the text
         message = f"`{argument.name}` takes a secret, and its value stands here for all to read"
-        yield kinds.WRONG_VALUE.at(argument.node.loc, message, help="write `${{ secrets.NAME }}`")
+        yield kinds.INLINED_SECRET.at(argument.node.loc, message, help="write `${{ secrets.NAME }}`")
         return
     yield from check.value_problems(argument.name, argument.node, parameter.schema)
 

@@ -5,13 +5,21 @@ They are declared here and not as functions because one pass over the text or th
 
 from __future__ import annotations
 
-from pipec.diagnostics import Rule, Severity
+from pipec.diagnostics import Ignorable, Rule, Severity
 
 RULES: list[Rule] = []
 
 
-def _rule(code: str, name: str, doc: str, severity: Severity = Severity.ERROR) -> Rule:
-    rule = Rule(code, name, doc, severity)
+def _rule(
+    code: str,
+    name: str,
+    doc: str,
+    severity: Severity = Severity.ERROR,
+    *,
+    hides: bool = False,
+    ignorable: Ignorable = Ignorable.NOWHERE,
+) -> Rule:
+    rule = Rule(code, name, doc, severity, hides, ignorable)
     RULES.append(rule)
     return rule
 
@@ -326,3 +334,14 @@ Fix:
     # features.yaml
     steps: {clean: {uses: ./clean.yaml}}
 """)  # fmt: skip
+INLINED_SECRET = _rule("PIPE310", "inlined-secret", """A secret stands in the text by its value.
+
+Why: everybody who can read the repository, its history or the compiled files has it from then on. It is told by the
+form that its issuer gives it, or by the name of the variable or parameter that takes it.
+
+Bad:
+    env: {WAREHOUSE_PASSWORD: hunter2}
+
+Fix:
+    env: {WAREHOUSE_PASSWORD: "${{ secrets.warehouse }}"}
+""", hides=True, ignorable=Ignorable.LINE)  # fmt: skip

@@ -131,17 +131,20 @@ class _Trial:
             return not names or kind(self._type(names[0])) is Kind.BOOLEAN
         if any(not self.samples[name.parts] for name in names) or len({name.parts for name in names}) == 2:
             return False
-        if term.operator == "in":
-            return term.right.reference is None
+        if term.operator == "in" and term.right.reference:
+            return False
         kinds = {_kind(value) for operand in (term.left, term.right) for value in self._values(operand)}
         if len(kinds) != 1:
             return False  # PIPE308 tells what cannot be compared
-        return kinds <= {"number", "boolean"} or (kinds == {"text"} and (term.operator in ("==", "!=") or not names))
+        return kinds <= {"number", "boolean"} or (
+            kinds == {"text"} and (term.operator in ("==", "!=", "in") or not names)
+        )
 
     def _values(self, operand: Operand) -> tuple[Json, ...]:
         if operand.reference:
             return self.samples[operand.reference.parts]
-        return (operand.value.value,) if isinstance(operand.value, Literal) else ()
+        value = operand.value.value if isinstance(operand.value, Literal) else None
+        return tuple(value) if isinstance(value, list) else (value,)
 
     def _type(self, reference: Reference) -> Artifact | Mapping[str, Json]:
         return type_of(self.subject, reference, self.use)
