@@ -151,7 +151,7 @@ UNSAFE: dict[str, tuple[dict[str, str | None], list[str]]] = {
     "automatic behind a gate against a champion that is not given": (
         change("approve", "approvers: [ana@example.org]", "mode: automatic")
         | change("evaluate", '.test }}"', '.test }}", gates: [{metric: accuracy, better_by: 0}]'),
-        ["PIPE505"],
+        ["PIPE506"],
     ),
     "perhaps automatic, without a gate": (
         change("approve", "approvers: [ana@example.org]", 'mode: "${{ steps.drift.verdict }}"')

@@ -217,7 +217,7 @@ def test_an_argument_that_cannot_be_made_is_told_at_its_place(args: str, told: s
          "`Metrics`, `Report`, `Profile`, `Approval`, `Endpoint`, `Directory`, `File`"),
         ("role: approve",
          "4:7: error: `role` cannot be `approve` [PIPE104 value-not-allowed]\n"
-         "= help: allowed: `validate`, `evaluate`, `anonymize`, `deploy`"),
+         "= help: allowed: `validate`, `evaluate`, `anonymize`, `deploy`, `export`"),
         ("image: registry/${{ parameters.a }}",
          "4:8: error: an expression is not read here [PIPE121 misplaced-expression]\n"
          "= help: expressions stand in `args` only"),

@@ -188,6 +188,7 @@ def _input(entry: Entry, values: Mapping | None, sets: Map[str, Json]) -> InputU
         optional=body.get("optional", False),
         default=None if given is None else str(given),
         default_loc=node.loc if node else None,
+        is_personal=body.get("personal", False),
         description=body.get("description", ""),
     )
 

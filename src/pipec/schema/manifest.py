@@ -88,7 +88,7 @@ def _output(name: str, body: Any) -> Output:
     kind = Kind(body["type"]) if body["type"] in list(Kind) else Artifact(body["type"])
     return Output(
         name=name, type=kind, split=body.get("split"), same_as=body.get("same_as"),
-        optional=body.get("optional", False), help=body.get("description", ""),
+        optional=body.get("optional", False), personal=body.get("personal", False), help=body.get("description", ""),
     )  # fmt: skip
 
 

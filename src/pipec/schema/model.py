@@ -222,6 +222,7 @@ class InputUse:
     optional: bool = False
     default: str | None = None
     default_loc: Loc | None = None
+    is_personal: bool = False
     description: str = ""
 
 

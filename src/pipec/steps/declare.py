@@ -95,6 +95,7 @@ class _Writes:
     name: str | None
     optional: bool
     unless: str
+    personal_if: str
     help: str
 
 
@@ -135,6 +136,7 @@ def writes(
     name: str | None = None,
     optional: bool = False,
     unless: str = "",
+    personal_if: str = "",
     help: str = "",  # noqa: A002
 ) -> Any:
     """Declare an output. With a type: an artifact; the field is the Path to write (a file, or a folder to make).
@@ -142,10 +144,11 @@ def writes(
     Without: a small value of the annotated type, which `run` assigns. `same_as` outputs are passed on by the runtime.
     An artifact may share the name of an input: `name` says it where the field, unique in the class, cannot.
     `optional` artifacts may be left unwritten by a success, but for `unless`: a parameter that is true then.
+    `personal_if`: the parameter that says whether it is about people.
     """
     assert name is None or type is not None, "only an artifact may be named apart from its field"
     assert type is not None or not optional, "a small output is always given"
-    return _Writes(type, split, same_as, name, optional, unless, help)
+    return _Writes(type, split, same_as, name, optional, unless, personal_if, help)
 
 
 def param(
@@ -238,12 +241,12 @@ def _interface(
                 inputs.append(
                     Input(name=attribute, type=type, optional=optional, many=many, fits=fits, hard=hard, help=text)
                 )
-            case _Writes(type, split, same_as, named, optional, unless, text):
+            case _Writes(type, split, same_as, named, optional, unless, personal_if, text):
                 kind = type or _kind(hint)[0]
                 outputs.append(
                     Output(
                         name=named or attribute, type=kind, split=split, same_as=same_as, optional=optional,
-                        unless=unless, field=attribute if named else "", help=text,
+                        unless=unless, personal_if=personal_if, field=attribute if named else "", help=text,
                     )
                 )  # fmt: skip
             case _Param() as declared:

@@ -15,7 +15,10 @@ class Ingest:
 
     source: str = param(location=True, help="Where the rows lie: a path below the project root, or a URL.")
     format: Literal["auto", "csv", "parquet"] = param(default="auto", help="How the rows are written.")
-    data: Path = writes(Dataset, help="The rows, as Parquet.")
+    personal: bool = param(
+        default=False, help="Whether the rows are about people: a check then follows them to every release and message."
+    )
+    data: Path = writes(Dataset, personal_if="personal", help="The rows, as Parquet.")
     n_rows: int = writes(help="How many rows there are.")
 
     def run(self, context: Context) -> None:

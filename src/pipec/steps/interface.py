@@ -63,6 +63,7 @@ class Role(enum.StrEnum):
     APPROVE = "approve"
     DEPLOY = "deploy"
     ANONYMIZE = "anonymize"
+    EXPORT = "export"
 
 
 class Missing(enum.Enum):
@@ -132,8 +133,9 @@ class Output:
 
     split: which part of a split data set this is. same_as: the input that passes through unchanged. optional: an
     artifact that a success may leave unwritten, so that only optional inputs can read it. unless: the parameter
-    which, if it is true, makes the step write it or not succeed. field: what a library step's class calls its place,
-    where an input has the same name.
+    which, if it is true, makes the step write it or not succeed. personal: it is about people, so that it leaves the
+    project through a step of role `anonymize` only. personal_if: the parameter that says so where it is true. field:
+    what a library step's class calls its place, where an input has the same name.
     """
 
     name: str
@@ -142,6 +144,8 @@ class Output:
     same_as: str | None = None
     optional: bool = False
     unless: str = ""
+    personal: bool = False
+    personal_if: str = ""
     field: str = ""
     help: str = ""
 

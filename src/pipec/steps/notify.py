@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pipec.steps.declare import CallerError, Context, Refused, TryAgain, param, reads, step, writes
-from pipec.steps.interface import Report
+from pipec.steps.interface import Report, Role
 
 FORMAT_VERSION = "1.0"
 MAX_REPORT_BYTES = 64 << 10  # receivers of webhooks take little more
 
 
-@step("notify", version="1", world=True)
+@step("notify", version="1", role=Role.EXPORT, world=True)
 class Notify:
     """Say something in the log, and to a webhook where one is given."""
 

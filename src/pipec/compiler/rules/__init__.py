@@ -1,5 +1,5 @@
 """The rules, by topic. Importing this package fills the registry, in the order of the codes."""
 
-from pipec.compiler.rules import many, names, release, resources, trigger, truth, types, wiring
+from pipec.compiler.rules import gate, many, names, personal, release, resources, trigger, truth, types, wiring
 
-__all__ = ["many", "names", "release", "resources", "trigger", "truth", "types", "wiring"]
+__all__ = ["gate", "many", "names", "personal", "release", "resources", "trigger", "truth", "types", "wiring"]
