@@ -57,7 +57,7 @@ steps:
     description: "A *step* with [text] and \\u00e9"
   e:
     uses: evaluate
-    with: {model: "${{ steps.b.model }}", data: "${{ steps.s.test }}", gates: [{metric: f1, minimum: 0}]}
+    with: {model: "${{ steps.b.model }}", data: "${{ steps.s.test }}", gates: [{metric: f1, minimum: 0.5}]}
   p: {uses: approve, with: {model: "${{ steps.e.model }}", mode: automatic, approvers: [ana@example.org, ml-leads]}}
   d:
     uses: deploy

@@ -128,18 +128,20 @@ def _checked(request: Request) -> tuple[Checked, _Answers]:
     around = surroundings(place, request.environment, settings)
     findings = [*found, *around.findings]
     units: tuple[Unit, ...] = ()
-    answers, ignored = _Answers(), [*around.ignored]
+    answers, ignored = _Answers(), list[Ignored]()
     if not has_error(findings):
         if request.pipeline is not None and request.pipeline not in map(_name, trees):
             raise UsageError(f"{shown} holds no pipeline `{request.pipeline}`: {', '.join(map(_name, trees))}")
         world = _world(request, around, place)
         said, wrong = of_text(source)
         answered = Ignores((*said, *around.ignores))
+        findings, ignored = answered.sift(findings, ())
+        ignored += around.ignored
         setting = Setting(source, around.project, around.environment, world, place.folder, catalog.names(), settings,
                           answered)  # fmt: skip
         units, more = stages.units(trees, setting, lambda document: _sets(request, document))
         findings += [*more, *_twice(units), *wrong, *problems(answered.said, _rules() if answered.said else {})]
-        answers = _answers(answered, shown, trees, units, around.project, request.environment)
+        answers = _answers(answered, shown, trees, units, around.project, request.environment, ignored)
         _known_environment(request, around.project, units)
         _known_sets(request, units)
         units = _wanted(request, units)
@@ -149,22 +151,34 @@ def _checked(request: Request) -> tuple[Checked, _Answers]:
             if request.target is not None and unit.plan:
                 findings += _refused(request, unit, around.environment, source)
     sources = [source, around.source, *(s for unit in units for s in unit.opening.sources.values())]
-    report = Report(ordered(dict.fromkeys(findings)), tuple(s for s in sources if s), _in_order(ignored))
+    report = Report(ordered(dict.fromkeys(_undoubled(findings))), tuple(s for s in sources if s), _in_order(ignored))
     checked = Checked(report=report, units=units, project=around.project, environment=around.environment, root=root,
                       folder=folder, source=source, layers=around.layers)  # fmt: skip
     return checked, answers
 
 
 def _answers(
-    said: Ignores, shown: str, trees: tuple[tree.Tree, ...], units: tuple[Unit, ...], project: Project, chosen: str
+    said: Ignores,
+    shown: str,
+    trees: tuple[tree.Tree, ...],
+    units: tuple[Unit, ...],
+    project: Project,
+    chosen: str,
+    ignored: list[Ignored],
 ) -> _Answers:
     names = {e.name for e in project.environments} | {name for u in units for name in u.pipeline.environments}
     return _Answers(
         own=tuple(one for one in said.said if one.path == shown),
-        used=frozenset(one.loc for unit in units for one in unit.ignored),
+        used=frozenset(one.loc for one in [*ignored, *(one for unit in units for one in unit.ignored)]),
         environments=tuple(sorted({"", *names} - {chosen})),
         is_whole=len(units) == len(trees) and all(unit.is_proven for unit in units),
     )
+
+
+def _undoubled(findings: list[Finding]) -> Iterator[Finding]:
+    """Yield the findings, but no warning about how a value is read where that value is wrong anyway."""
+    wrong = {finding.loc for finding in findings if finding.is_error}
+    return (finding for finding in findings if finding.rule is not kinds.TWO_READINGS or finding.loc not in wrong)
 
 
 def _in_order(ignored: list[Ignored]) -> tuple[Ignored, ...]:

@@ -123,7 +123,9 @@ def _opened(
     opening = nested.open_all(pipeline, setting.folder, setting.world)
     below = [mark for source, read in opening.read.values() if read for mark in ignore.of_text(source)[0]]
     ignores = ignore.Ignores((*setting.ignores.said, *below)) if below else setting.ignores
-    return Unit(pipeline, _subject(pipeline, opening.uses, setting), opening, [*more, *opening.findings], ignores)
+    unit = Unit(pipeline, _subject(pipeline, opening.uses, setting), opening, ignores=ignores)
+    unit.tell([*more, *opening.findings])
+    return unit
 
 
 def _no_pipeline(document: tree.Tree, setting: Setting) -> list[Finding] | None:

@@ -62,10 +62,10 @@ def surroundings(place: Place, environment: str, settings: Mapping[str, Mapping[
     except UnreadableError as fault:
         return Surroundings(findings=(kinds.NOT_TEXT.at(Loc(path, START), str(fault)),))
     documents, problems = tree.read(source)
-    if problems:
+    if has_error(problems):
         return Surroundings(source=source, findings=problems)
-    document, found = documents[0], [*shape.header(documents[0], "Project")]
-    if not found and isinstance(document, tree.Mapping):
+    document, found = documents[0], [*problems, *shape.header(documents[0], "Project")]
+    if not has_error(found) and isinstance(document, tree.Mapping):
         document = without_overlay_nulls(document)
         found += shape.shape(document, shape.project_schema(settings))
     if len(documents) > 1:
@@ -74,8 +74,8 @@ def surroundings(place: Place, environment: str, settings: Mapping[str, Mapping[
         return Surroundings(source=source, findings=(*found, *secret.inlined(source, document)))
     said, wrong = ignore.of_text(source)
     ignores = (*ignore.of_project(document, place.show), *said)
-    kept, ignored = ignore.Ignores(ignores).sift(secret.inlined(source, document), ())
-    found += [*wrong, *kept]
+    kept, ignored = ignore.Ignores(ignores).sift([*found, *secret.inlined(source, document)], ())
+    found = [*wrong, *kept]
     project = typed(document, frozenset(settings))
     environments = document.get("environments")
     chosen = environments.get(environment) if isinstance(environments, tree.Mapping) else None

@@ -130,7 +130,7 @@ def test_the_value_in_force_is_that_of_the_call_then_the_environment_then_the_de
 
 @pytest.mark.parametrize(
     "text",
-    ["parameters: 3", "parameters: {n: 3}", "parameters: {n: {const: yes}}", "parameters: {n: {const: true}}",
+    ["parameters: 3", "parameters: {n: 3}", "parameters: {n: {const: 'yes'}}", "parameters: {n: {const: true}}",
      "environments: 3", "environments: {prod: 3}", "environments: {prod: {parameters: 3}}"],
 )  # fmt: skip
 def test_a_document_of_any_shape_has_constants(text: str) -> None:

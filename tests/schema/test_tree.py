@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipec.diagnostics import Source
+from pipec.diagnostics import Source, has_error
 from pipec.schema import tree
 from pipec.schema.tree import as_json, dump, read
 
 
 def plain(text: str) -> object:
     documents, found = read(Source("x.yaml", text))
-    assert found == ()
+    assert not has_error(found)
     return as_json(documents[0])
 
 
@@ -33,6 +33,28 @@ def codes(text: str) -> list[str]:
 def test_scalars_mean_what_yaml_1_2_core_says(text: str, value: object) -> None:
     assert plain(f"a: {text}") == {"a": value}
     assert type(plain(f"a: {text}")["a"]) is type(value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["no", "Yes", "ON", "off", "017", "+08", "1_000", "12:30", "12:30:45", "-1:00", "0b1", "no # why"],
+)
+def test_what_an_older_reader_takes_for_another_value_is_told(text: str) -> None:
+    assert codes(f"a: {text}") == ["PIPE014"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["y", "n", "none", "none of it", "0", "-0", "0.5", "10", "0o17", "0x1F", "1e3", "a:30", "12:61", "2024-01-01", "_1",
+     "v1_0", "'no'", '"017"', "no: 1", "|\n no", "now"],
+)  # fmt: skip
+def test_what_all_readers_take_alike_is_not_told(text: str) -> None:
+    assert codes(f"a: {text}" if text != "no: 1" else text) == []
+
+
+def test_a_number_that_is_read_in_two_ways_is_shown_as_it_is_read_here() -> None:
+    (found,) = read(Source("x.yaml", "a: 017"))[1]
+    assert found.help == "write `17`, or in quotes if it is text"
 
 
 @pytest.mark.parametrize(

@@ -161,6 +161,17 @@ Fix:
     # pipec.yaml
     ignore: [{code: PIPE501, path: pipelines/wine.yaml, step: deploy, reason: approved by the board on 3 May}]
 """)  # fmt: skip
+TWO_READINGS = _rule("PIPE014", "two-readings", """A plain word or number is read in two ways.
+
+Why: pipec reads YAML 1.2, as editors do: `no` is text and `010` is ten. Readers of YAML 1.1, as many tools around a
+pipeline are, see `false` and eight, and so may whoever reviews it.
+
+Bad:
+    with: {column: no, target: "010", seed: 010}
+
+Fix:
+    with: {column: "no", target: "010", seed: 10}
+""", Severity.WARNING, ignorable=Ignorable.LINE)  # fmt: skip
 WRONG_KIND = _rule("PIPE100", "wrong-kind", """The document does not say that it is a pipeline of a version pipec reads.
 
 Why: `apiVersion` and `kind` decide how everything else is read.

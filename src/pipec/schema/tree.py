@@ -18,7 +18,7 @@ from typing import TypeAlias
 
 import yaml
 
-from pipec.diagnostics import START, Finding, Loc, Note, Rule, Source, Span
+from pipec.diagnostics import START, Finding, Loc, Note, Rule, Source, Span, has_error
 from pipec.schema import findings as kinds
 from pipec.values import Json
 
@@ -38,6 +38,11 @@ _HIDDEN_IN_TEXT = re.compile(_HIDDEN.pattern + "|\r(?!\n)")
 _INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
+# What a reader of YAML 1.1 takes for another value: booleans, octal, base 60, digits in groups, binary (its type
+# repository). Not `y` and `n`, which hardly a reader takes for booleans, nor dates, which are texts to people.
+_OTHER_IN_1_1 = re.compile(
+    r"(?i:yes|no|on|off)|[-+]?0[0-9]+|[-+]?[0-9]+(?::[0-5]?[0-9])+|[-+]?[0-9]+(?:_+[0-9]+)+|[-+]?0b[01_]+"
+)
 _CONSTANTS: dict[str, None | bool] = {
     "": None, "~": None, "null": None, "Null": None, "NULL": None,
     "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
@@ -220,7 +225,7 @@ class _Reader:
             self.found.append(stop.finding)
         if not self.roots and not self.found:
             self.found.append(kinds.EMPTY.at(Loc(self.source.path, START), "the file holds no document"))
-        return (() if self.found else tuple(self.roots)), tuple(self.found)
+        return (() if has_error(self.found) else tuple(self.roots)), tuple(self.found)
 
     def _events(self) -> Iterator[yaml.Event]:
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -303,6 +308,8 @@ class _Reader:
 
     def _resolve(self, text: str, span: Span) -> None | bool | int | float | str:
         """Return what a plain scalar means in YAML 1.2's core schema (section 10.3.2)."""
+        if _OTHER_IN_1_1.fullmatch(text):
+            self._told_apart(text, span)
         if text in _CONSTANTS:
             return _CONSTANTS[text]
         if _INTEGER.fullmatch(text):
@@ -312,6 +319,17 @@ class _Reader:
         if _FLOAT.fullmatch(text) or _NOT_FINITE.fullmatch(text):
             self.found.append(self._at(kinds.NUMBER, span, f"`{_short(text)}` is not a finite number"))
         return text
+
+    def _told_apart(self, text: str, span: Span) -> None:
+        is_number = bool(_INTEGER.fullmatch(text)) and len(text) <= 20
+        here = f"the number {int(text)}" if is_number else "text"
+        advice = (
+            f"write `{int(text)}`, or in quotes if it is text"
+            if is_number
+            else f'write it in quotes: `"{_short(text)}"`'
+        )
+        message = f"`{_short(text)}` is {here} here, and something else to a reader of YAML 1.1"
+        self.found.append(self._at(kinds.TWO_READINGS, span, message, advice))
 
     def _integer(self, text: str, span: Span) -> int:
         base = {"0o": 8, "0x": 16}.get(text[:2], 10)
