@@ -1,5 +1,5 @@
-"""The rules, by topic. Importing this package fills the registry, in the order of the codes."""
+"""The rules, by topic. Importing this package fills the registry."""
 
-from pipec.compiler.rules import many, names, release, resources, trigger, types, wiring
+from pipec.compiler.rules import many, merged, names, release, resources, trigger, types, unused, wiring
 
-__all__ = ["many", "names", "release", "resources", "trigger", "types", "wiring"]
+__all__ = ["many", "merged", "names", "release", "resources", "trigger", "types", "unused", "wiring"]
