@@ -1,5 +1,5 @@
 """The rules, by topic. Importing this package fills the registry."""
 
-from pipec.compiler.rules import many, merged, names, release, resources, trigger, types, unused, wiring
+from pipec.compiler.rules import fit, many, merged, names, release, resources, trigger, types, unused, wiring
 
-__all__ = ["many", "merged", "names", "release", "resources", "trigger", "types", "unused", "wiring"]
+__all__ = ["fit", "many", "merged", "names", "release", "resources", "trigger", "types", "unused", "wiring"]
