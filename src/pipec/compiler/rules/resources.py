@@ -1,4 +1,4 @@
-"""`PIPE4xx`: what is asked of machines and clocks."""
+"""`PIPE401` to `PIPE405`: what is asked of machines."""
 
 from __future__ import annotations
 
@@ -7,10 +7,6 @@ from collections.abc import Iterator
 from pipec.compiler.rule import Subject, rule
 from pipec.compiler.rules.names import suggest
 from pipec.diagnostics import Finding, Rule
-
-_CRON = (("minute", 0, 59), ("hour", 0, 23), ("day of the month", 1, 31), ("month", 1, 12), ("weekday", 0, 7))
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 
 
 @rule("PIPE401", "unusable-accelerator")
@@ -128,50 +124,3 @@ def setting_of_pipeline(rule: Rule, subject: Subject) -> Iterator[Finding]:
             if loc != subject.pipeline.locate("steps", use.name):
                 yield rule.at(loc, f"`{use.name}` is a pipeline, and `{key}` is for its steps to say",
                               help=f"move `{key}` into `{use.uses}`")  # fmt: skip
-
-
-@rule("PIPE410", "bad-cron")
-def bad_cron(rule: Rule, subject: Subject) -> Iterator[Finding]:
-    """A schedule is not a cron expression of five fields.
-
-    Why: engines read more and other forms, each its own; five fields mean the same everywhere.
-
-    Bad:
-        triggers: [{schedule: {cron: "0 25 * * *"}}]
-
-    Fix:
-        triggers: [{schedule: {cron: "0 3 * * *"}}]
-    """
-    for schedule in subject.pipeline.schedules:
-        if problem := cron_problem(schedule.cron):
-            yield rule.at(schedule.loc, f"`{schedule.cron}` is not a schedule: {problem}",
-                          help='the form is "minute hour day month weekday", such as "0 3 * * 1"')  # fmt: skip
-
-
-def cron_problem(text: str) -> str | None:
-    """Return what keeps a text from being a cron expression of five fields, or None."""
-    fields = text.split()
-    if len(fields) != len(_CRON):
-        return f"it has {len(fields)} fields, not five"
-    for field, (name, low, high) in zip(fields, _CRON, strict=True):
-        names = {"month": _MONTHS, "weekday": _DAYS}.get(name, ())
-        if not all(_is_item(item, low, high, names) for item in field.split(",")):
-            return f"`{field}` is no {name} ({low}-{high})"
-    return None
-
-
-def _is_item(item: str, low: int, high: int, names: tuple[str, ...]) -> bool:
-    span, slash, every = item.partition("/")
-    if slash and not (every.isascii() and every.isdigit() and 0 < int(every[:4]) <= high):
-        return False
-    if span == "*":
-        return True
-    first, dash, last = span.partition("-")
-    ends = [_number(end, low, names) for end in ((first, last) if dash else (first,))]
-    return all(end is not None and low <= end <= high for end in ends) and ends == sorted(ends, key=lambda e: e or 0)
-
-
-def _number(text: str, low: int, names: tuple[str, ...]) -> int | None:
-    if text.lower() in names:
-        return names.index(text.lower()) + low
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 2 else None
