@@ -1,35 +1,15 @@
-"""`PIPE401` to `PIPE405`: what is asked of machines."""
+"""`PIPE402`, `PIPE405`, `PIPE407`: what a step is given that it must not have, or not so."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from pipec.compiler.rule import Subject, rule
-from pipec.compiler.rules.names import suggest
-from pipec.diagnostics import Finding, Rule
+from pipec.diagnostics import Finding, Loc, Note, Rule
+from pipec.schema.model import StepUse
 
-
-@rule("PIPE401", "unusable-accelerator")
-def unusable_accelerator(rule: Rule, subject: Subject) -> Iterator[Finding]:
-    """A step asks for a device that it cannot use.
-
-    Why: the device would be paid for and stand idle.
-
-    Bad:
-        ingest: {uses: ingest, resources: {accelerator: {kind: gpu}}, with: {source: data/wine.csv}}
-
-    Fix:
-        ingest: {uses: ingest, with: {source: data/wine.csv}}
-    """
-    for use in subject.pipeline.steps:
-        interface = subject.graph.interfaces.get(use.name)
-        accelerator = use.ask.accelerator
-        if interface is None or accelerator is None or accelerator.kind in interface.accelerators:
-            continue
-        loc = subject.pipeline.locate("steps", use.name, "resources", "accelerator")
-        usable = ", ".join(interface.accelerators) or "none"
-        yield rule.at(loc, f"`{interface.name}` cannot use a {accelerator.kind}",
-                      help=f"remove `accelerator`; kinds that `{interface.name}` can use: {usable}")  # fmt: skip
+_PINNED = re.compile(r"@sha256:[0-9a-f]{64}$")
 
 
 @rule("PIPE402", "retried-refusal")
@@ -49,58 +29,6 @@ def retried_refusal(rule: Rule, subject: Subject) -> Iterator[Finding]:
         if interface and interface.role == "approve" and use.retry and use.retry.attempts > 1:
             loc = subject.pipeline.locate("steps", use.name, "retry")
             yield rule.at(loc, f"`{use.name}` asks a person, and a refusal is never tried again", help="remove `retry`")
-
-
-@rule("PIPE403", "unknown-place")
-def unknown_place(rule: Rule, subject: Subject) -> Iterator[Finding]:
-    """A step names a pool or a volume that the project or its environment does not have.
-
-    Why: nobody could say on which machine it runs, or what is mounted.
-
-    Bad:
-        train: {uses: train, resources: {pool: a10}}
-
-    Fix:
-        train: {uses: train, resources: {pool: a100}}
-    """
-    pools = subject.project.pools_in(subject.environment)
-    environments = (subject.environment,) if subject.environment else subject.project.environments
-    volumes = {name for environment in environments for name in environment.volumes}
-    for use in subject.pipeline.steps:
-        if use.ask.pool and use.ask.pool not in pools:
-            loc = subject.pipeline.locate("finally" if use.is_final else "steps", use.name, "resources", "pool")
-            yield rule.at(loc, f"there is no pool `{use.ask.pool}`", help=suggest(use.ask.pool, pools, "pools:"))
-        for volume in use.volumes:
-            if volume.name not in volumes:
-                where = f"environment `{subject.environment.name}`" if subject.environment else "no environment"
-                message = f"{where} {'has no' if subject.environment else 'has a'} volume `{volume.name}`"
-                yield rule.at(volume.loc, message, help=suggest(volume.name, volumes, "volumes:"))
-
-
-@rule("PIPE404", "contradictory-resources")
-def contradictory_resources(rule: Rule, subject: Subject) -> Iterator[Finding]:
-    """A step asks for devices that its pool does not have.
-
-    Why: it would wait for a machine that never comes.
-
-    Bad:
-        # pools: {a100: {accelerator: {kind: gpu, model: a100}}}
-        train: {uses: train, resources: {pool: a100, accelerator: {kind: gpu, model: h100}}}
-
-    Fix:
-        train: {uses: train, resources: {pool: a100, accelerator: {kind: gpu}}}
-    """
-    pools = subject.project.pools_in(subject.environment)
-    for use in subject.pipeline.steps:
-        asked, pool = use.ask.accelerator, pools.get(use.ask.pool or "")
-        if asked is None or pool is None or pool.accelerator is None:
-            continue
-        for what in ("kind", "vendor", "model"):
-            wanted, there = getattr(asked, what), getattr(pool.accelerator, what)
-            if wanted and there and wanted != there:
-                loc = subject.pipeline.locate("steps", use.name, "resources", "accelerator", what)
-                yield rule.at(loc, f"`{use.name}` asks for `{wanted}`, and pool `{use.ask.pool}` has `{there}`",
-                              help=f"leave `{what}` out, or choose another pool")  # fmt: skip
 
 
 @rule("PIPE405", "setting-of-pipeline")
@@ -124,3 +52,47 @@ def setting_of_pipeline(rule: Rule, subject: Subject) -> Iterator[Finding]:
             if loc != subject.pipeline.locate("steps", use.name):
                 yield rule.at(loc, f"`{use.name}` is a pipeline, and `{key}` is for its steps to say",
                               help=f"move `{key}` into `{use.uses}`")  # fmt: skip
+
+
+@rule("PIPE407", "unpinned-image")
+def unpinned_image(rule: Rule, subject: Subject) -> Iterator[Finding]:
+    """A step runs in production in an image that is named without its digest.
+
+    Why: a tag is moved by whoever pushes next, so what was approved is not what runs. It is asked when the environment
+    that is chosen says `production: true`.
+
+    Bad:
+        image: registry.example/pipec-steps:1.4
+
+    Fix:
+        image: registry.example/pipec-steps:1.4@sha256:6c3c624b58dbbcd3c0dd82b4c53f04194d1247c6eebdaab7c610cf7d66709b3b
+    """
+    environment = subject.environment
+    if environment is None or not environment.production:
+        return
+    note = Note(f"environment `{environment.name}` is production", environment.production_loc)
+    told: set[tuple[str, Loc]] = set()
+    for use in subject.pipeline.steps:
+        image, loc = _image(subject, use)
+        if image and not _PINNED.search(image) and (image, loc) not in told:
+            told.add((image, loc))
+            message = f"`{image}` is named without a digest, and may be another image tomorrow"
+            yield rule.at(loc, message, help=f"write `{image}@sha256:...` with the digest of what was tested",
+                          notes=[note])  # fmt: skip
+
+
+def _image(subject: Subject, use: StepUse) -> tuple[str | None, Loc]:
+    """Return the image that a step runs in, if any is said, and where that is said."""
+    interface = subject.graph.interfaces.get(use.name)
+    if interface is None or use.name in subject.composite:
+        return None, use.loc
+    if use.image:
+        return use.image, subject.pipeline.locate("finally" if use.is_final else "steps", use.name, "image")
+    if interface.container and interface.container.image:
+        return interface.container.image, use.uses_loc
+    if use.defaults.image:
+        return use.defaults.image, subject.pipeline.locate("image")
+    for around in (subject.environment, subject.project):
+        if around and around.image:
+            return around.image, around.image_loc or use.loc
+    return None, use.loc
