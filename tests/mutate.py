@@ -38,7 +38,7 @@ environments:
   prod:
     parameters: {rate: 0.5}
     steps: {b: {with: {epochs: 4, seed: null}, resources: {cpu: 8}, retry: {attempts: 2}, timeout: 2h, env: {A: b}}}
-image: registry.example/steps:1
+image: registry.example/steps@sha256:0000000000000000000000000000000000000000000000000000000000000000
 steps:
   a: {uses: ingest, with: {source: "s3://b/${{ run.date }}/${{ parameters.mode }}.parquet"}, cache: false}
   v: {uses: validate-data, with: {data: "${{ steps.a.data }}", expectations: expectations/wine.yaml}}

@@ -14,7 +14,8 @@ from pipec import api
 
 N_CASES = 400  # about ten seconds
 PLAIN = Case(b"", PROJECT.encode(), "", "kubeflow", {}, {})
-HEAD = "apiVersion: pipec/v1alpha1\nkind: Pipeline\nmetadata: {name: p}\nimage: registry.example/steps:1\n"
+IMAGE = "registry.example/steps@sha256:" + "0" * 64
+HEAD = f"apiVersion: pipec/v1alpha1\nkind: Pipeline\nmetadata: {{name: p}}\nimage: {IMAGE}\n"
 VALIDATE = "  v: {uses: validate-data, with: {data: s3://rows, expectations: %s}}\n"
 PARAMETERS = """parameters:
   n: {type: number, default: 1}

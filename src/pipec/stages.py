@@ -153,6 +153,7 @@ def _subject(pipeline: Pipeline, uses: Mapping[str, nested.Opened], setting: Set
         secrets=_laid(project.secrets, around.secrets, pipeline.secrets),
         configs=_laid(project.configs, around.configs, pipeline.configs),
         composite=frozenset(name for name, opened in uses.items() if opened.pipeline),
+        uses=uses,
     )
 
 

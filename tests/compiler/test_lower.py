@@ -23,16 +23,17 @@ from pipec.values import (
     Text,
 )
 
-PROJECT = """apiVersion: pipec/v1alpha1
+PINNED = "registry.example/%s@sha256:" + "0" * 64
+PROJECT = f"""apiVersion: pipec/v1alpha1
 kind: Project
-metadata: {name: p, owner: team}
+metadata: {{name: p, owner: team}}
 image: registry.example/project:1
-defaults: {retry: {attempts: 2, backoff: 5s}, timeout: 10m, resources: {memory: 1Gi}}
-roles: {leads: [ana@example.org, bo@example.org]}
-secrets: {dsn: {env: DSN}}
+defaults: {{retry: {{attempts: 2, backoff: 5s}}, timeout: 10m, resources: {{memory: 1Gi}}}}
+roles: {{leads: [ana@example.org, bo@example.org]}}
+secrets: {{dsn: {{env: DSN}}}}
 environments:
-  dev: {}
-  prod: {production: true, image: registry.example/prod:1, defaults: {timeout: 20m}}
+  dev: {{}}
+  prod: {{production: true, image: {PINNED % "prod"}, defaults: {{timeout: 20m}}}}
 """
 HEAD = """apiVersion: pipec/v1alpha1
 kind: Pipeline
@@ -130,10 +131,10 @@ def test_defaults_come_from_the_nearest_that_speaks(tmp_path: Path) -> None:
     assert (dev.task("split").timeout_s, prod.task("split").timeout_s) == (600, 1200)
     assert (dev.task("split").image, prod.task("split").image) == (
         "registry.example/project:1",
-        "registry.example/prod:1",
+        PINNED % "prod",
     )
-    own = plan(tmp_path, "prod", tail="image: registry.example/own:1\ndefaults: {timeout: 1m}\n")
-    assert (own.task("split").timeout_s, own.task("split").image) == (60, "registry.example/own:1")
+    own = plan(tmp_path, "prod", tail=f"image: {PINNED % 'own'}\ndefaults: {{timeout: 1m}}\n")
+    assert (own.task("split").timeout_s, own.task("split").image) == (60, PINNED % "own")
 
 
 def test_a_person_is_not_asked_again_by_a_default(dev: Plan) -> None:
@@ -152,11 +153,11 @@ def test_an_environment_lays_maps_over_maps_replaces_lists_and_removes_nulls(tmp
     overlay = """environments:
   prod:
     parameters: {source: s3://rows}
-    image: registry.example/overlaid:1
+    image: %s
     steps:
       train: {resources: {accelerator: {count: 4}, cpu: null}, retry: null, with: {target: z, seed: 3}}
       approve: {with: {approvers: [dee@example.org]}}
-"""
+""" % (PINNED % "overlaid")
     dev, prod = plan(tmp_path, "dev", tail=overlay), plan(tmp_path, "prod", tail=overlay)
     train = prod.task("train")
     assert (train.resources.accelerator, train.resources.cpu) == (
@@ -169,7 +170,7 @@ def test_an_environment_lays_maps_over_maps_replaces_lists_and_removes_nulls(tmp
     }
     assert dict(prod.task("approve").parameters)["approvers"] == Literal(["dee@example.org"])
     assert prod.parameters[0].default == "s3://rows"
-    assert train.image == "registry.example/overlaid:1"
+    assert train.image == PINNED % "overlaid"
     assert dev.task("train").resources.accelerator == Accelerator(kind="gpu", count=2)
     assert (dev.production, prod.production) == (False, True)
 

@@ -64,7 +64,6 @@ UNFIT: dict[str, tuple[str, str]] = {
     "a number among integers": (TRAIN % 'hidden: [8, "${{ parameters.part }}"]', "`hidden.1` of `probe` needs an integer, but `parameters.part` is a number"),
     "an artifact among values": (TRAIN % 'hyperparameters: {t: ["${{ steps.a.data }}"]}', "`hyperparameters.t.0` of `probe` takes a value, but `steps.a.data` is a dataset"),
     "a list inside a text in a list": (TRAIN % 'features: ["x ${{ parameters.list }}"]', "`parameters.list` is a list and cannot stand inside a text"),
-    "a default of other items": (TRAIN % 'hidden: "${{ parameters.texts }}"', "`texts.0` needs a whole number, but `a` is text"),
     "a written item": ('{uses: train, for_each: [1, x], with: {data: r.csv, target: y, epochs: "${{ item }}"}}', "`item` needs a whole number, but `x` is text"),
     "a written item out of bounds": ('{uses: train, for_each: [1, 0], with: {data: r.csv, target: y, epochs: "${{ item }}"}}', "`item` must be at least 1, not `0`"),
     "a field of a written item": ('{uses: train, for_each: [{e: 1}, {e: x}], with: {data: r.csv, target: y, epochs: "${{ item.e }}"}}', "`e` needs a whole number, but `x` is text"),

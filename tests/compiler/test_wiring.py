@@ -87,7 +87,7 @@ def test_a_default_that_a_step_does_not_allow_is_told_where_it_is_written(tmp_pa
     step = train('target: y, epochs: "${{ parameters.whole }}"')
     (tmp_path / "p.yaml").write_text(f"{text}{USED}  probe: {step}\n", encoding="utf-8")
     checked = api.check(api.Request(path=tmp_path / "p.yaml"))
-    (finding,) = [f for f in checked.report.findings if f.rule.code == "PIPE302"]
+    (finding,) = [f for f in checked.report.findings if f.rule.code == "PIPE311"]
     assert (finding.loc.span.line, finding.message) == (6, "`whole` must be at least 1, not `0`")
     assert finding.notes[0].message == "step `probe` gets it as `epochs`"
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from pipec.compiler.graph import Graph
+from pipec.compiler.nested import Opened
 from pipec.diagnostics import Finding, Ignorable, Rule, Severity
 from pipec.schema.model import Environment, Pipeline, Places, Project
 
@@ -23,7 +24,8 @@ class Subject:
     """All that a rule may look at: a document, or the flat pipeline that it becomes.
 
     environment: the chosen one, or None. steps: the names the library offers. secrets, configs: where each lies.
-    composite: the steps that are pipelines of their own. others: the pipelines of the same file, with their graphs.
+    composite: the steps that are pipelines of their own. uses: what each step of the document uses, opened. others: the
+    pipelines of the same file, with their graphs.
     """
 
     pipeline: Pipeline
@@ -34,6 +36,7 @@ class Subject:
     secrets: Places = field(default_factory=dict)
     configs: Places = field(default_factory=dict)
     composite: frozenset[str] = frozenset()
+    uses: Mapping[str, Opened] = field(default_factory=dict)
     others: Mapping[str, tuple[Pipeline, Graph]] = field(default_factory=dict)
 
     @property
@@ -47,11 +50,16 @@ Check = Callable[[Rule, Subject], Iterator[Finding]]
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """A rule and its function. needs_order: it walks the flat pipeline, and runs only on a graph without cycles."""
+    """A rule and its function.
+
+    needs_order: it walks the flat pipeline, and runs only on a graph without cycles. twice: it looks at each document,
+    and again at a flat pipeline into which others were brought, for what only the whole shows.
+    """
 
     rule: Rule
     check: Check
     needs_order: bool
+    twice: bool
 
 
 REGISTRY: list[Registered] = []
@@ -63,6 +71,7 @@ def rule(
     *,
     severity: Severity = Severity.ERROR,
     needs_order: bool = False,
+    twice: bool = False,
     ignorable: Ignorable | None = None,
     hides: bool = False,
 ) -> Callable[[Check], Check]:
@@ -75,7 +84,7 @@ def rule(
 
     def register(check: Check) -> Check:
         made = Rule(code, name, inspect.cleandoc(check.__doc__ or ""), severity, hides, ignorable)
-        REGISTRY.append(Registered(made, check, needs_order))
+        REGISTRY.append(Registered(made, check, needs_order, twice))
         return check
 
     return register
@@ -89,7 +98,8 @@ def of_document(subject: Subject) -> Iterator[Finding]:
 
 
 def of_release(subject: Subject) -> Iterator[Finding]:
-    """Yield what the rules find that follow models and data through the flat pipeline."""
+    """Yield what the rules find that follow models and data through the flat pipeline, or need the whole of it."""
     for registered in REGISTRY:
-        if registered.needs_order and not subject.graph.cycle:
+        is_wanted = registered.needs_order or (registered.twice and subject.graph.composites)
+        if is_wanted and not subject.graph.cycle:
             yield from registered.check(registered.rule, subject)

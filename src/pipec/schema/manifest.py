@@ -74,6 +74,7 @@ def _interface(tree: Mapping, found: list[Finding]) -> Interface:
         parameters=tuple(_parameter(entry, found) for entry in _entries(tree, "parameters")),
         resources=Resources(**given),
         accelerators=tuple(body.get("accelerators", ())),
+        distributed=body.get("distributed", False),
     )
 
 
@@ -156,6 +157,10 @@ def _devices(tree: Mapping, interface: Interface) -> Iterator[Finding]:
         loc = _place(resources, "accelerator")
         message = f"the step asks for a {accelerator.kind}, but does not say that it can use one"
         yield kinds.BAD_DECLARATION.at(loc, message, help=f"add `accelerators: [{accelerator.kind}]`")
+    if interface.resources.machines > 1 and resources and not interface.distributed:
+        loc = _place(resources, "machines")
+        message = "the step asks for several machines, but does not say that its program finds its peers on them"
+        yield kinds.BAD_DECLARATION.at(loc, message, help="add `distributed: true`, or leave `machines` out")
 
 
 def _unnamed(tree: Mapping, interface: Interface, container: Container) -> Iterator[Finding]:

@@ -290,6 +290,7 @@ class Environment:
     production_loc: Loc | None = None
     artifacts: str | None = None
     image: str | None = None
+    image_loc: Loc | None = None
     defaults: Defaults = Defaults()
     secrets: Places = field(default_factory=dict)
     configs: Places = field(default_factory=dict)
@@ -305,6 +306,7 @@ class Project:
     name: str = ""
     owner: str = ""
     image: str | None = None
+    image_loc: Loc | None = None
     defaults: Defaults = Defaults()
     roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     secrets: Places = field(default_factory=dict)

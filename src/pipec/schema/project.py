@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from pipec.diagnostics import Loc
 from pipec.schema import part
 from pipec.schema.model import Environment, Pool, Project
-from pipec.schema.tree import Entry, Mapping, as_json
+from pipec.schema.tree import Entry, Mapping, Tree, as_json
 
 
 def project(tree: Mapping, targets: frozenset[str]) -> Project:
@@ -18,6 +19,7 @@ def project(tree: Mapping, targets: frozenset[str]) -> Project:
         name=body["metadata"]["name"],
         owner=body["metadata"].get("owner", ""),
         image=body.get("image"),
+        image_loc=_place(tree, "image"),
         defaults=part.defaults(body.get("defaults")),
         roles={name: tuple(people) for name, people in body.get("roles", {}).items()},
         secrets=body.get("secrets", {}),
@@ -37,6 +39,7 @@ def _environment(entry: Entry, targets: frozenset[str]) -> Environment:
         production_loc=production.key_loc if production else None,
         artifacts=body.get("artifacts"),
         image=body.get("image"),
+        image_loc=_place(entry.value, "image"),
         defaults=part.defaults(body.get("defaults")),
         secrets=body.get("secrets", {}),
         configs=body.get("configs", {}),
@@ -44,6 +47,11 @@ def _environment(entry: Entry, targets: frozenset[str]) -> Environment:
         volumes=body.get("volumes", {}),
         settings={name: body[name] for name in sorted(targets) if name in body},
     )
+
+
+def _place(tree: Tree, key: str) -> Loc | None:
+    value = tree.get(key) if isinstance(tree, Mapping) else None
+    return value.loc if value else None
 
 
 def _pools(body: Any) -> dict[str, Pool]:

@@ -203,15 +203,16 @@ def step(
     accelerators: Iterable[str] = (),
     world: bool = False,
     rooted: bool = False,
+    distributed: bool = False,
 ) -> Callable[[C], C]:
     """Make a class a step: give it `interface`, read from its fields, and a constructor that takes them by name.
 
-    world, rooted: see `Interface`.
+    world, rooted, distributed: see `Interface`.
     """
 
     def declare(cls: C) -> C:
         interface = _interface(cls, name, version, role, resources, tuple(accelerators))
-        interface = replace(interface, world=world, rooted=rooted)
+        interface = replace(interface, world=world, rooted=rooted, distributed=distributed)
         cls.interface = interface  # type: ignore[attr-defined]
         cls.__init__ = _construct  # type: ignore[misc]
         return cls

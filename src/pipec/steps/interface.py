@@ -224,6 +224,7 @@ class Interface:
 
     world: it asks or changes what lies outside of its inputs and parameters, so that no cache may answer for it.
     rooted: it reads or writes below the artifact root beside its own artifacts, as the releases there.
+    distributed: its program finds its peers by itself when it is started on several machines.
     """
 
     name: str
@@ -237,6 +238,7 @@ class Interface:
     accelerators: tuple[str, ...] = ()
     world: bool = False
     rooted: bool = False
+    distributed: bool = False
     container: Container | None = None
 
     def input(self, name: str) -> Input | None:

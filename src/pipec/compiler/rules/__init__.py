@@ -1,5 +1,37 @@
-"""The rules, by topic. Importing this package fills the registry, in the order of the codes."""
+"""The rules, by topic. Importing this package fills the registry."""
 
-from pipec.compiler.rules import gate, many, names, personal, release, resources, trigger, truth, types, wiring
+from pipec.compiler.rules import (
+    fit,
+    gate,
+    machine,
+    many,
+    merged,
+    names,
+    personal,
+    release,
+    resources,
+    schedule,
+    trigger,
+    truth,
+    types,
+    unused,
+    wiring,
+)
 
-__all__ = ["gate", "many", "names", "personal", "release", "resources", "trigger", "truth", "types", "wiring"]
+__all__ = [
+    "fit",
+    "gate",
+    "machine",
+    "many",
+    "merged",
+    "names",
+    "personal",
+    "release",
+    "resources",
+    "schedule",
+    "trigger",
+    "truth",
+    "types",
+    "unused",
+    "wiring",
+]

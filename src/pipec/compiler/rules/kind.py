@@ -83,18 +83,19 @@ def _scalars(label: str, node: Tree, schema: Schema) -> Iterator[tuple[str, Scal
             yield label, node, schema
         case Sequence(items):
             for at, item in enumerate(items):
-                yield from _scalars(f"{label}.{at}", item, _below(schema, "items"))
+                yield from _scalars(f"{label}.{at}", item, below(schema, "items"))
         case MappingNode(entries):
             for entry in entries:
                 yield from _scalars(f"{label}.{entry.key}", entry.value, _field(schema, entry))
 
 
 def _field(schema: Schema, entry: Entry) -> Schema:
-    named = _below(_below(schema, "properties"), entry.key)
-    return named or _below(schema, "additionalProperties")
+    named = below(below(schema, "properties"), entry.key)
+    return named or below(schema, "additionalProperties")
 
 
-def _below(schema: Schema, key: str) -> Schema:
+def below(schema: Schema, key: str) -> Schema:
+    """Return the schema that stands under a key of another, or what knows nothing."""
     found = schema.get(key)
     return found if isinstance(found, Mapping) else UNKNOWN
 
@@ -147,8 +148,8 @@ def _of_item(subject: Subject, items: Argument, field: list[str]) -> Schema:
             return of_values(item[field[0]] for item in listed if isinstance(item, Mapping) and field[0] in item)
         case ParameterRef() | OutputRef() | EachRef() if items.references:
             listed_as = type_of(subject, items.references[0])
-            item = UNKNOWN if isinstance(listed_as, Artifact) else _below(listed_as, "items")
-            return _below(_below(item, "properties"), field[0]) if field else item
+            item = UNKNOWN if isinstance(listed_as, Artifact) else below(listed_as, "items")
+            return below(below(item, "properties"), field[0]) if field else item
     return UNKNOWN
 
 

@@ -7,9 +7,10 @@ from collections.abc import Collection, Iterable, Iterator
 
 from pipec.compiler.rule import Subject, rule
 from pipec.compiler.rules.kind import mentions
-from pipec.diagnostics import Finding, Note, Rule, Severity, guess
+from pipec.diagnostics import Finding, Note, Rule, guess
 from pipec.schema.load import is_file
 from pipec.schema.model import Reference, StepUse
+from pipec.schema.tree import Mapping
 
 # Names that an engine's own parts would take: KFP templates and hooks, the human half of an approval on Airflow.
 _RESERVED = ("root", "entrypoint", "system", "exit-hook", "pipec", "status", "dag")
@@ -56,7 +57,7 @@ def unknown_step(rule: Rule, subject: Subject) -> Iterator[Finding]:
         for name, loc in use.needs:
             if name not in subject.graph.steps:
                 yield rule.at(loc, f"there is no step `{name}`", help=suggest(name, names))
-    for reference in _all(subject):
+    for reference in named(subject):
         if reference.step and reference.step not in subject.graph.steps:
             yield rule.at(reference.loc, f"there is no step `{reference.step}`", help=suggest(reference.step, names))
 
@@ -73,7 +74,7 @@ def unknown_output(rule: Rule, subject: Subject) -> Iterator[Finding]:
     Fix:
         model: ${{ steps.train.model }}
     """
-    for reference in _all(subject):
+    for reference in named(subject):
         interface = subject.graph.interfaces.get(reference.step) if reference.output else None
         if interface and interface.output(reference.output) is None:
             outputs = [output.name for output in interface.outputs]
@@ -99,7 +100,7 @@ def unknown_pipeline_parameter(rule: Rule, subject: Subject) -> Iterator[Finding
         "secrets": ("the project has no secret", subject.secrets, "`pipec.yaml` lists"),
         "configs": ("the project has no config", subject.configs, "`pipec.yaml` lists"),
     }
-    for reference in _all(subject):
+    for reference in named(subject):
         if reference.root in known and len(reference.parts) == 2:
             what, names, opening = known[reference.root]
             if (name := reference.parts[1]) not in names:
@@ -149,49 +150,6 @@ def unknown_role(rule: Rule, subject: Subject) -> Iterator[Finding]:
                 if isinstance(name, str) and "@" not in name and "$" not in name and name not in subject.project.roles:
                     help_text = suggest(name, subject.project.roles, "`pipec.yaml` has the roles")
                     yield rule.at(item.loc, f"there is no role `{name}`", help=help_text)
-
-
-@rule("PIPE207", "unused-parameter", severity=Severity.WARNING)
-def unused_parameter(rule: Rule, subject: Subject) -> Iterator[Finding]:
-    """A parameter that nothing reads.
-
-    Why: whoever sets it expects that something changes.
-
-    Bad:
-        parameters: {epochs: {type: integer, default: 10}}
-        steps: {train: {uses: train, with: {epochs: 20}}}
-
-    Fix:
-        steps: {train: {uses: train, with: {epochs: "${{ parameters.epochs }}"}}}
-    """
-    read = {ref.parts[1] for ref in _all(subject) if ref.root in ("parameters", "inputs")} | subject.pipeline.folded
-    for root, declared in (("parameters", subject.pipeline.parameters), ("inputs", subject.pipeline.inputs)):
-        for each in declared:
-            if each.name not in read:
-                help_text = f"remove it, or write `${{{{ {root}.{each.name} }}}}` where it is wanted"
-                yield rule.at(each.loc, f"nothing reads the {root[:-1]} `{each.name}`", help=help_text)
-
-
-@rule("PIPE208", "merged-name")
-def merged_name(rule: Rule, subject: Subject) -> Iterator[Finding]:
-    """Two steps would become tasks of one name.
-
-    Why: the cells of a matrix and the iterations of a loop are called after their step and numbered: `train-0`.
-
-    Bad:
-        train:   {uses: train, matrix: {axes: {seed: [1, 2]}}}
-        train-1: {uses: train}
-
-    Fix:
-        train-again: {uses: train}
-    """
-    many = {use.name: use for use in subject.pipeline.steps if use.is_many}
-    for use in subject.pipeline.steps:
-        name, dash, number = use.name.rpartition("-")
-        if dash and name in many and number.isdigit() and str(int(number)) == number:
-            note = Note(f"`{name}` becomes `{name}-0`, `{name}-1` and so on", many[name].loc)
-            yield rule.at(use.loc, f"`{use.name}` is what a task of `{name}` would be called", notes=[note],
-                          help=f"call it `{name}-step-{number}`")  # fmt: skip
 
 
 @rule("PIPE209", "name-out-of-place")
@@ -293,7 +251,29 @@ def dependent_final(rule: Rule, subject: Subject) -> Iterator[Finding]:
                 yield rule.at(reference.loc, f"`{reference.step}` runs when the outputs have been handed on")
 
 
-def _all(subject: Subject) -> Iterator[Reference]:
+@rule("PIPE212", "unknown-environment")
+def unknown_environment(rule: Rule, subject: Subject) -> Iterator[Finding]:
+    """A pipeline says what differs in an environment that the project does not declare.
+
+    Why: nothing of it would ever be laid over the pipeline: who compiles for `prod` never hears of what `prd` says.
+
+    Bad:
+        # pipec.yaml: environments: {dev: {}, prod: {}}
+        environments: {prd: {parameters: {epochs: 100}}}
+
+    Fix:
+        environments: {prod: {parameters: {epochs: 100}}}
+    """
+    declared = {environment.name for environment in subject.project.environments}
+    said = subject.pipeline.document.get("environments") if declared else None
+    for entry in said.entries if isinstance(said, Mapping) else ():
+        if entry.key not in declared:
+            message = f"the project has no environment `{entry.key}`"
+            help_text = suggest(entry.key, declared, "`pipec.yaml` declares")
+            yield rule.at(entry.key_loc, message, help=help_text)
+
+
+def named(subject: Subject) -> Iterator[Reference]:
     """Yield every name that an expression of the pipeline holds, but for those about other pipelines."""
     for mention in mentions(subject):
         yield mention.reference

@@ -1,39 +1,15 @@
-"""`PIPE4xx`: what is asked of machines and clocks."""
+"""`PIPE402`, `PIPE405`, `PIPE407`: what a step is given that it must not have, or not so."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from pipec.compiler.rule import Subject, rule
-from pipec.compiler.rules.names import suggest
-from pipec.diagnostics import Finding, Ignorable, Rule
+from pipec.diagnostics import Finding, Ignorable, Loc, Note, Rule
+from pipec.schema.model import StepUse
 
-_CRON = (("minute", 0, 59), ("hour", 0, 23), ("day of the month", 1, 31), ("month", 1, 12), ("weekday", 0, 7))
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
-
-
-@rule("PIPE401", "unusable-accelerator", ignorable=Ignorable.LINE)
-def unusable_accelerator(rule: Rule, subject: Subject) -> Iterator[Finding]:
-    """A step asks for a device that it cannot use.
-
-    Why: the device would be paid for and stand idle.
-
-    Bad:
-        ingest: {uses: ingest, resources: {accelerator: {kind: gpu}}, with: {source: data/wine.csv}}
-
-    Fix:
-        ingest: {uses: ingest, with: {source: data/wine.csv}}
-    """
-    for use in subject.pipeline.steps:
-        interface = subject.graph.interfaces.get(use.name)
-        accelerator = use.ask.accelerator
-        if interface is None or accelerator is None or accelerator.kind in interface.accelerators:
-            continue
-        loc = subject.pipeline.locate("steps", use.name, "resources", "accelerator")
-        usable = ", ".join(interface.accelerators) or "none"
-        yield rule.at(loc, f"`{interface.name}` cannot use a {accelerator.kind}",
-                      help=f"remove `accelerator`; kinds that `{interface.name}` can use: {usable}")  # fmt: skip
+_PINNED = re.compile(r"@sha256:[0-9a-f]{64}$")
 
 
 @rule("PIPE402", "retried-refusal")
@@ -53,58 +29,6 @@ def retried_refusal(rule: Rule, subject: Subject) -> Iterator[Finding]:
         if interface and interface.role == "approve" and use.retry and use.retry.attempts > 1:
             loc = subject.pipeline.locate("steps", use.name, "retry")
             yield rule.at(loc, f"`{use.name}` asks a person, and a refusal is never tried again", help="remove `retry`")
-
-
-@rule("PIPE403", "unknown-place")
-def unknown_place(rule: Rule, subject: Subject) -> Iterator[Finding]:
-    """A step names a pool or a volume that the project or its environment does not have.
-
-    Why: nobody could say on which machine it runs, or what is mounted.
-
-    Bad:
-        train: {uses: train, resources: {pool: a10}}
-
-    Fix:
-        train: {uses: train, resources: {pool: a100}}
-    """
-    pools = subject.project.pools_in(subject.environment)
-    environments = (subject.environment,) if subject.environment else subject.project.environments
-    volumes = {name for environment in environments for name in environment.volumes}
-    for use in subject.pipeline.steps:
-        if use.ask.pool and use.ask.pool not in pools:
-            loc = subject.pipeline.locate("finally" if use.is_final else "steps", use.name, "resources", "pool")
-            yield rule.at(loc, f"there is no pool `{use.ask.pool}`", help=suggest(use.ask.pool, pools, "pools:"))
-        for volume in use.volumes:
-            if volume.name not in volumes:
-                where = f"environment `{subject.environment.name}`" if subject.environment else "no environment"
-                message = f"{where} {'has no' if subject.environment else 'has a'} volume `{volume.name}`"
-                yield rule.at(volume.loc, message, help=suggest(volume.name, volumes, "volumes:"))
-
-
-@rule("PIPE404", "contradictory-resources", ignorable=Ignorable.LINE)
-def contradictory_resources(rule: Rule, subject: Subject) -> Iterator[Finding]:
-    """A step asks for devices that its pool does not have.
-
-    Why: it would wait for a machine that never comes.
-
-    Bad:
-        # pools: {a100: {accelerator: {kind: gpu, model: a100}}}
-        train: {uses: train, resources: {pool: a100, accelerator: {kind: gpu, model: h100}}}
-
-    Fix:
-        train: {uses: train, resources: {pool: a100, accelerator: {kind: gpu}}}
-    """
-    pools = subject.project.pools_in(subject.environment)
-    for use in subject.pipeline.steps:
-        asked, pool = use.ask.accelerator, pools.get(use.ask.pool or "")
-        if asked is None or pool is None or pool.accelerator is None:
-            continue
-        for what in ("kind", "vendor", "model"):
-            wanted, there = getattr(asked, what), getattr(pool.accelerator, what)
-            if wanted and there and wanted != there:
-                loc = subject.pipeline.locate("steps", use.name, "resources", "accelerator", what)
-                yield rule.at(loc, f"`{use.name}` asks for `{wanted}`, and pool `{use.ask.pool}` has `{there}`",
-                              help=f"leave `{what}` out, or choose another pool")  # fmt: skip
 
 
 @rule("PIPE405", "setting-of-pipeline")
@@ -130,48 +54,45 @@ def setting_of_pipeline(rule: Rule, subject: Subject) -> Iterator[Finding]:
                               help=f"move `{key}` into `{use.uses}`")  # fmt: skip
 
 
-@rule("PIPE410", "bad-cron")
-def bad_cron(rule: Rule, subject: Subject) -> Iterator[Finding]:
-    """A schedule is not a cron expression of five fields.
+@rule("PIPE407", "unpinned-image", ignorable=Ignorable.PROJECT)
+def unpinned_image(rule: Rule, subject: Subject) -> Iterator[Finding]:
+    """A step runs in production in an image that is named without its digest.
 
-    Why: engines read more and other forms, each its own; five fields mean the same everywhere.
+    Why: a tag is moved by whoever pushes next, so what was approved is not what runs. It is asked when the environment
+    that is chosen says `production: true`.
 
     Bad:
-        triggers: [{schedule: {cron: "0 25 * * *"}}]
+        image: registry.example/pipec-steps:1.4
 
     Fix:
-        triggers: [{schedule: {cron: "0 3 * * *"}}]
+        image: registry.example/pipec-steps:1.4@sha256:6c3c624b58dbbcd3c0dd82b4c53f04194d1247c6eebdaab7c610cf7d66709b3b
     """
-    for schedule in subject.pipeline.schedules:
-        if problem := cron_problem(schedule.cron):
-            yield rule.at(schedule.loc, f"`{schedule.cron}` is not a schedule: {problem}",
-                          help='the form is "minute hour day month weekday", such as "0 3 * * 1"')  # fmt: skip
+    environment = subject.environment
+    if environment is None or not environment.production:
+        return
+    note = Note(f"environment `{environment.name}` is production", environment.production_loc)
+    told: set[tuple[str, Loc]] = set()
+    for use in subject.pipeline.steps:
+        image, loc = _image(subject, use)
+        if image and not _PINNED.search(image) and (image, loc) not in told:
+            told.add((image, loc))
+            message = f"`{image}` is named without a digest, and may be another image tomorrow"
+            yield rule.at(loc, message, help=f"write `{image}@sha256:...` with the digest of what was tested",
+                          notes=[note])  # fmt: skip
 
 
-def cron_problem(text: str) -> str | None:
-    """Return what keeps a text from being a cron expression of five fields, or None."""
-    fields = text.split()
-    if len(fields) != len(_CRON):
-        return f"it has {len(fields)} fields, not five"
-    for field, (name, low, high) in zip(fields, _CRON, strict=True):
-        names = {"month": _MONTHS, "weekday": _DAYS}.get(name, ())
-        if not all(_is_item(item, low, high, names) for item in field.split(",")):
-            return f"`{field}` is no {name} ({low}-{high})"
-    return None
-
-
-def _is_item(item: str, low: int, high: int, names: tuple[str, ...]) -> bool:
-    span, slash, every = item.partition("/")
-    if slash and not (every.isascii() and every.isdigit() and 0 < int(every[:4]) <= high):
-        return False
-    if span == "*":
-        return True
-    first, dash, last = span.partition("-")
-    ends = [_number(end, low, names) for end in ((first, last) if dash else (first,))]
-    return all(end is not None and low <= end <= high for end in ends) and ends == sorted(ends, key=lambda e: e or 0)
-
-
-def _number(text: str, low: int, names: tuple[str, ...]) -> int | None:
-    if text.lower() in names:
-        return names.index(text.lower()) + low
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 2 else None
+def _image(subject: Subject, use: StepUse) -> tuple[str | None, Loc]:
+    """Return the image that a step runs in, if any is said, and where that is said."""
+    interface = subject.graph.interfaces.get(use.name)
+    if interface is None or use.name in subject.composite:
+        return None, use.loc
+    if use.image:
+        return use.image, subject.pipeline.locate("finally" if use.is_final else "steps", use.name, "image")
+    if interface.container and interface.container.image:
+        return interface.container.image, use.uses_loc
+    if use.defaults.image:
+        return use.defaults.image, subject.pipeline.locate("image")
+    for around in (subject.environment, subject.project):
+        if around and around.image:
+            return around.image, around.image_loc or use.loc
+    return None, use.loc

@@ -1,15 +1,17 @@
-"""`PIPE411`, `PIPE412`: runs that start because another pipeline's run ended."""
+"""`PIPE411`, `PIPE412`, `PIPE415`: runs that start because another pipeline's run ended."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 
 from pipec.compiler.rule import Subject, rule
 from pipec.compiler.rules.kind import Schema, Spot, kind, spots, type_of
 from pipec.compiler.rules.names import suggest
-from pipec.diagnostics import Finding, Loc, Note, Rule
+from pipec.diagnostics import Finding, Ignorable, Loc, Note, Rule
 from pipec.schema import check
+from pipec.schema.load import is_file
 from pipec.schema.model import AfterUse, Argument, Pipeline, Reference
 from pipec.steps.interface import Artifact, Kind
 
@@ -125,3 +127,61 @@ def _misfit(rule: Rule, ended: Subject, spot: Spot, reference: Reference, note: 
     elif reference.whole and isinstance(wanted, Kind) and isinstance(seen, Kind) and not wanted.admits(seen):
         message = f"`{spot.label}` is of type {wanted}, and `{reference}` of type {seen}"
         yield rule.at(reference.loc, message, help=f"read a value of type {wanted}", notes=[note])
+
+
+@rule("PIPE415", "endless-chain", ignorable=Ignorable.LINE)
+def endless_chain(rule: Rule, subject: Subject) -> Iterator[Finding]:
+    """Pipelines start each other in a circle, and nothing on the way ever says no.
+
+    Why: after the first run there is no last one. A `when`, another outcome than success, or the end of a step that may
+    be skipped ends such a chain; a `cooldown` gives it a pace.
+
+    Bad:
+        # scoring
+        triggers: [{after: {pipeline: retraining}}]
+        # retraining
+        triggers: [{after: {pipeline: scoring}}]
+
+    Fix:
+        # retraining
+        triggers: [{after: {pipeline: scoring, step: watch, when: steps.watch.verdict == 'drift'}}]
+    """
+    names = list(subject.others)
+    circle = _circle(subject)
+    if not circle or min(circle, key=lambda use: names.index(use.pipeline)).pipeline != subject.pipeline.name:
+        return  # told once, by the first pipeline of the file that is in it
+    around = " -> ".join([*(use.pipeline for use in circle), circle[0].pipeline])
+    notes = [Note(f"what starts after `{use.pipeline}`", use.pipeline_loc) for use in circle[:-1]]
+    message = f"pipelines start each other without end: {around}"
+    yield rule.at(
+        circle[-1].pipeline_loc, message, help="add a `when`, or a `cooldown` such as `cooldown: 1h`", notes=notes
+    )
+
+
+def _circle(subject: Subject) -> list[AfterUse]:
+    """Return the triggers of a shortest circle through the document's pipeline, its own last; a file has few."""
+    own = subject.pipeline.name
+    followers: dict[str, list[tuple[str, AfterUse]]] = {}
+    for name, (pipeline, _) in subject.others.items():
+        for use in pipeline.after:
+            if use.pipeline != name and use.pipeline in subject.others and _is_sure(use, subject):
+                followers.setdefault(use.pipeline, []).append((name, use))
+    way: dict[str, tuple[AfterUse, ...]] = {own: ()}
+    queue = deque([own])
+    while queue:
+        here = queue.popleft()
+        for name, use in followers.get(here, ()):
+            if name == own:
+                return [*way[here], use]
+            if name not in way:
+                way[name] = (*way[here], use)
+                queue.append(name)
+    return []
+
+
+def _is_sure(use: AfterUse, subject: Subject) -> bool:
+    """Say whether a trigger starts a run after every one that goes well, at once."""
+    if use.cooldown_s or use.outcome not in ("succeeded", "any") or (use.when and use.when.asks):
+        return False
+    steps = subject.others[use.pipeline][0].steps
+    return not use.step or not any(step.when or is_file(step.uses) for step in steps)  # a file may hold a `when`

@@ -11,7 +11,7 @@ from pipec.diagnostics import Finding, Loc, Note, Rule
 from pipec.schema import check
 from pipec.schema.model import Operand, Reference, StepUse, Term
 from pipec.schema.tree import Sequence, of_json
-from pipec.steps.interface import MISSING, Artifact, Kind
+from pipec.steps.interface import Artifact, Kind
 from pipec.values import Json, Literal, Text
 
 _NUMBERS = (Kind.INTEGER, Kind.NUMBER)
@@ -96,8 +96,6 @@ def _typed(rule: Rule, subject: Subject, use: StepUse, spot: Spot, reference: Re
         yield from _each(rule, use, spot, reference, values)
     elif isinstance(seen, Kind) and isinstance(wanted, Kind) and not wanted.admits(seen):
         yield rule.at(reference.loc, f"{name} needs {a(wanted)}, but `{reference}` is {a(seen)}")
-    else:
-        yield from _default(rule, subject, use, spot, reference)
 
 
 def _written(use: StepUse, reference: Reference) -> list[tuple[Json, Loc]]:
@@ -128,17 +126,6 @@ def _each(
             note = Note(f"step `{use.name}` gets it as `{spot.label}`", reference.loc)
             yield rule.at(problem.loc, problem.message, help=problem.help, notes=[note])
             return
-
-
-def _default(rule: Rule, subject: Subject, use: StepUse, spot: Spot, reference: Reference) -> Iterator[Finding]:
-    """Find a pipeline parameter whose value in force the step does not allow."""
-    declared = subject.pipeline.parameter(reference.parts[1]) if reference.root == "parameters" else None
-    if declared is None or declared.default is MISSING or declared.default_loc is None:
-        return
-    node = of_json(declared.default, declared.default_loc)
-    for problem in check.value_problems(declared.name, node, spot.schema, rule):
-        note = Note(f"step `{use.name}` gets it as `{spot.label}`", reference.loc)
-        yield rule.at(problem.loc, problem.message, help=problem.help, notes=[note])
 
 
 @rule("PIPE308", "unanswerable-condition")
