@@ -108,6 +108,16 @@ def test_the_project_answers_for_the_release_of_a_step(
     assert told(tmp_path, SHIP % "", project) == (found, ignored)
 
 
+def test_the_answer_for_one_step_is_none_for_its_neighbour_on_the_line(tmp_path: Path) -> None:
+    text = HEAD + "steps: {ship: {uses: deploy, with: {model: s3://a}}, send: {uses: deploy, with: {model: s3://b}}}\n"
+    project = answer("PIPE501", step="ship") + "  - {code: PIPE502, path: p.yaml, step: ship, reason: known}\n"
+    (tmp_path / "pipec.yaml").write_text(project)
+    (tmp_path / "p.yaml").write_text(text)
+    report = api.check(api.Request(path=tmp_path / "p.yaml")).report
+    assert {one.finding.message.split("`")[1] for one in report.ignored} == {"ship"}
+    assert {finding.message.split("`")[1] for finding in report.findings} == {"send"}
+
+
 def test_the_project_may_answer_for_a_whole_file_where_no_release_is_at_stake(tmp_path: Path) -> None:
     assert told(tmp_path, SPLIT % "", answer("PIPE401")) == (set(), {"PIPE401"})
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Mapping as Map
 from dataclasses import dataclass
@@ -91,32 +92,61 @@ def _about(lines: list[str], line: int) -> int:
     return line
 
 
-@dataclass(frozen=True, slots=True)
 class Ignores:
     """The answers that count for a file, and for the files that its steps use."""
 
-    said: tuple[Ignore, ...] = ()
+    def __init__(self, said: Iterable[Ignore] = ()) -> None:
+        self.said = tuple(said)
+        self._on_lines = {(one.path, one.code, one.line): one for one in reversed(self.said) if one.line is not None}
+        self._of_project: dict[tuple[str, str], dict[str, Ignore]] = {}
+        for one in self.said:
+            if one.line is None:
+                self._of_project.setdefault((one.path, one.code), {}).setdefault(one.step, one)
 
     def sift(self, findings: Iterable[Finding], pipelines: Iterable[Pipeline]) -> tuple[list[Finding], list[Ignored]]:
         """Return the findings that remain, and those that are answered for. pipelines: in whose steps they may lie."""
+        if not self.said:
+            return list(findings), []
         kept: list[Finding] = []
         answered: list[Ignored] = []
+        steps: Map[str, list[_Stretch]] | None = None
         for finding in findings:
-            by = self._by(finding, pipelines) if self.said else None
-            if by is None:
+            by = self._on_lines.get((finding.loc.path, finding.rule.code, finding.loc.span.line))
+            listed = self._of_project.get((finding.loc.path, finding.rule.code))
+            if by is None and listed:
+                steps = _stretches(pipelines) if steps is None else steps
+                by = listed.get(_around(steps, finding.loc)) or listed.get("")
+            if by is None or not _may(by, finding.rule):
                 kept.append(finding)
             else:
                 answered.append(Ignored(finding, by.reason, by.loc))
         return kept, answered
 
-    def _by(self, finding: Finding, pipelines: Iterable[Pipeline]) -> Ignore | None:
-        rule, loc = finding.rule, finding.loc
-        for one in self.said:
-            if one.code != rule.code or one.path != loc.path or not _may(one, rule):
-                continue
-            if one.line == loc.span.line or (one.line is None and _covers(one, loc, pipelines)):
-                return one
-        return None
+
+_Stretch = tuple[tuple[int, int], tuple[int, int], str]  # from where to where the text of a step goes
+
+
+def _stretches(pipelines: Iterable[Pipeline]) -> dict[str, list[_Stretch]]:
+    """Return where the steps of each file stand, in order, those included that an environment speaks of."""
+    found: dict[str, list[_Stretch]] = {}
+    for pipeline in pipelines:
+        document = pipeline.document
+        sections = [document.get("steps"), document.get("finally")]
+        environments = document.get("environments")
+        for entry in environments.entries if isinstance(environments, Mapping) else ():
+            sections.append(entry.value.get("steps") if isinstance(entry.value, Mapping) else None)
+        for section in sections:
+            for entry in section.entries if isinstance(section, Mapping) else ():
+                stretch = (entry.key_loc.span[:2], entry.value.loc.span[2:], entry.key)
+                found.setdefault(entry.key_loc.path, []).append(stretch)
+    return {path: sorted(stretches) for path, stretches in found.items()}
+
+
+def _around(steps: Map[str, list[_Stretch]], loc: Loc) -> str:
+    """Return the step in whose text a place lies, or an empty text."""
+    listed = steps.get(loc.path, [])
+    at = bisect_right(listed, loc.span[:2], key=lambda stretch: stretch[0])
+    return listed[at - 1][2] if at and loc.span[:2] < listed[at - 1][1] else ""
 
 
 def problems(said: Iterable[Ignore], rules: Map[str, Rule]) -> Iterator[Finding]:
@@ -155,22 +185,3 @@ def _may(one: Ignore, rule: Rule) -> bool:
             return True
         case Ignorable.PROJECT:
             return one.line is None and bool(one.step)
-
-
-def _covers(one: Ignore, loc: Loc, pipelines: Iterable[Pipeline]) -> bool:
-    """Say whether an answer of the project is about the step in which a finding lies, or about all of its file."""
-    return not one.step or any(one.step in _around(pipeline, loc) for pipeline in pipelines)
-
-
-def _around(pipeline: Pipeline, loc: Loc) -> Iterator[str]:
-    """Yield the steps, and those that an environment speaks of, in whose text a place lies."""
-    document = pipeline.document
-    sections = [document.get("steps"), document.get("finally")]
-    environments = document.get("environments")
-    for entry in environments.entries if isinstance(environments, Mapping) else ():
-        sections.append(entry.value.get("steps") if isinstance(entry.value, Mapping) else None)
-    for section in sections:
-        for entry in section.entries if isinstance(section, Mapping) else ():
-            inside = loc.path == entry.key_loc.path and entry.key_loc.span[:2] <= loc.span[:2]
-            if inside and loc.span[:2] <= entry.value.loc.span[2:]:
-                yield entry.key
