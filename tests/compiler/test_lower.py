@@ -68,7 +68,9 @@ steps:
 
 def plan(folder: Path, environment: str = "", *, sets: dict[str, str] | None = None, tail: str = "") -> Plan:
     (folder / "sub").mkdir(exist_ok=True)
-    (folder / "sub" / "e.yaml").write_text("expectations: []\n", encoding="utf-8")
+    (folder / "sub" / "e.yaml").write_text(
+        "expectations: [{type: expect_column_to_exist, column: y}]\n", encoding="utf-8"
+    )
     (folder / "pipec.yaml").write_text(PROJECT, encoding="utf-8")
     (folder / "p.yaml").write_text(HEAD + tail + STEPS, encoding="utf-8")
     request = api.Request(path=folder / "p.yaml", environment=environment, sets=sets or {})
@@ -118,7 +120,7 @@ def test_constants_are_folded_and_are_no_inputs_of_a_run(dev: Plan) -> None:
 
 def test_files_travel_by_content_without_their_path(dev: Plan) -> None:
     expectations = dict(dev.task("validate").parameters)["expectations"]
-    assert expectations == Attachment("e.yaml", "expectations: []\n")
+    assert expectations == Attachment("e.yaml", "expectations: [{type: expect_column_to_exist, column: y}]\n")
 
 
 def test_roles_become_people_each_once(dev: Plan) -> None:

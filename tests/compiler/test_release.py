@@ -29,7 +29,7 @@ def codes(tmp_path: Path, changes: dict[str, str | None], environment: str = "")
     """Return the codes found in the safe pipeline after `changes` (None removes a step)."""
     steps = {name: text for name, text in {**STEPS, **changes}.items() if text is not None}
     (tmp_path / "pipec.yaml").write_text(PROJECT, encoding="utf-8")
-    (tmp_path / "e.yaml").write_text("expectations: []", encoding="utf-8")
+    (tmp_path / "e.yaml").write_text("expectations: [{type: expect_column_to_exist, column: y}]", encoding="utf-8")
     text = HEAD + "steps:\n" + "".join(f"  {name}: {body}\n" for name, body in steps.items())
     (tmp_path / "p.yaml").write_text(text, encoding="utf-8")
     checked = api.check(api.Request(path=tmp_path / "p.yaml", environment=environment))

@@ -18,7 +18,7 @@ STEPS = {
 }
 FILES = {
     "pipec.yaml": PROJECT.replace("prod: {}", "prod: {production: true}"),
-    "e.yaml": "expectations: []\n",
+    "e.yaml": "expectations: [{type: expect_column_to_exist, column: y}]\n",
     "ship.yaml": pipeline('inputs: {model: {type: Model}}\nsteps: {deploy: {uses: deploy, with: {model: "${{ inputs.model }}"}}}\n', "ship"),
     "gate.yaml": pipeline(
         """inputs: {model: {type: Model}, data: {type: Dataset}}

@@ -13,6 +13,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from pipec.compiler.arguments import Attachments
 from pipec.compiler.graph import Graph
 from pipec.compiler.nested import Opened
 from pipec.diagnostics import Finding, Ignorable, Rule, Severity
@@ -25,7 +26,7 @@ class Subject:
 
     environment: the chosen one, or None. steps: the names the library offers. secrets, configs: where each lies.
     composite: the steps that are pipelines of their own. uses: what each step of the document uses, opened. others: the
-    pipelines of the same file, with their graphs.
+    pipelines of the same file, with their graphs. attached: the files that travel with the plan, of a flat pipeline.
     """
 
     pipeline: Pipeline
@@ -38,6 +39,7 @@ class Subject:
     composite: frozenset[str] = frozenset()
     uses: Mapping[str, Opened] = field(default_factory=dict)
     others: Mapping[str, tuple[Pipeline, Graph]] = field(default_factory=dict)
+    attached: Attachments = field(default_factory=dict)
 
     @property
     def is_production(self) -> bool:

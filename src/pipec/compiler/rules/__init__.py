@@ -15,6 +15,7 @@ from pipec.compiler.rules import (
     truth,
     types,
     unused,
+    validation,
     wiring,
 )
 
@@ -33,5 +34,6 @@ __all__ = [
     "truth",
     "types",
     "unused",
+    "validation",
     "wiring",
 ]
