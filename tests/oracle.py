@@ -17,10 +17,11 @@ from pipec.schema import load, tree
 from pipec.schema.fold import fold
 from pipec.schema.model import Project
 from pipec.steps import catalog
-from pipec.steps.interface import Artifact, Dataset, Input, Interface, Model, Output, Report, Role
+from pipec.steps.interface import Approval, Artifact, Dataset, Input, Interface, Model, Output, Report, Role
 
 assert rules.__all__, "importing the rules fills the registry"
-CODES = ("PIPE501", "PIPE502", "PIPE503", "PIPE504")
+CODES = ("PIPE501", "PIPE502", "PIPE503", "PIPE504", "PIPE507", "PIPE508", "PIPE509")
+SUBJECT = {"PIPE507": 2}  # which of the names in a message is the step that it is about; the first of others
 N_WORLDS = 10  # in which each pipeline is run
 LOCATIONS = ("s3://one", "s3://two")
 
@@ -42,6 +43,10 @@ MORE = {
         _interface("tune", [Input(name="base", type=Model, fits=True), Input(name="data", type=Dataset, fits=True)],
                    [Output(name="model", type=Model)]),
         _interface("sign", [Input(name="model", type=Model)], [Output(name="model", type=Model, same_as="model")]),
+        _interface("census", [], [Output(name="data", type=Dataset, personal=True), Output(name="about", type=Report)]),
+        _interface("mask", [Input(name="data", type=Dataset)], [Output(name="data", type=Dataset)], Role.ANONYMIZE),
+        _interface("send", [Input(name="data", type=Dataset), Input(name="note", type=Report, optional=True)], [],
+                   Role.EXPORT),
     )
 }  # fmt: skip
 LIBRARY = {name: found for name in catalog.names() if (found := catalog.find(name))}
@@ -49,7 +54,7 @@ KNOWN = {**LIBRARY, **MORE}
 WEIGHTS = {
     "ingest": 2, "validate-data": 3, "split": 3, "train": 4, "evaluate": 4, "approve": 4, "deploy": 3, "monitor": 1,
     "select": 1, "fetch-model": 1, "rollback": 1, "notify": 1, "trigger": 1, "predict": 1,
-    "merge": 1, "enrich": 1, "score": 2, "tune": 2, "sign": 1,
+    "merge": 1, "enrich": 1, "score": 2, "tune": 2, "sign": 1, "census": 3, "mask": 1, "send": 3,
 }  # fmt: skip
 SKELETON = ("ingest", "validate-data", "split", "train", "evaluate", "approve", "deploy")
 
@@ -170,7 +175,8 @@ def said(written: str) -> set[tuple[str, str]]:
     built = graph.build(loaded.steps, {use.name: KNOWN[use.uses] for use in loaded.steps if use.uses in KNOWN})
     subject = rule.Subject(loaded, built, Project(), None, tuple(KNOWN))
     findings = [finding for finding in rule.of_release(subject) if finding.rule.code in CODES]
-    return {(finding.rule.code, re.findall("`([^`]+)`", finding.message)[0]) for finding in findings}
+    return {(finding.rule.code, re.findall("`([^`]+)`", finding.message)[SUBJECT.get(finding.rule.code, 0)])
+            for finding in findings}  # fmt: skip
 
 
 # --- what the design says ---
@@ -179,6 +185,8 @@ def said(written: str) -> set[tuple[str, str]]:
 def expected(steps: Steps) -> set[tuple[str, str]]:
     """Return what design section 8 finds: a deploy, or for PIPE503 a step that fits, under each code."""
     found = {("PIPE503", name) for name in _fits_on_test_data(steps)}
+    found |= {("PIPE508", name) for name in _lets_out(steps)}
+    found |= {("PIPE509", name) for name in _judges_what_was_learned(steps)}
     for name, step in steps.items():
         if step.interface.role is not Role.DEPLOY:
             continue
@@ -190,7 +198,8 @@ def expected(steps: Steps) -> set[tuple[str, str]]:
             found.add(("PIPE502", name))
         if _is_learned_from_raw(steps, model):
             found.add(("PIPE504", name))
-    return found
+    misled = {("PIPE507", name) for name in _reads_of_another(steps)}
+    return found | {one for one in misled if ("PIPE501", one[1]) not in found}  # what nobody approved is told as that
 
 
 def hard(step: Step) -> set[str]:
@@ -258,6 +267,61 @@ def _fits_on_test_data(steps: Steps) -> Iterator[str]:
     for step in steps.values():
         if any(declared.fits and step.reads.get(declared.name) in tainted for declared in step.interface.inputs):
             yield step.name
+
+
+def _lets_out(steps: Steps) -> Iterator[str]:
+    """The steps that release or export what was made, however indirectly, with data about people."""
+    personal: set[Port] = set()
+    for step in steps.values():
+        for output in step.interface.outputs:
+            read = step.reads.values() if output.same_as is None else [step.reads[output.same_as]]
+            is_masked = step.interface.role is Role.ANONYMIZE
+            if output.personal or (not is_masked and any(port in personal for port in read)):
+                personal.add((step.name, output.name))
+    for step in steps.values():
+        if step.interface.role in (Role.DEPLOY, Role.EXPORT) and personal & set(step.reads.values()):
+            yield step.name
+
+
+def _judges_what_was_learned(steps: Steps) -> Iterator[str]:
+    """The evaluations of a model of which every evaluation is on rows that it learned from, and that are no test."""
+    for maker in steps.values():
+        for made in maker.interface.outputs:
+            if made.type is not Model or made.same_as:
+                continue
+            fits = [i.name for i in maker.interface.inputs if i.fits and i.name in maker.reads]
+            learned = {origin(steps, maker.name, name) for name in fits}
+            learned = {port for port in learned if not port[0] or _declared(steps, port).split != "test"}
+            judges = [name for name in steps if _treats(steps, name, Role.EVALUATE, (maker.name, made.name))]
+            rows = [origin(steps, name, i.name) for name in judges for i in steps[name].interface.inputs
+                    if i.type is Dataset and i.name in steps[name].reads]  # fmt: skip
+            if rows and all(port in learned for port in rows):
+                yield from judges
+
+
+def _reads_of_another(steps: Steps) -> Iterator[str]:
+    """The approvals and releases of one model that are given a report or an approval of another."""
+    for name, step in steps.items():
+        if step.interface.role not in (Role.APPROVE, Role.DEPLOY):
+            continue
+        model = origin(steps, name, "model")
+        if model[0] == "":
+            continue
+        for declared in step.interface.inputs:
+            if declared.type not in (Report, Approval) or declared.name not in step.reads:
+                continue
+            writer = steps.get(step.reads[declared.name][0])
+            if writer is None or writer.interface.role not in (Role.EVALUATE, Role.APPROVE):
+                continue
+            about = origin(steps, writer.name, "model")
+            if about[0] and about != model:
+                yield name
+
+
+def _declared(steps: Steps, port: Port) -> Output:
+    found = steps[port[0]].interface.output(port[1])
+    assert found is not None
+    return found
 
 
 # --- what a run would do ---

@@ -6,7 +6,7 @@ from collections import Counter
 
 from oracle import CODES, disagreements
 
-N_PIPELINES = 1000  # about three seconds
+N_PIPELINES = 1500  # about four seconds
 
 
 def test_the_rules_find_what_brute_force_finds_and_no_run_escapes_them() -> None:
@@ -18,4 +18,4 @@ def test_the_rules_find_what_brute_force_finds_and_no_run_escapes_them() -> None
         if found:
             wrong[number] = found
     assert wrong == {}
-    assert all(seen[code] > 50 for code in (*CODES, "none")), "the comparison says little about what is rare in it"
+    assert all(seen[code] >= 20 for code in (*CODES, "none")), "the comparison says little about what is rare in it"

@@ -191,8 +191,9 @@ def statement_about_another(rule: Rule, subject: Subject) -> Iterator[Finding]:
             if declared.type not in (Artifact.REPORT, Artifact.APPROVAL) or len(models) != 1:
                 continue
             about = _about(graph, port)
-            if about and about.isdisjoint(models):
-                (model,) = models
+            (model,) = models
+            is_known = bool(model.step) and all(port.step for port in about)  # a location may hold the same
+            if about and is_known and model not in about:
                 if interface.role is Role.DEPLOY and subject.is_production and not approved.before(use.name, model):
                     continue  # PIPE501 tells that nobody approved this one
                 told = f"`{port.task}.{port.output}` is about `{_listed(about)}`"
