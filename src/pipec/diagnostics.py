@@ -6,6 +6,7 @@ terminals.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -174,15 +175,28 @@ def ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     return tuple(unique[key] for key in sorted(unique))
 
 
+class Words(tuple[str, ...]):
+    """Known words in order: where many are looked up among the same ones, they are sorted once."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, known: Iterable[str]) -> Words:
+        return known if isinstance(known, Words) else cls(sorted(known))
+
+    def __contains__(self, word: object) -> bool:
+        at = bisect_left(self, word) if isinstance(word, str) else len(self)
+        return at < len(self) and self[at] == word
+
+
 def guess(word: str, known: Iterable[str]) -> str | None:
     """Return the known word that `word` most likely meant, or None if none is close.
 
     Of very many words only those that sort near are tried: a document may hold thousands of names, all of them wrong.
     """
-    from bisect import bisect_left  # lazily: only a document with a mistake pays for it
-    from difflib import get_close_matches
+    from difflib import get_close_matches  # lazily: only a document with a mistake pays for it
 
-    words = sorted(known)
+    words = Words.of(known)
     at = bisect_left(words, word)
     near = words if len(words) <= MAX_GUESSES else words[max(0, at - MAX_GUESSES // 2) : at + MAX_GUESSES // 2]
     return next(iter(get_close_matches(word, near, n=1, cutoff=0.6)), None)

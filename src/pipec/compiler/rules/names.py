@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import keyword
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 from pipec.compiler.rule import Subject, rule
 from pipec.compiler.rules.kind import mentions
-from pipec.diagnostics import Finding, Note, Rule, guess
+from pipec.diagnostics import Finding, Note, Rule, Words, guess
 from pipec.schema.load import is_file
 from pipec.schema.model import Reference, StepUse
 from pipec.schema.tree import Mapping
@@ -52,7 +52,7 @@ def unknown_step(rule: Rule, subject: Subject) -> Iterator[Finding]:
     Fix:
         data: ${{ steps.split.train }}
     """
-    names = tuple(subject.graph.steps)
+    names = Words.of(subject.graph.steps)
     for use in subject.pipeline.steps:
         for name, loc in use.needs:
             if name not in subject.graph.steps:
@@ -94,11 +94,13 @@ def unknown_pipeline_parameter(rule: Rule, subject: Subject) -> Iterator[Finding
     Fix:
         epochs: ${{ parameters.epochs }}
     """
-    known: dict[str, tuple[str, Collection[str], str]] = {
-        "parameters": ("the pipeline has no parameter", {p.name for p in subject.pipeline.parameters}, "known:"),
-        "inputs": ("the pipeline has no input", {i.name for i in subject.pipeline.inputs}, "known:"),
-        "secrets": ("the project has no secret", subject.secrets, "`pipec.yaml` lists"),
-        "configs": ("the project has no config", subject.configs, "`pipec.yaml` lists"),
+    parameters = Words.of(parameter.name for parameter in subject.pipeline.parameters)
+    inputs = Words.of(given.name for given in subject.pipeline.inputs)
+    known: dict[str, tuple[str, Words, str]] = {
+        "parameters": ("the pipeline has no parameter", parameters, "known:"),
+        "inputs": ("the pipeline has no input", inputs, "known:"),
+        "secrets": ("the project has no secret", Words.of(subject.secrets), "`pipec.yaml` lists"),
+        "configs": ("the project has no config", Words.of(subject.configs), "`pipec.yaml` lists"),
     }
     for reference in named(subject):
         if reference.root in known and len(reference.parts) == 2:
@@ -287,12 +289,11 @@ def _waits(output: str) -> str:
 
 def suggest(word: str, known: Iterable[str], opening: str = "known:") -> str:
     """Return a help line: the nearest known name, if one is near, and all of them."""
-    listed = sorted(known)
+    listed = Words.of(known)
     close = guess(word, listed)
     return (f"did you mean `{close}`? " if close else "") + _known(listed, opening)
 
 
-def _known(names: Iterable[str], opening: str = "known:") -> str:
-    listed = [f"`{name}`" for name in names]
-    more = f" and {len(listed) - MAX_LISTED} more" if len(listed) > MAX_LISTED else ""
-    return f"{opening} {', '.join(listed[:MAX_LISTED])}{more}" if listed else "none is declared"
+def _known(names: Words, opening: str = "known:") -> str:
+    more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
+    return f"{opening} {', '.join(f'`{name}`' for name in names[:MAX_LISTED])}{more}" if names else "none is declared"

@@ -61,7 +61,7 @@ def leaked_personal_data(rule: Rule, subject: Subject) -> Iterator[Finding]:
                 told.add(way[0])
                 where = given.get(way[0].output) if way[0].step == _INPUTS else graph.steps[way[0].step].loc
                 notes = [Note(f"`{shown(way[0])}` is about people", where),
-                         Note(f"the data goes {drawn(way, f'{use.name}.{into}')}")]  # fmt: skip
+                         Note(f"the data goes {drawn([*map(shown, way), f'{use.name}.{into}'])}")]  # fmt: skip
                 verb = "ships" if interface.role is Role.DEPLOY else "sends out"
                 yield rule.at(loc, f"`{use.name}` {verb} what was made with data about people", notes=notes,
                               help="put a step of role `anonymize` on the way")  # fmt: skip

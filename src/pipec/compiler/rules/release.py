@@ -6,12 +6,11 @@ by its origin: steps that pass a model through unchanged (`same_as`) do not make
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator
 
 from pipec.compiler.graph import Graph, Port, artifact_edges, outside
 from pipec.compiler.rule import Subject, rule
-from pipec.compiler.rules.route import derived, drawn, route, shown
+from pipec.compiler.rules.route import GAP, MAX_SHOWN, derived, drawn, route, shown
 from pipec.diagnostics import Finding, Ignorable, Loc, Note, Rule
 from pipec.schema.model import StepUse
 from pipec.steps.interface import Artifact, Role
@@ -84,7 +83,7 @@ def test_data_in_fit(rule: Rule, subject: Subject) -> Iterator[Finding]:
             way = route(came_from, port)
             help_text = _sibling(graph, way[0])
             note = Note(f"`{shown(way[0])}` is set aside for testing", _step_loc(graph, way[0].step))
-            told = drawn(way, f"{use.name}.{declared.name}")
+            told = drawn([*map(shown, way), f"{use.name}.{declared.name}"])
             yield rule.at(loc, f"`{use.name}` learns from test data", help=help_text,
                           notes=[note, Note(f"the data goes {told}")])  # fmt: skip
 
@@ -102,14 +101,9 @@ def unvalidated_training_data(rule: Rule, subject: Subject) -> Iterator[Finding]
         validate: {uses: validate-data, with: {data: "${{ steps.ingest.data }}", expectations: expectations/wine.yaml}}
         train:    {uses: train, with: {data: "${{ steps.validate.data }}", target: quality}}
     """
-    walked: dict[str, list[list[str]]] = {}
+    raw = _Raw(subject.graph)
     for use, model, _ in production_models(subject):
-        if model.step not in subject.graph.steps:
-            continue
-        if model.step not in walked:
-            walked[model.step] = list(_unvalidated(subject.graph, model.step))
-        for names in walked[model.step]:
-            way = " -> ".join(f"`{name}`" for name in names)
+        for way in raw.routes(model.step):
             yield rule.at(_step_loc(subject.graph, model.step),
                           f"the model that `{use.name}` ships is fitted on data that no step validated",
                           help="put a step `uses: validate-data` on the way",
@@ -140,25 +134,22 @@ def origin_of(graph: Graph, step: str, name: str, given: OutputRef | None) -> Po
 
 
 class Judged:
-    """What runs only after a model was judged. One walk for each model, not for each deploy: there may be many."""
+    """What runs only after a model was judged: one pass over the graph for all models, however many there are."""
 
     def __init__(self, graph: Graph, role: Role, counts: Callable[[StepUse], bool] = lambda use: True) -> None:
         """role: of the steps that judge. counts: which of them to believe."""
-        self.graph = graph
-        self.judges: dict[Port, list[str]] = {}
-        self.walked: dict[Port, set[str]] = {}
-        for name, interface in graph.interfaces.items():
-            if interface.role is not role or not counts(graph.steps[name]):
-                continue
+        names = [n for n, i in graph.interfaces.items() if i.role is role and counts(graph.steps[n])]
+        self.judges: dict[Port, int] = {}  # the steps that judge a model, as bits
+        for at, name in enumerate(names):
             for declared, given, _ in graph.artifact_inputs(name):
                 if declared.type is Artifact.MODEL and not declared.optional:
-                    self.judges.setdefault(origin_of(graph, name, declared.name, given), []).append(name)
+                    model = origin_of(graph, name, declared.name, given)
+                    self.judges[model] = self.judges.get(model, 0) | 1 << at
+        self.behind = graph.behind(names)
 
     def before(self, step: str, model: Port) -> bool:
         """Say whether `step` waits, without fail, until a step that judges `model` has succeeded."""
-        if model not in self.walked:
-            self.walked[model] = self.graph.after(self.judges.get(model, ()))
-        return step in self.walked[model]
+        return bool(self.behind[step] & self.judges.get(model, 0))
 
 
 def _release_notes(subject: Subject, use: StepUse, model: Port, loc: Loc, missing: str) -> list[Note]:
@@ -196,35 +187,47 @@ def _named(step: str, output: str) -> str:
     return f"`{output}` of `{step}`, as an output of `{inner}`," if inner else f"`${{{{ steps.{step}.{output} }}}}`"
 
 
-def _unvalidated(graph: Graph, made_by: str) -> Iterator[list[str]]:
-    """Yield one route from each source of data to the step that made a model, past every validation.
+class _Raw:
+    """Which sources of data reach each step past every validation, in one pass; all artifacts are followed.
 
-    All artifacts are followed: a model may be made of another, and rows by one.
+    A model may be made of another, and rows by one.
     """
-    came_from: dict[str, str | None] = {made_by: None}
-    queue = deque([made_by])
-    while queue:
-        step = queue.popleft()
-        interface = graph.interfaces.get(step)
-        if interface is None or interface.role is Role.VALIDATE:
-            continue
-        read = list(graph.artifact_inputs(step))
-        data = [given for declared, given, _ in read if declared.type is Artifact.DATASET]
-        if None in data:
-            yield ["a location", *_back(came_from, step)]
-        elif not data and any(output.type is Artifact.DATASET for output in interface.outputs):
-            yield _back(came_from, step)
-        for _, given, _ in read:
-            if given is not None and given.task in graph.steps and given.task not in came_from:
-                came_from[given.task] = step
-                queue.append(given.task)
 
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.sources: list[tuple[str, bool]] = []  # where data enters, and whether from a location
+        self.of: dict[str, int] = {}  # those that reach a step, as bits by their place
+        for step in graph.order:
+            interface = graph.interfaces.get(step)
+            if interface is None or interface.role is Role.VALIDATE:
+                continue
+            read = list(graph.artifact_inputs(step))
+            data = [given for declared, given, _ in read if declared.type is Artifact.DATASET]
+            makes = any(output.type is Artifact.DATASET for output in interface.outputs)
+            found = 0
+            if None in data or (not data and makes):
+                found = 1 << len(self.sources)
+                self.sources.append((step, None in data))
+            for _, given, _ in read:
+                found |= self.of.get(given.task, 0) if given else 0
+            self.of[step] = found
 
-def _back(came_from: dict[str, str | None], step: str) -> list[str]:
-    route = [step]
-    while (after := came_from[route[-1]]) is not None:
-        route.append(after)
-    return route
+    def routes(self, made_by: str) -> Iterator[str]:
+        """Yield a route from each source that reaches the step that made a model."""
+        reached = self.of.get(made_by, 0)
+        while reached:
+            at = (reached & -reached).bit_length() - 1
+            reached &= reached - 1
+            start, is_location = self.sources[at]
+            yield drawn(["a location"] * is_location + self._way(at, start, made_by))
+
+    def _way(self, at: int, start: str, end: str) -> list[str]:
+        """Return a way that one source goes: of a long one its end, and its source."""
+        way = [end]
+        while way[-1] != start and len(way) < MAX_SHOWN:
+            given = (given.task for _, given, _ in self.graph.artifact_inputs(way[-1]) if given)
+            way.append(next(task for task in given if self.of.get(task, 0) >> at & 1))
+        return [*([] if way[-1] == start else [start, GAP]), *way[::-1]]
 
 
 def _step_loc(graph: Graph, step: str) -> Loc:

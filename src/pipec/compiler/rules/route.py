@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from pipec.compiler.graph import Graph, Port
 from pipec.steps.interface import Role
+
+MAX_SHOWN = 10  # names of a way in a note, from its end; a way may be as long as the pipeline
+GAP = "..."
 
 
 def derived(graph: Graph, sources: Mapping[Port, Port | None], *, stops: Role | None = None) -> dict[Port, Port | None]:
@@ -46,9 +49,11 @@ def route(came_from: Mapping[Port, Port | None], port: Port) -> list[Port]:
     return way[::-1]
 
 
-def drawn(way: Iterable[Port], end: str) -> str:
-    """Return a way as it stands in a note."""
-    return " -> ".join([*(f"`{shown(port)}`" for port in way), f"`{end}`"])
+def drawn(names: list[str]) -> str:
+    """Return a way as it stands in a note: of a long one where it begins, and where it ends."""
+    if len(names) > MAX_SHOWN + 2:
+        names = [*names[:2], GAP, *names[-MAX_SHOWN + 1 :]]
+    return " -> ".join(name if name == GAP else f"`{name}`" for name in names)
 
 
 def shown(port: Port) -> str:
