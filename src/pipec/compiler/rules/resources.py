@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pipec.compiler.rule import Subject, rule
 from pipec.diagnostics import Finding, Ignorable, Loc, Note, Rule
 from pipec.schema.model import StepUse
+from pipec.schema.tree import Entry, Mapping, Scalar
+from pipec.steps.interface import Role
 
 _PINNED = re.compile(r"@sha256:[0-9a-f]{64}$")
 
@@ -24,11 +26,26 @@ def retried_refusal(rule: Rule, subject: Subject) -> Iterator[Finding]:
     Fix:
         approve: {uses: approve, with: {model: "${{ steps.train.model }}"}}
     """
-    for use in subject.pipeline.steps:
-        interface = subject.graph.interfaces.get(use.name)
-        if interface and interface.role == "approve" and use.retry and use.retry.attempts > 1:
-            loc = subject.pipeline.locate("steps", use.name, "retry")
-            yield rule.at(loc, f"`{use.name}` asks a person, and a refusal is never tried again", help="remove `retry`")
+    asking = {name for name, interface in subject.graph.interfaces.items() if interface.role is Role.APPROVE}
+    for name, said in _said_of_steps(subject.pipeline.document, "retry") if asking else ():
+        attempts = said.value.entry("attempts") if isinstance(said.value, Mapping) else None
+        count = attempts.value.value if attempts and isinstance(attempts.value, Scalar) else None
+        if name in asking and isinstance(count, int) and count > 1:
+            message = f"`{name}` asks a person, and a refusal is never tried again"
+            yield rule.at(said.key_loc, message, help="remove `retry`")
+
+
+def _said_of_steps(document: Mapping, key: str) -> Iterator[tuple[str, Entry]]:
+    """Yield what a document says of each step under a key, and what its environments do."""
+    environments = document.get("environments")
+    overlays = [entry.value for entry in environments.entries] if isinstance(environments, Mapping) else []
+    for around in (document, *(overlay for overlay in overlays if isinstance(overlay, Mapping))):
+        for section in ("steps", "finally"):
+            steps = around.get(section)
+            for step in steps.entries if isinstance(steps, Mapping) else ():
+                said = step.value.entry(key) if isinstance(step.value, Mapping) else None
+                if said:
+                    yield step.key, said
 
 
 @rule("PIPE405", "setting-of-pipeline")
