@@ -167,3 +167,41 @@ def test_a_pipeline_alone_may_name_its_environments(tmp_path: Path) -> None:
     bare = PROJECT[: PROJECT.index("environments:")]
     files = {"pipec.yaml": bare, "p.yaml": pipeline("environments: {prd: {}}\nsteps: {one: {uses: ./mix.yaml}}\n")}
     assert asked(tmp_path, files).report.findings == ()
+
+
+NEEDING = ALONE + "needs_accelerator: true\n"
+GIVEN = "environments: {%s: {steps: {one: {resources: {accelerator: {kind: gpu}}}}}}\n"
+
+
+@pytest.mark.parametrize(
+    ("head", "step", "environment", "is_told"),
+    [
+        ("", "{uses: ./need.yaml}", "", True),
+        ("", "{uses: ./need.yaml, resources: {accelerator: {kind: tpu}}}", "", False),
+        ("defaults: {resources: {accelerator: {kind: gpu}}}\n", "{uses: ./need.yaml}", "", False),
+        (GIVEN % "dev", "{uses: ./need.yaml}", "", False),
+        (GIVEN % "dev", "{uses: ./need.yaml}", "dev", False),
+        (GIVEN % "dev", "{uses: ./need.yaml, resources: {cpu: 2}}", "prod", True),
+        ("", "{uses: ./own.yaml}", "", False),
+        ("", "{uses: ./alone.yaml}", "", False),
+    ],
+)
+def test_a_step_that_needs_a_device_is_given_one(
+    head: str, step: str, environment: str, is_told: bool, tmp_path: Path
+) -> None:
+    files = {
+        "pipec.yaml": PROJECT, "need.yaml": NEEDING, "alone.yaml": ALONE,
+        "own.yaml": NEEDING + "resources: {accelerator: {kind: gpu}}\n",
+        "p.yaml": pipeline(f"image: registry.example/x{PINNED}\n{head}steps:\n  one: {step}\n"),
+    }  # fmt: skip
+    findings = asked(tmp_path, files, environment=environment).report.findings
+    assert [finding.rule.code for finding in findings] == ["PIPE417"] * is_told
+
+
+def test_a_manifest_that_needs_a_device_says_which(tmp_path: Path) -> None:
+    files = {
+        "need.yaml": NEEDING.replace("accelerators: [gpu, tpu]\n", ""),
+        "p.yaml": pipeline("steps: {one: {uses: ./need.yaml}}\n"),
+    }
+    findings = asked(tmp_path, files).report.findings
+    assert [(f.rule.code, f.help) for f in findings] == [("PIPE131", "add `accelerators: [gpu]`")]

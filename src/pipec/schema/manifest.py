@@ -75,6 +75,7 @@ def _interface(tree: Mapping, found: list[Finding]) -> Interface:
         resources=Resources(**given),
         accelerators=tuple(body.get("accelerators", ())),
         distributed=body.get("distributed", False),
+        needs_accelerator=body.get("needs_accelerator", False),
     )
 
 
@@ -157,6 +158,10 @@ def _devices(tree: Mapping, interface: Interface) -> Iterator[Finding]:
         loc = _place(resources, "accelerator")
         message = f"the step asks for a {accelerator.kind}, but does not say that it can use one"
         yield kinds.BAD_DECLARATION.at(loc, message, help=f"add `accelerators: [{accelerator.kind}]`")
+    needs = tree.entry("needs_accelerator")
+    if needs and interface.needs_accelerator and not interface.accelerators:
+        message = "the step needs an accelerator, but does not say which kinds it can use"
+        yield kinds.BAD_DECLARATION.at(needs.value.loc, message, help="add `accelerators: [gpu]`")
     if interface.resources.machines > 1 and resources and not interface.distributed:
         loc = _place(resources, "machines")
         message = "the step asks for several machines, but does not say that its program finds its peers on them"

@@ -224,7 +224,8 @@ class Interface:
 
     world: it asks or changes what lies outside of its inputs and parameters, so that no cache may answer for it.
     rooted: it reads or writes below the artifact root beside its own artifacts, as the releases there.
-    distributed: its program finds its peers by itself when it is started on several machines.
+    distributed: its program finds its peers by itself when it is started on several machines. needs_accelerator: it is
+    of no use without one of its accelerators.
     """
 
     name: str
@@ -239,6 +240,7 @@ class Interface:
     world: bool = False
     rooted: bool = False
     distributed: bool = False
+    needs_accelerator: bool = False
     container: Container | None = None
 
     def input(self, name: str) -> Input | None:

@@ -1,4 +1,4 @@
-"""`PIPE401`, `PIPE403`, `PIPE404`, `PIPE406`, `PIPE408`, `PIPE409`: what steps ask of machines, and what is there."""
+"""`PIPE401`, `403`, `404`, `406`, `408`, `409`, `417`: what steps ask of machines, and what is there."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pipec.compiler.rule import Subject, rule
 from pipec.compiler.rules.ask import Asked, asks
 from pipec.compiler.rules.names import suggest
 from pipec.diagnostics import Finding, Ignorable, Loc, Rule, Severity
-from pipec.schema.model import Ask, Pool
+from pipec.schema.model import Ask, Pool, StepUse
 from pipec.schema.tree import Mapping as MappingNode
-from pipec.steps.interface import Accelerator, Resources
+from pipec.steps.interface import Accelerator, Interface
 
 
 @rule("PIPE401", "unusable-accelerator", ignorable=Ignorable.LINE)
@@ -167,6 +167,12 @@ def _layers(subject: Subject, own: Ask | None) -> Iterator[Ask]:
             yield layer
 
 
+def _has_accelerator(subject: Subject, use: StepUse, own: Ask, interface: Interface) -> bool:
+    """Say whether a step asks for a device, or anything around it does."""
+    around = [own, *_layers(subject, use.defaults.resources)]
+    return any(layer.accelerator for layer in around) or interface.resources.accelerator is not None
+
+
 @rule("PIPE408", "idle-accelerator", severity=Severity.WARNING)
 def idle_accelerator(rule: Rule, subject: Subject) -> Iterator[Finding]:
     """A step is sent to machines with accelerators, and asks for none.
@@ -185,15 +191,38 @@ def idle_accelerator(rule: Rule, subject: Subject) -> Iterator[Finding]:
         interface = subject.graph.interfaces.get(use.name)
         if asked.environment or there is None or interface is None or use.name in subject.composite:
             continue  # what an environment that was not chosen has by default is not known here
-        layers: tuple[Ask | Resources, ...] = (
-            asked.ask,
-            *_layers(subject, use.defaults.resources),
-            interface.resources,
-        )
-        if not any(layer.accelerator for layer in layers):
+        if not _has_accelerator(subject, use, asked.ask, interface):
             message = f"`{use.name}` asks for no {there.kind}, and the machines of pool `{asked.ask.pool}` have one"
             ask_for = f"add `accelerator: {{kind: {there.kind}}}`, or " if there.kind in interface.accelerators else ""
             yield rule.at(asked.place("pool"), message, help=f"{ask_for}choose a pool without accelerators")
+
+
+@rule("PIPE417", "missing-accelerator", ignorable=Ignorable.LINE)
+def missing_accelerator(rule: Rule, subject: Subject) -> Iterator[Finding]:
+    """A step that needs a device asks for none.
+
+    Why: it would wait for its turn, fetch its data and fail, or crawl where it was meant to run.
+
+    Bad:
+        # fit.yaml is a Step with `accelerators: [gpu]` and `needs_accelerator: true`
+        fit: {uses: ./fit.yaml}
+
+    Fix:
+        fit: {uses: ./fit.yaml, resources: {accelerator: {kind: gpu}}}
+    """
+    needing = {name for name, interface in subject.graph.interfaces.items() if interface.needs_accelerator}
+    # Where no environment is chosen, it is enough that one of them gives what the pipeline itself does not.
+    others = (asked for asked in asks(subject) if asked.environment) if needing else ()
+    given = {asked.use.name for asked in others if asked.ask.accelerator}
+    for use in subject.pipeline.steps:
+        if use.name not in needing or (use.name in given and subject.environment is None):
+            continue
+        interface = subject.graph.interfaces[use.name]
+        if not _has_accelerator(subject, use, use.ask, interface):
+            kinds = ", ".join(f"`{kind}`" for kind in interface.accelerators)
+            message = f"`{use.name}` asks for no accelerator, and `{interface.name}` needs one: {kinds}"
+            advice = f"add `resources: {{accelerator: {{kind: {interface.accelerators[0]}}}}}`"
+            yield rule.at(use.uses_loc, message, help=advice)
 
 
 @rule("PIPE409", "impossible-resources", ignorable=Ignorable.LINE)
