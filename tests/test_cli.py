@@ -48,7 +48,7 @@ def test_json_findings_are_versioned_and_placed() -> None:
     found = pipec("check", BAD, "--format", "json")
     body = json.loads(found.stdout)
     (finding,) = body["findings"]
-    assert body["format_version"] == "1.0"
+    assert body["format_version"] == "1.1"
     assert {k: finding[k] for k in ("code", "name", "severity", "line", "column", "end_line", "end_column")} == {
         "code": "PIPE203", "name": "unknown-output", "severity": "error",
         "line": 10, "column": 42, "end_line": 10, "end_column": 59,

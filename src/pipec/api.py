@@ -15,7 +15,7 @@ from pathlib import Path
 from pipec import __version__, stages
 from pipec.compiler import rule, rules
 from pipec.compiler.nested import World
-from pipec.diagnostics import START, Finding, Loc, Report, Rule, Source, guess, has_error, one_line, ordered
+from pipec.diagnostics import START, STDIN, Finding, Loc, Report, Rule, Source, guess, has_error, one_line, ordered
 from pipec.schema import check as shape
 from pipec.schema import findings as kinds
 from pipec.schema import load, tree
@@ -33,7 +33,6 @@ from pipec.targets.base import File, Options, Refusal, Target, refusals
 from pipec.values import Json
 
 TARGETS: Mapping[str, Target] = {target.name: target for target in (kubeflow.TARGET, airflow.TARGET)}
-STDIN = "<stdin>"
 MAX_BYTES = tree.MAX_BYTES
 
 

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import json
 
-from pipec.diagnostics import Diagnostic, Loc
+from pipec.diagnostics import Finding, Loc, Severity
+from pipec.report.view import View
 
-FORMAT_VERSION = "1.0"
+FORMAT_VERSION = "1.1"  # 1.1 added `ignored`
 
 
-def render(diagnostics: tuple[Diagnostic, ...]) -> str:
+def render(view: View) -> str:
     """Return findings as one JSON document."""
-    body = {"format_version": FORMAT_VERSION, "findings": [_object(diagnostic) for diagnostic in diagnostics]}
+    body = {
+        "format_version": FORMAT_VERSION,
+        "findings": [_object(diagnostic.finding, diagnostic.severity) for diagnostic in view.diagnostics],
+        "ignored": [
+            {**_object(ignored.finding, severity), "reason": ignored.reason, "ignored_at": _located(ignored.loc)}
+            for ignored, severity in view.ignored
+        ],
+    }
     return json.dumps(body, indent=2) + "\n"
 
 
-def _object(diagnostic: Diagnostic) -> dict[str, object]:
-    finding = diagnostic.finding
+def _object(finding: Finding, severity: Severity) -> dict[str, object]:
     return {
         "code": finding.rule.code,
         "name": finding.rule.name,
-        "severity": diagnostic.severity.value,
+        "severity": severity.value,
         **_located(finding.loc),
         "message": finding.message,
         "help": finding.help,
