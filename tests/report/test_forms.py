@@ -69,20 +69,20 @@ def test_what_a_rule_hides_is_shown_as_stars_even_below_another_finding() -> Non
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_colours_change_no_other_byte(name: str) -> None:
-    coloured = report.render(SAMPLES[name].report, "text", strict=SAMPLES[name].strict, is_coloured=True)
-    assert SGR.sub("", coloured) == rendered("text", name)
-    assert bool(SGR.search(coloured)) is bool(SAMPLES[name].report.findings)
+    colored = report.render(SAMPLES[name].report, "text", strict=SAMPLES[name].strict, is_colored=True)
+    assert SGR.sub("", colored) == rendered("text", name)
+    assert bool(SGR.search(colored)) is bool(SAMPLES[name].report.findings)
 
 
 @pytest.mark.parametrize("form", MACHINE)
-def test_only_text_is_coloured(form: str) -> None:
-    assert report.render(SAMPLES["strict"].report, form, is_coloured=True) == report.render(
+def test_only_text_is_colored(form: str) -> None:
+    assert report.render(SAMPLES["strict"].report, form, is_colored=True) == report.render(
         SAMPLES["strict"].report, form
     )
 
 
 def test_errors_and_warnings_differ_in_colour() -> None:
-    text = report.render(SAMPLES["strict"].report, "text", is_coloured=True)
+    text = report.render(SAMPLES["strict"].report, "text", is_colored=True)
     assert (text.count("\x1b[1;31m"), text.count("\x1b[1;33m")) == (2, 6)
 
 

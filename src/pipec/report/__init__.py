@@ -16,15 +16,15 @@ FORMATS = ("text", *_FORMS)
 _ROLES = {Severity.ERROR: Role.ERROR, Severity.WARNING: Role.WARNING}
 
 
-def render(report: Report, form: str, *, strict: bool = False, is_coloured: bool = False) -> str:
+def render(report: Report, form: str, *, strict: bool = False, is_colored: bool = False) -> str:
     """Return a report in one of FORMATS, ending with a newline unless it is empty. Only text is ever coloured."""
     seen = view(report, strict=strict)
-    return text.render(seen, painter(is_coloured=is_coloured)) if form == "text" else _FORMS[form](seen)
+    return text.render(seen, painter(is_colored=is_colored)) if form == "text" else _FORMS[form](seen)
 
 
-def summary(report: Report, *, strict: bool = False, is_coloured: bool = False) -> str:
+def summary(report: Report, *, strict: bool = False, is_colored: bool = False) -> str:
     """Return how many findings there are, in a few words."""
-    paint = painter(is_coloured=is_coloured)
+    paint = painter(is_colored=is_colored)
     severities = [finding.severity(strict=strict) for finding in report.findings]
     counts = [(severities.count(severity), severity) for severity in Severity]
     told = [paint(f"{n} {severity}{'s' if n > 1 else ''}", _ROLES[severity]) for n, severity in counts if n]

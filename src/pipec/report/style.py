@@ -20,12 +20,12 @@ class Role(StrEnum):
 Paint = Callable[[str, Role], str]
 
 
-def painter(*, is_coloured: bool) -> Paint:
+def painter(*, is_colored: bool) -> Paint:
     """Return what colours a piece of text, or leaves it as it is."""
-    return _coloured if is_coloured else _plain
+    return _colored if is_colored else _plain
 
 
-def _coloured(text: str, role: Role) -> str:
+def _colored(text: str, role: Role) -> str:
     return f"\x1b[{role}m{text}\x1b[0m" if text else ""
 
 
@@ -33,7 +33,7 @@ def _plain(text: str, role: Role) -> str:
     return text
 
 
-PLAIN: Paint = painter(is_coloured=False)
+PLAIN: Paint = painter(is_colored=False)
 
 
 def visible(text: str) -> str:
