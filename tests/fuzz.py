@@ -92,7 +92,7 @@ def _answer(asked: Case, path: Path, target: str | None, verdict: Verdict) -> st
     try:
         with _patience():
             checked, files = api.compile_(request) if target else (api.check(request), ())
-            text = report.render(checked.report, "text") + report.render(checked.report, "json")
+            text = "".join(report.render(checked.report, form) for form in report.FORMATS)
     except api.UsageError as fault:
         verdict.told.add("usage")
         verdict.wrong |= {"a fault of the call takes more than a line"} if "\n" in str(fault) else set()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from pipec import cli, report
 from pipec.steps import catalog
 
 ROOT = Path(__file__).parents[1]
@@ -44,16 +45,100 @@ def test_findings_give_exit_1_on_standard_output() -> None:
     assert found.stderr == ""
 
 
+def test_the_command_line_offers_the_forms_there_are() -> None:
+    assert cli._FORMATS == report.FORMATS
+
+
 def test_json_findings_are_versioned_and_placed() -> None:
     found = pipec("check", BAD, "--format", "json")
     body = json.loads(found.stdout)
     (finding,) = body["findings"]
-    assert body["format_version"] == "1.0"
+    assert body["format_version"] == "1.1"
     assert {k: finding[k] for k in ("code", "name", "severity", "line", "column", "end_line", "end_column")} == {
         "code": "PIPE203", "name": "unknown-output", "severity": "error",
         "line": 10, "column": 42, "end_line": 10, "end_column": 59,
     }  # fmt: skip
     assert (finding["path"], finding["related"]) == (BAD, [])
+
+
+FORMS = ("json", "sarif", "github", "gitlab", "junit")
+UNUSED = ROOT / "tests" / "rules" / "PIPE207-unused-parameter" / "bad.yaml"
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_each_form_is_printed_alone_and_the_exit_code_says_whether_there_is_an_error(form: str) -> None:
+    found = pipec("check", WINE, BAD, "--format", form)
+    assert (found.returncode, found.stderr) == (1, "")
+    assert found.stdout == pipec("check", BAD, WINE, "--format", form).stdout
+    assert "PIPE203" in found.stdout
+    assert pipec("check", WINE, "--format", form).returncode == 0
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_standard_input_is_told_in_each_form(form: str) -> None:
+    found = pipec("check", "-", "--format", form, stdin="a: [")
+    assert (found.returncode, found.stderr) == (1, "")
+    shown = {"sarif": '"uri": "%3Cstdin%3E"', "github": "::<stdin>:1:5: ", "junit": 'classname="&lt;stdin&gt;"'}
+    assert shown.get(form, '"path": "<stdin>"') in found.stdout
+
+
+@pytest.mark.parametrize(
+    ("form", "mild", "strict"),
+    [
+        ("text", ": warning: ", ": error: "), ("json", '"severity": "warning"', '"severity": "error"'),
+        ("sarif", '"level": "warning",\n          "message"', '"level": "error",\n          "message"'),
+        ("github", "::warning ", "::error "), ("gitlab", '"minor"', '"critical"'),
+        ("junit", "<system-out>", "<failure "),
+    ],
+)  # fmt: skip
+def test_strict_makes_warnings_errors_in_each_form(form: str, mild: str, strict: str) -> None:
+    found = pipec("check", str(UNUSED), "--format", form)
+    assert (found.returncode, mild in found.stdout, strict in found.stdout) == (0, True, False)
+    found = pipec("check", str(UNUSED), "--format", form, "--strict")
+    assert (found.returncode, mild in found.stdout, strict in found.stdout) == (1, False, True)
+
+
+def test_a_form_is_utf_8_and_text_is_told_in_any_encoding(tmp_path, monkeypatch) -> None:
+    (tmp_path / "\u00e9.yaml").write_text("a: [", encoding="utf-8")
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    assert 'name="\u00e9.yaml"' in pipec("check", "\u00e9.yaml", "--format", "junit", cwd=tmp_path).stdout
+    assert pipec("check", "\u00e9.yaml", cwd=tmp_path).stdout.startswith("\\xe9.yaml:1:5: error: ")
+
+
+@pytest.mark.parametrize(
+    ("color", "variables", "is_colored"),
+    [
+        ("auto", {}, False), ("auto", {"FORCE_COLOR": "1"}, True), ("auto", {"FORCE_COLOR": ""}, False),
+        ("auto", {"FORCE_COLOR": "1", "NO_COLOR": "1"}, False), ("auto", {"FORCE_COLOR": "1", "NO_COLOR": ""}, True),
+        ("always", {"NO_COLOR": "1"}, True), ("never", {"FORCE_COLOR": "1"}, False),
+    ],
+)  # fmt: skip
+def test_colour_is_a_matter_of_the_option_then_of_the_environment(
+    color: str, variables: dict[str, str], is_colored: bool, monkeypatch
+) -> None:
+    for name in ("NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    for text in (
+        pipec("check", BAD, "--color", color).stdout,
+        pipec("compile", BAD, "-t", "kubeflow", "--color", color).stderr,
+        pipec("run", BAD, "--color", color).stderr,
+    ):
+        assert ("\x1b[1;31merror\x1b[0m: " in text, "\x1b[1;31m1 error\x1b[0m" in text) == (is_colored, is_colored)
+    assert "\x1b" not in pipec("check", BAD, "--color", color, "--format", "json").stdout
+
+
+@pytest.mark.parametrize(("variable", "is_colored"), [("NO_COLOR", False), ("UNUSED", True)])
+def test_on_a_terminal_findings_are_coloured_unless_that_is_unwanted(variable: str, is_colored: bool) -> None:
+    ours, theirs = os.openpty()
+    environ = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR")}
+    environ |= {"PYTHONPATH": str(ROOT / "src"), variable: "1"}
+    ended = subprocess.run([sys.executable, "-m", "pipec", "check", BAD], stdout=theirs, env=environ, check=False)
+    shown = os.read(ours, 1 << 16)
+    os.close(ours)
+    os.close(theirs)
+    assert (ended.returncode, b"\x1b[1;31merror\x1b[0m" in shown) == (1, is_colored)
 
 
 @pytest.mark.parametrize(

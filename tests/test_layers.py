@@ -50,7 +50,7 @@ TABLE: list[tuple[str, tuple[str, ...]]] = [
     ("pipec.stages", (*LOW, "pipec.steps.interface", "pipec.schema", "pipec.compiler")),
     ("pipec.surroundings", (*LOW, "pipec.schema")),
     ("pipec.api", ("pipec",)),
-    ("pipec.report", LOW),
+    ("pipec.report", (*LOW, "pipec.report")),
     ("pipec.drawing", ("pipec.compiler.graph", "pipec.steps.interface")),
     ("pipec.output", ("pipec.targets.base",)),
     ("pipec.commands", ("pipec",)),

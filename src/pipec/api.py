@@ -15,7 +15,20 @@ from pathlib import Path
 from pipec import __version__, stages
 from pipec.compiler import rule, rules
 from pipec.compiler.nested import World
-from pipec.diagnostics import START, Finding, Ignored, Loc, Report, Rule, Source, guess, has_error, one_line, ordered
+from pipec.diagnostics import (
+    START,
+    STDIN,
+    Finding,
+    Ignored,
+    Loc,
+    Report,
+    Rule,
+    Source,
+    guess,
+    has_error,
+    one_line,
+    ordered,
+)
 from pipec.schema import check as shape
 from pipec.schema import findings as kinds
 from pipec.schema import load, tree
@@ -34,7 +47,6 @@ from pipec.targets.base import File, Options, Refusal, Target, refusals
 from pipec.values import Json
 
 TARGETS: Mapping[str, Target] = {target.name: target for target in (kubeflow.TARGET, airflow.TARGET)}
-STDIN = "<stdin>"
 MAX_BYTES = tree.MAX_BYTES
 
 

@@ -20,6 +20,9 @@ OUR_FAULT = 70
 # What ends a command with one line and exit code 2; by name, so that naming them imports nothing.
 _USAGE_ERRORS = ("UsageError", "OutputError", "EngineError", "AskFault", "Unreachable")
 
+# As `report.FORMATS` says: named here so that `--help` imports no report (a test holds the two together).
+_FORMATS = ("text", "json", "sarif", "github", "gitlab", "junit")
+
 # They read, answer and end, on trees that hold no cycles: looking for garbage took a fifth of their time (1,000 steps).
 _SHORT_LIVED = ("compile", "show")
 
@@ -80,6 +83,10 @@ def _about_file(parser: argparse.ArgumentParser, *, many: bool = False) -> None:
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", dest="sets", help="give a parameter a value"
     )
+    parser.add_argument(
+        "--color", choices=("auto", "always", "never"), default="auto",
+        help="colour findings (default: on a terminal, unless NO_COLOR or FORCE_COLOR say otherwise)",
+    )  # fmt: skip
 
 
 def _about_pipeline(parser: argparse.ArgumentParser) -> None:
@@ -102,7 +109,7 @@ def _check(commands: Any) -> None:
     _about_file(parser, many=True)
     _about_target(parser, required=False)
     _about_pipeline(parser)
-    parser.add_argument("--format", choices=("text", "json"), default="text", help="how findings are printed")
+    parser.add_argument("--format", choices=_FORMATS, default="text", help="how findings are printed")
     parser.add_argument("--strict", action="store_true", help="take warnings for errors")
 
 

@@ -7,7 +7,7 @@ terminals.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
@@ -42,6 +42,7 @@ class Span(NamedTuple):
 
 
 START = Span(1, 1, 1, 1)
+STDIN = "<stdin>"  # the path under which standard input is known
 MAX_TEXT = 1000  # of a message: what a user wrote is quoted in it, and may be megabytes
 MAX_GUESSES = 100  # words compared for one suggestion
 _ENDS_OF_LINES = str.maketrans({"\n": "\\n", "\r": "\\r"})
@@ -58,7 +59,7 @@ class Loc(NamedTuple):
 class Source:
     """A text as it was read, once; everything later speaks of this snapshot.
 
-    path: as the user wrote it, with `/` between its parts; `<stdin>` for standard input.
+    path: as the user wrote it, with `/` between its parts; STDIN for standard input.
     """
 
     path: str
@@ -117,6 +118,10 @@ class Finding:
     def is_error(self) -> bool:
         return self.rule.severity is Severity.ERROR
 
+    def severity(self, *, strict: bool = False) -> Severity:
+        """Return how much it weighs for the caller: `strict` makes every warning an error."""
+        return Severity.ERROR if strict else self.rule.severity
+
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
@@ -146,16 +151,64 @@ class Report:
 
     def diagnostics(self, *, strict: bool = False) -> tuple[Diagnostic, ...]:
         """Return the findings beside their source lines; `strict` makes every warning an error."""
-        texts = {source.path: source.text.split("\n") for source in self.sources}
+        line = _lines(self)
+        return tuple(Diagnostic(found, found.severity(strict=strict), line(found.loc)) for found in self.findings)
 
-        def line(loc: Loc) -> str:
+
+def joined(reports: Iterable[Report]) -> Report:
+    """Return several reports as one: what they share, as a project's file, is told once."""
+    whole = tuple(reports)
+    ignored = {(one.loc, *_key(one.finding)): one for report in whole for one in report.ignored}
+    return Report(
+        ordered(finding for report in whole for finding in report.findings),
+        tuple({source.path: source for report in whole for source in report.sources}.values()),
+        tuple(ignored.values()),
+    )
+
+
+def _lines(report: Report) -> Callable[[Loc], str]:
+    """Return what gives the line a place is in, with `*` over whatever a rule of this report hides, once a line."""
+    texts = {source.path: source.text.split("\n") for source in report.sources}
+    hidden = _hidden((*report.findings, *(ignored.finding for ignored in report.ignored)))
+    known: dict[tuple[str, int], str] = {}
+
+    def line(loc: Loc) -> str:
+        number = loc.span.line
+        if (loc.path, number) not in known:
             lines = texts.get(loc.path, [])
-            return lines[loc.span.line - 1].rstrip("\r") if 0 < loc.span.line <= len(lines) else ""
+            text = lines[number - 1].rstrip("\r") if 0 < number <= len(lines) else ""
+            known[loc.path, number] = _masked(text, number, hidden.get(loc.path, ()))
+        return known[loc.path, number]
 
-        return tuple(
-            Diagnostic(finding, Severity.ERROR if strict else finding.rule.severity, line(finding.loc))
-            for finding in self.findings
-        )
+    return line
+
+
+def _hidden(findings: Iterable[Finding]) -> dict[str, list[Span]]:
+    """Return the spans of each file that must not be shown, sorted and apart."""
+    found: dict[str, list[Span]] = {}
+    for path, span in sorted(finding.loc for finding in findings if finding.rule.hides):
+        spans = found.setdefault(path, [])
+        if spans and span[:2] <= spans[-1][2:]:
+            spans[-1] = Span(*spans[-1][:2], *max(spans[-1][2:], span[2:]))
+        else:
+            spans.append(span)
+    return found
+
+
+def _masked(text: str, number: int, spans: Sequence[Span]) -> str:
+    """Return line `number` with `*` in place of each character of the spans; they are sorted and apart."""
+    at = bisect_left(spans, number, key=lambda span: span.end_line)
+    if at == len(spans) or spans[at].line > number:
+        return text
+    kept, end = [], 0
+    while at < len(spans) and spans[at].line <= number:
+        span = spans[at]
+        start = span.column - 1 if span.line == number else 0
+        kept.append(text[end:start])
+        end = min(span.end_column - 1, len(text)) if span.end_line == number else len(text)
+        kept.append("*" * (end - start))
+        at += 1
+    return "".join((*kept, text[end:]))
 
 
 def one_line(text: str) -> str:
@@ -171,8 +224,12 @@ def has_error(findings: Iterable[Finding]) -> bool:
 
 def ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Return the findings by place, then code; the same set always in the same order, each once."""
-    unique = {(f.loc, f.rule.code, f.message): f for f in findings}
+    unique = {_key(finding): finding for finding in findings}
     return tuple(unique[key] for key in sorted(unique))
+
+
+def _key(finding: Finding) -> tuple[Loc, str, str]:
+    return finding.loc, finding.rule.code, finding.message
 
 
 class Words(tuple[str, ...]):

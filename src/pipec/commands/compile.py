@@ -8,32 +8,32 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipec import api, output, report
-from pipec.commands.request import request, tell
-from pipec.diagnostics import Report, Severity
+from pipec.commands.request import is_colored, put, request, tell
+from pipec.diagnostics import Severity, joined
 from pipec.targets.base import File
 
 
 def check(options: argparse.Namespace) -> int:
     """Check files and print what was found, as one report."""
     checked = [api.check(request(options, file)) for file in options.files]
-    together = Report(
-        tuple(finding for one in checked for finding in one.report.findings),
-        tuple({s.path: s for one in checked for s in one.report.sources}.values()),
-    )
-    text = report.render(together, options.format, strict=options.strict)
-    print(text, end="" if options.format == "json" else "\n" if text else "")
+    together = joined(one.report for one in checked)
     if options.format == "text":
+        colored = is_colored(options.color, sys.stdout)
+        text = report.render(together, "text", strict=options.strict, is_colored=colored)
+        told = report.summary(together, strict=options.strict, is_colored=colored)
         steps = sum(len(unit.pipeline.steps) for one in checked for unit in one.units)
-        files = ", ".join(options.files)
-        print(f"{files}: {report.summary(together, strict=options.strict)} ({steps} steps)")
-    bad = any(d.severity is Severity.ERROR for d in together.diagnostics(strict=options.strict))
+        put(text + "\n" if text else "", sys.stdout)
+        put(f"{', '.join(options.files)}: {told} ({steps} steps)\n", sys.stdout)
+    else:  # a machine reads UTF-8, whatever the terminal's encoding
+        sys.stdout.buffer.write(report.render(together, options.format, strict=options.strict).encode())
+    bad = any(found.severity(strict=options.strict) is Severity.ERROR for found in together.findings)
     return 1 if bad else 0
 
 
 def compile_(options: argparse.Namespace) -> int:
     """Compile a file; write all of its output, print it, or say whether it is current."""
     checked, files = api.compile_(request(options, options.file))
-    tell(checked)
+    tell(checked, options)
     if checked.has_error:
         return 1
     if options.output == "-":

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TextIO
 
 from pipec import api, report
 from pipec.api import Checked, Request, UsageError
@@ -38,11 +40,30 @@ def pairs(given: Iterable[str], name: str) -> dict[str, str]:
     return found
 
 
-def tell(checked: Checked) -> None:
+def tell(checked: Checked, options: argparse.Namespace) -> None:
     """Print the findings of a file to standard error, with their count."""
     if checked.report.findings:
-        print(report.render(checked.report, "text"), file=sys.stderr)
-        print(report.summary(checked.report), file=sys.stderr)
+        colored = is_colored(options.color, sys.stderr)
+        put(f"{report.render(checked.report, 'text', is_colored=colored)}\n", sys.stderr)
+        put(f"{report.summary(checked.report, is_colored=colored)}\n", sys.stderr)
+
+
+def is_colored(asked: str, stream: TextIO | None) -> bool:
+    """Say whether text for a person is coloured: as asked, else as the environment says, else on a terminal.
+
+    Of the variables (no-color.org, force-color.org) one that is empty says nothing, and NO_COLOR counts first.
+    """
+    if asked != "auto":
+        return asked == "always"
+    if os.environ.get("NO_COLOR"):
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or (stream is not None and stream.isatty())
+
+
+def put(text: str, stream: TextIO | None) -> None:
+    """Write a text for a person; what its stream cannot encode becomes an escape. A closed one takes nothing."""
+    if stream is not None:
+        stream.write(text.encode(stream.encoding, "backslashreplace").decode(stream.encoding))
 
 
 def only(checked: Checked, command: str, name: str | None) -> Unit:

@@ -86,7 +86,7 @@ def _asked(options: argparse.Namespace) -> _Asked | None:
         by_hand = chain.first(tuple(unit.plan for unit in whole.units if unit.plan))
         asked = replace(asked, pipeline=by_hand.pipeline if by_hand else None)
     checked = api.check(asked) if asked.sets or asked.pipeline is not None else whole
-    tell(checked)
+    tell(checked, options)
     if checked.has_error:
         return None
     unit = only(checked, "run", asked.pipeline)

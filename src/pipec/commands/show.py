@@ -23,7 +23,7 @@ _HOW_TO_IGNORE = {
 def graph(options: argparse.Namespace) -> int:
     """Draw a pipeline; a file with errors is drawn as far as it can be read."""
     checked = api.check(request(options, options.file))
-    tell(checked)
+    tell(checked, options)
     if checked.units or not checked.has_error:
         sys.stdout.write(drawing.mermaid(only(checked, "graph", options.pipeline).subject.graph))
     return 1 if checked.has_error else 0
@@ -33,7 +33,7 @@ def render(options: argparse.Namespace) -> int:
     """Print a pipeline with its environment laid over it."""
     asked = request(options, options.file)
     checked = api.check(asked)
-    tell(checked)
+    tell(checked, options)
     if checked.has_error:
         return 1
     unit = only(checked, "render", options.pipeline)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pipec.diagnostics import MAX_TEXT, Loc, Note, Report, Rule, Source, Span, guess
-from pipec.report import MAX_LINE, render
+from pipec.report import render
+from pipec.report.text import MAX_LINE
 
 RULE = Rule("PIPE999", "example", "An example.")
 
