@@ -51,6 +51,7 @@ TABLE: list[tuple[str, tuple[str, ...]]] = [
     ("pipec.surroundings", (*LOW, "pipec.schema")),
     ("pipec.api", ("pipec",)),
     ("pipec.report", (*LOW, "pipec.report")),
+    ("pipec.completion", ("pipec.completion",)),
     ("pipec.drawing", ("pipec.compiler.graph", "pipec.steps.interface")),
     ("pipec.output", ("pipec.targets.base",)),
     ("pipec.commands", ("pipec",)),

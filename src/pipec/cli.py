@@ -20,8 +20,9 @@ OUR_FAULT = 70
 # What ends a command with one line and exit code 2; by name, so that naming them imports nothing.
 _USAGE_ERRORS = ("UsageError", "OutputError", "EngineError", "AskFault", "Unreachable")
 
-# As `report.FORMATS` says: named here so that `--help` imports no report (a test holds the two together).
+# As `report.FORMATS` and `completion.SHELLS` say: named here so that `--help` imports neither (a test compares them).
 _FORMATS = ("text", "json", "sarif", "github", "gitlab", "junit")
+_SHELLS = ("bash", "zsh", "fish")
 
 # They read, answer and end, on trees that hold no cycles: looking for garbage took a fifth of their time (1,000 steps).
 _SHORT_LIVED = ("compile", "show")
@@ -63,7 +64,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"pipec {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (_check, _compile, _run, _runs, _approve, _why, _serve, _graph, _render, _steps, _schema, _explain):
+    for add in (
+        _check, _compile, _run, _runs, _approve, _why, _serve, _graph, _render, _steps, _schema, _explain, _completion,
+    ):  # fmt: skip
         add(commands)
     return parser
 
@@ -192,3 +195,9 @@ def _schema(commands: Any) -> None:
 def _explain(commands: Any) -> None:
     parser = _add(commands, "explain", "show:explain", "Explain a kind of finding.")
     parser.add_argument("code", nargs="?", metavar="CODE", help="such as PIPE210; without it, all are listed")
+
+
+def _completion(commands: Any) -> None:
+    parser = _add(commands, "completion", "show:completion", "Print a script with which a shell completes this.")
+    parser.add_argument("shell", choices=_SHELLS, help="such as bash: source <(pipec completion bash)")
+    parser.set_defaults(parser=_parser)

@@ -1,23 +1,21 @@
-"""The commands that print what pipec knows: `graph`, `render`, `steps`, `schema`, `explain`."""
+"""The commands that print what pipec knows: `graph`, `render`, `steps`, `schema`, `explain`, `completion`."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
+from textwrap import indent
 
 from pipec import api, drawing
+from pipec import completion as scripts
 from pipec.api import UsageError
 from pipec.commands.request import only, request, tell
-from pipec.diagnostics import Ignorable, guess
+from pipec.diagnostics import guess
+from pipec.report.page import how_to_ignore
 from pipec.schema import editor, tree
 from pipec.steps import catalog
 from pipec.steps.page import page
-
-_HOW_TO_IGNORE = {
-    Ignorable.LINE: "# pipec: ignore[{code}] why this is right here",
-    Ignorable.PROJECT: "# pipec.yaml\n    ignore: [{{code: {code}, path: pipelines/P.yaml, step: STEP, reason: why}}]",
-}
 
 
 def graph(options: argparse.Namespace) -> int:
@@ -85,6 +83,17 @@ def explain(options: argparse.Namespace) -> int:
     if found is None:
         raise UsageError(f"there is no finding `{options.code}`: `pipec explain` lists them")
     print(f"{found.code} {found.name} ({found.severity})\n\n{found.doc.strip()}")
-    if how := _HOW_TO_IGNORE.get(found.ignorable):
-        print(f"\nIgnore:\n    {how.format(code=found.code)}")
+    if how := how_to_ignore(found):
+        print(f"\nIgnore:\n{indent(how, '    ')}")
+    return 0
+
+
+def completion(options: argparse.Namespace) -> int:
+    """Print a shell's completion script, with the steps and findings that there are."""
+    known = {
+        "steps.name": {interface.name: interface.summary for interface in catalog.interfaces()},
+        "explain.code": {rule.code: rule.name for rule in api.explained()},
+        "target": dict.fromkeys(api.TARGETS, ""),
+    }
+    sys.stdout.write(scripts.script(options.shell, options.parser(), known))
     return 0

@@ -1,11 +1,30 @@
-"""A rule's page, in its parts, and as Markdown."""
+"""A rule's page, in its parts, and as Markdown; and all pages as one document."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from textwrap import dedent
 
-from pipec.diagnostics import Rule
+from pipec.diagnostics import Ignorable, Rule
+
+# By the first digit behind `PIPE`.
+_TOPICS = {
+    "0": "Text", "1": "Shape", "2": "Names and graph", "3": "Wiring, types and conditions",
+    "4": "Resources and triggers", "5": "Delivery safety and data flow", "6": "Targets",
+}  # fmt: skip
+_IGNORED = {
+    Ignorable.NOWHERE: "",
+    Ignorable.LINE: "# pipec: ignore[{code}] why this is right here",
+    Ignorable.PROJECT: "# pipec.yaml\nignore: [{{code: {code}, path: pipelines/NAME.yaml, step: STEP, reason: why}}]",
+}
+_HEAD = """\
+# Findings
+
+Every kind of finding that `pipec check` and `pipec compile` tell, by code. This page is made from the rules themselves:
+`pipec explain CODE` prints the same. An error keeps a pipeline from being compiled and run; a warning does so with
+`--strict`. What may be ignored, and where, stands at each.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +53,33 @@ def markdown(rule: Rule) -> str:
         f"**{title}:**\n\n```yaml\n{body}\n```" for title, body in (("Bad", parts.bad), ("Fix", parts.fix)) if body
     ]
     return "\n\n".join(filter(None, (*told, *shown)))
+
+
+def how_to_ignore(rule: Rule) -> str:
+    """Return what to write to answer for a finding of this kind; empty where nobody can."""
+    return _IGNORED[rule.ignorable].format(code=rule.code)
+
+
+def document(rules: Iterable[Rule]) -> str:
+    """Return the pages of all rules as one Markdown document, in the order of their codes."""
+    return "\n".join(_lines(sorted(rules, key=lambda rule: rule.code))) + "\n"
+
+
+def _lines(rules: list[Rule]) -> Iterator[str]:
+    yield _HEAD
+    for digit, topic in _TOPICS.items():
+        listed = [rule for rule in rules if rule.code[4] == digit]
+        yield f"- {topic}: {' · '.join(f'[{rule.code}](#{_anchor(rule)}) {rule.name}' for rule in listed)}"
+    for digit, topic in _TOPICS.items():
+        yield f"\n## {topic}"
+        for rule in rules:
+            if rule.code[4] == digit:
+                yield f"\n### {rule.code} {rule.name}\n"
+                yield f"*{rule.severity}*\n\n{markdown(rule)}"
+                if how := how_to_ignore(rule):
+                    yield f"\n**Ignore:**\n\n```yaml\n{how}\n```"
+
+
+def _anchor(rule: Rule) -> str:
+    """Return what a heading of this rule is linked by."""
+    return f"{rule.code} {rule.name}".lower().replace(" ", "-")
