@@ -19,7 +19,7 @@ MODULES = {
     "kfp-kubernetes": "kfp.kubernetes", "apache-airflow-client": "airflow_client.client", "mlflow-skinny": "mlflow",
     "openlineage-python": "openlineage.client", "pyopenssl": "OpenSSL", "prometheus-client": "prometheus_client",
     "pytest-xdist": "xdist", "pytest-timeout": "pytest_timeout", "model-signing": "model_signing",
-    "types-pyyaml": "", "types-jsonschema": "", "types-networkx": "", "ruff": "",
+    "google-re2": "re2", "types-pyyaml": "", "types-jsonschema": "", "types-networkx": "", "ruff": "",
 }  # fmt: skip
 
 

@@ -49,6 +49,7 @@ TABLE: list[tuple[str, tuple[str, ...]]] = [
     ("pipec.engine", (*LOW, *STEP_VALUES, "pipec.compiler.plan", "pipec.engine")),
     ("pipec.stages", (*LOW, "pipec.steps.interface", "pipec.schema", "pipec.compiler")),
     ("pipec.surroundings", (*LOW, "pipec.schema")),
+    ("pipec.answers", (*LOW, "pipec.schema", "pipec.stages")),
     ("pipec.api", ("pipec",)),
     ("pipec.report", (*LOW, "pipec.report")),
     ("pipec.completion", ("pipec.completion",)),
@@ -66,6 +67,7 @@ DOORS = {
     "yaml": ("pipec.schema.tree", "pipec.steps.data"),
     "jsonschema": ("pipec.schema.check",),
     "networkx": ("pipec.compiler.graph",),
+    "re2": ("pipec.schema.pattern",),
     "jinja2": ("pipec.targets.airflow", "pipec.engine.html"),
     "kfp": ("pipec.submit",),
     "airflow_client": ("pipec.submit",),
@@ -154,7 +156,7 @@ def test_help_and_version_load_no_package_at_all() -> None:
 
 def test_checking_a_pipeline_loads_nothing_heavy() -> None:
     example = SOURCE.parent / "examples" / "pipelines" / "wine.yaml"
-    heavy = (*HEAVY, "networkx", "jinja2", "asyncio", "http")
+    heavy = (*HEAVY, "networkx", "jinja2", "re2", "asyncio", "http")
     code = (
         f"import sys\nfrom pipec.cli import main\nassert main(['check', {str(example)!r}]) == 0\n"
         f"print([m for m in {heavy!r} if m in sys.modules], file=sys.stderr)"

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pipec import __version__, stages
+from pipec.answers import Answers, gathered, in_order, undoubled
 from pipec.compiler import rule, rules
 from pipec.compiler.nested import World
 from pipec.diagnostics import (
@@ -33,7 +34,7 @@ from pipec.schema import check as shape
 from pipec.schema import findings as kinds
 from pipec.schema import load, tree
 from pipec.schema.files import UnreadableError, decoded, folder_of, project_root, read_named
-from pipec.schema.ignore import Ignore, Ignores, of_text, problems, unused
+from pipec.schema.ignore import Ignores, of_text, problems, unused
 from pipec.schema.model import Environment, Pipeline, Project
 from pipec.schema.origin import Origin, inherited, with_inherited
 from pipec.schema.origin import origins as origin_of
@@ -111,28 +112,19 @@ def check(request: Request) -> Checked:
     return replace(checked, report=report)
 
 
-@dataclass(frozen=True, slots=True)
-class _Answers:
-    """What a file and its project answer for. own: of this file. used: the places of those that were needed.
-
-    environments: others in which one could be needed. is_whole: every rule has judged every pipeline of the file.
-    """
-
-    own: tuple[Ignore, ...] = ()
-    used: frozenset[Loc] = frozenset()
-    environments: tuple[str, ...] = ()
-    is_whole: bool = False
-
-
-def _checked(request: Request) -> tuple[Checked, _Answers]:
+def _checked(request: Request) -> tuple[Checked, Answers]:
     shown = STDIN if request.content is not None else request.path.as_posix()
     folder = Path().absolute() if request.content is not None else folder_of(request.path)
     root = project_root(folder)
     try:
-        text = read_named(request.path, MAX_BYTES) if request.content is None else decoded(request.content, STDIN)
+        text = (
+            read_named(root, folder, request.path, MAX_BYTES)
+            if request.content is None
+            else decoded(request.content, STDIN)
+        )
     except UnreadableError as fault:
         finding = kinds.NOT_TEXT.at(Loc(shown, START), str(fault))
-        return Checked(report=Report((finding,)), root=root, folder=folder), _Answers()
+        return Checked(report=Report((finding,)), root=root, folder=folder), Answers()
     source = Source(shown, text)
     trees, found = tree.read(source)
     place = Place(root, folder.relative_to(root).as_posix(), posixpath.dirname(shown))
@@ -140,7 +132,7 @@ def _checked(request: Request) -> tuple[Checked, _Answers]:
     around = surroundings(place, request.environment, settings)
     findings = [*found, *around.findings]
     units: tuple[Unit, ...] = ()
-    answers, ignored = _Answers(), list[Ignored]()
+    answers, ignored = Answers(), list[Ignored]()
     if not has_error(findings):
         if request.pipeline is not None and request.pipeline not in map(_name, trees):
             raise UsageError(f"{shown} holds no pipeline `{request.pipeline}`: {', '.join(map(_name, trees))}")
@@ -153,7 +145,7 @@ def _checked(request: Request) -> tuple[Checked, _Answers]:
                           answered)  # fmt: skip
         units, more = stages.units(trees, setting, lambda document: _sets(request, document))
         findings += [*more, *_twice(units), *wrong, *problems(answered.said, _rules() if answered.said else {})]
-        answers = _answers(answered, shown, trees, units, around.project, request.environment, ignored)
+        answers = gathered(answered, shown, len(trees), units, around.project, request.environment, ignored)
         _known_environment(request, around.project, units)
         _known_sets(request, units)
         units = _wanted(request, units)
@@ -163,39 +155,10 @@ def _checked(request: Request) -> tuple[Checked, _Answers]:
             if request.target is not None and unit.plan:
                 findings += _refused(request, unit, around.environment, source)
     sources = [source, around.source, *(s for unit in units for s in unit.opening.sources.values())]
-    report = Report(ordered(dict.fromkeys(_undoubled(findings))), tuple(s for s in sources if s), _in_order(ignored))
+    report = Report(ordered(dict.fromkeys(undoubled(findings))), tuple(s for s in sources if s), in_order(ignored))
     checked = Checked(report=report, units=units, project=around.project, environment=around.environment, root=root,
                       folder=folder, source=source, layers=around.layers)  # fmt: skip
     return checked, answers
-
-
-def _answers(
-    said: Ignores,
-    shown: str,
-    trees: tuple[tree.Tree, ...],
-    units: tuple[Unit, ...],
-    project: Project,
-    chosen: str,
-    ignored: list[Ignored],
-) -> _Answers:
-    names = {e.name for e in project.environments} | {name for u in units for name in u.pipeline.environments}
-    return _Answers(
-        own=tuple(one for one in said.said if one.path == shown),
-        used=frozenset(one.loc for one in [*ignored, *(one for unit in units for one in unit.ignored)]),
-        environments=tuple(sorted({"", *names} - {chosen})),
-        is_whole=len(units) == len(trees) and all(unit.is_proven for unit in units),
-    )
-
-
-def _undoubled(findings: list[Finding]) -> Iterator[Finding]:
-    """Yield the findings, but no warning about how a value is read where that value is wrong anyway."""
-    wrong = {finding.loc for finding in findings if finding.is_error}
-    return (finding for finding in findings if finding.rule is not kinds.TWO_READINGS or finding.loc not in wrong)
-
-
-def _in_order(ignored: list[Ignored]) -> tuple[Ignored, ...]:
-    by_finding = {one.finding: one for one in ignored}
-    return tuple(by_finding[finding] for finding in ordered(by_finding))
 
 
 def _world(request: Request, around: Surroundings, place: Place) -> World:

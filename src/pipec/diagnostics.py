@@ -7,8 +7,8 @@ terminals.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -45,6 +45,8 @@ START = Span(1, 1, 1, 1)
 STDIN = "<stdin>"  # the path under which standard input is known
 MAX_TEXT = 1000  # of a message: what a user wrote is quoted in it, and may be megabytes
 MAX_GUESSES = 100  # words compared for one suggestion
+MAX_WORD = 200  # letters of a word that a suggestion is looked for
+MAX_ALIKE = 250  # findings told of one search; to tell thousands, each with a guess, takes seconds
 _ENDS_OF_LINES = str.maketrans({"\n": "\\n", "\r": "\\r"})
 
 
@@ -222,6 +224,20 @@ def has_error(findings: Iterable[Finding]) -> bool:
     return any(finding.is_error for finding in findings)
 
 
+def bounded(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """Yield the first findings of a search; the last of them says so where there are more, which are not looked for."""
+    last: Finding | None = None
+    for number, finding in enumerate(findings):
+        if last and number == MAX_ALIKE:
+            last = replace(last, notes=(*last.notes, Note("there are more like this, which are not told")))
+            break
+        if last:
+            yield last
+        last = finding
+    if last:
+        yield last
+
+
 def ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Return the findings by place, then code; the same set always in the same order, each once."""
     unique = {_key(finding): finding for finding in findings}
@@ -251,6 +267,8 @@ def guess(word: str, known: Iterable[str]) -> str | None:
 
     Of very many words only those that sort near are tried: a document may hold thousands of names, all of them wrong.
     """
+    if len(word) > MAX_WORD:
+        return None
     from difflib import get_close_matches  # lazily: only a document with a mistake pays for it
 
     words = Words.of(known)

@@ -11,7 +11,7 @@ from pipec.diagnostics import START, Finding, Ignored, Loc, Source, has_error
 from pipec.schema import check as shape
 from pipec.schema import findings as kinds
 from pipec.schema import ignore, secret, tree
-from pipec.schema.files import PROJECT_FILE, UnreadableError, read_below
+from pipec.schema.files import PROJECT_FILE, UnreadableError, has_project_file, read_below
 from pipec.schema.model import Environment, Project
 from pipec.schema.overlay import without_overlay_nulls
 from pipec.schema.project import project as typed
@@ -54,7 +54,7 @@ class Surroundings:
 
 def surroundings(place: Place, environment: str, settings: Mapping[str, Mapping[str, Json]]) -> Surroundings:
     """Read `pipec.yaml` at the root, if there is one. settings: the schema of what it may say to each target."""
-    if not (place.root / PROJECT_FILE).is_file():
+    if not has_project_file(place.root):
         return Surroundings()
     path = place.show(PROJECT_FILE)
     try:

@@ -179,7 +179,8 @@ def test_an_argument_that_cannot_be_made_is_told_at_its_place(args: str, told: s
         ("parameters: {a: {type: integer, minimum: 1, default: 0}}",
          "4:54: error: `a` must be at least 1, not `0` [PIPE111 wrong-parameter-value]"),
         ("parameters: {a: {type: string, pattern: '('}}",
-         "4:14: error: the constraints of `a` are not a schema: '(' is not a 'regex' [PIPE111 wrong-parameter-value]"),
+         "4:14: error: the constraints of `a` cannot be held to: the pattern "
+         "cannot be used: missing ): ( [PIPE111 wrong-parameter-value]"),
         ("parameters: {a: {type: integer, path: true}}",
          "4:24: error: `a` names a file, so its type is `string` [PIPE131 contradictory-manifest]\n"
          "= help: write `type: string`"),

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from pipec.compiler.flatten import Flat
 from pipec.compiler.graph import Graph
-from pipec.diagnostics import Finding, Loc, guess
+from pipec.diagnostics import Finding, Loc, bounded, guess
 from pipec.schema import check, secret
 from pipec.schema import findings as kinds
 from pipec.schema.files import UnreadableError
@@ -27,6 +27,10 @@ Reader: TypeAlias = Callable[[str, str, int], str]
 
 def judge(pipeline: Pipeline, graph: Graph) -> Iterator[Finding]:
     """Find arguments that their step does not take, or not with that value."""
+    yield from bounded(_judged(pipeline, graph))
+
+
+def _judged(pipeline: Pipeline, graph: Graph) -> Iterator[Finding]:
     given = [(use.name, use.arguments) for use in pipeline.steps]
     others = [(other.step, other.arguments) for other in pipeline.overlaid if other.field == "with"]
     for step, arguments in (*given, *others):

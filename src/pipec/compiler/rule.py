@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pipec.compiler.arguments import Attachments
 from pipec.compiler.graph import Graph
 from pipec.compiler.nested import Opened
-from pipec.diagnostics import Finding, Ignorable, Rule, Severity
+from pipec.diagnostics import Finding, Ignorable, Rule, Severity, bounded
 from pipec.schema.model import Environment, Pipeline, Places, Project
 
 
@@ -96,7 +96,7 @@ def of_document(subject: Subject) -> Iterator[Finding]:
     """Yield what the rules find that look at one document, with what it uses as steps left whole."""
     for registered in REGISTRY:
         if not registered.needs_order:
-            yield from registered.check(registered.rule, subject)
+            yield from bounded(registered.check(registered.rule, subject))
 
 
 def of_release(subject: Subject) -> Iterator[Finding]:
@@ -104,4 +104,4 @@ def of_release(subject: Subject) -> Iterator[Finding]:
     for registered in REGISTRY:
         is_wanted = registered.needs_order or (registered.twice and subject.graph.composites)
         if is_wanted and not subject.graph.cycle:
-            yield from registered.check(registered.rule, subject)
+            yield from bounded(registered.check(registered.rule, subject))

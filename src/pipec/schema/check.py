@@ -9,18 +9,22 @@ one argument at a time, so that cost stays linear. A schema may say how to name 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError
+from jsonschema.exceptions import SchemaError, ValidationError
+from jsonschema.validators import extend
 
-from pipec.diagnostics import Finding, Loc, Rule, guess
+from pipec.diagnostics import Finding, Loc, Rule, bounded, guess
 from pipec.schema import findings as kinds
 from pipec.schema import tree as yaml
 from pipec.schema.expressions import has_expression
+from pipec.schema.keywords import judges
+from pipec.schema.pattern import PatternError
+from pipec.schema.pattern import check as check_pattern
 from pipec.values import Json
 
 API_VERSION = "pipec/v1alpha1"
@@ -32,6 +36,21 @@ PLACES = (
     "`with`, `env`, `for_each`, `when`, `outputs` and a trigger's `parameters`"  # of a pipeline that hold expressions
 )
 _RULES = {rule.code: rule for rule in kinds.RULES}
+
+
+def _validator_of(judged: Mapping[str, Callable[..., Iterator[Any]]]) -> Any:
+    """Return jsonschema's validator with some of its words judged otherwise."""
+
+    def told(judge: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[ValidationError]]:
+        return lambda *what: (ValidationError(f) if isinstance(f, str) else f for f in judge(*what))
+
+    return extend(  # type: ignore[no-untyped-call]
+        Draft202012Validator, {word: told(judge) for word, judge in judged.items()}
+    )
+
+
+_DOCUMENTS = _validator_of(judges(is_own=True))
+_VALUES = _validator_of(judges(is_own=False))
 
 
 class Problem(NamedTuple):
@@ -49,7 +68,7 @@ class Problem(NamedTuple):
     names: bool
 
 
-def _problems(validator: Draft202012Validator, value: Json) -> Iterator[Problem]:
+def _problems(validator: Any, value: Json) -> Iterator[Problem]:
     for error in validator.iter_errors(value):
         wanted = error.schema if isinstance(error.schema, Mapping) else {}
         path = tuple(error.absolute_path)
@@ -90,14 +109,19 @@ def header(tree: yaml.Tree, kind: str) -> Iterator[Finding]:
 
 def shape(tree: yaml.Tree, wanted: Mapping[str, Any]) -> Iterator[Finding]:
     """Find what in a tree differs from a document schema."""
-    for error in _problems(Draft202012Validator(wanted), yaml.as_json(tree)):
-        yield from _document_finding(tree, error, wanted.get("x-expressions", PLACES))
+    places = wanted.get("x-expressions", PLACES)
+    problems = _problems(_DOCUMENTS(wanted), yaml.as_json(tree))
+    yield from bounded(finding for error in problems for finding in _document_finding(tree, error, places))
 
 
 def value_problems(
     name: str, tree: yaml.Tree, wanted: Mapping[str, Any], rule: Rule = kinds.WRONG_VALUE
 ) -> Iterator[Finding]:
     """Find what in the value of parameter `name` differs from its schema; expressions inside are judged by type."""
+    yield from bounded(_value_problems(name, tree, wanted, rule))
+
+
+def _value_problems(name: str, tree: yaml.Tree, wanted: Mapping[str, Any], rule: Rule) -> Iterator[Finding]:
     for error in _problems(_validator(json.dumps(wanted, sort_keys=True)), yaml.as_json(tree)):
         entry, node = _locate(tree, error.path)
         if isinstance(node, yaml.Scalar) and isinstance(node.value, str) and has_expression(node.value):
@@ -115,15 +139,29 @@ def misplaced(loc: Loc, places: str = PLACES) -> Finding:
 def schema_problem(wanted: Mapping[str, Any]) -> str | None:
     """Return what is wrong with a JSON Schema that a user wrote, or None."""
     try:
+        for text in _patterns(wanted):
+            check_pattern(text)
         Draft202012Validator.check_schema(wanted)
     except SchemaError as fault:
-        return fault.message
+        return f"they are not a schema: {fault.message}"
+    except PatternError as fault:
+        return f"the pattern {fault}"
     return None
 
 
-@cache
-def _validator(text: str) -> Draft202012Validator:
-    return Draft202012Validator(json.loads(text))
+def _patterns(wanted: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the patterns of a user's schema, wherever in it."""
+    pattern, fields = wanted.get("pattern"), wanted.get("properties")
+    if isinstance(pattern, str):
+        yield pattern
+    for below in (wanted.get("items"), *(fields.values() if isinstance(fields, Mapping) else ())):
+        if isinstance(below, Mapping):
+            yield from _patterns(below)
+
+
+@lru_cache(maxsize=1024)
+def _validator(text: str) -> Any:
+    return _VALUES(json.loads(text))
 
 
 def _document_finding(tree: yaml.Tree, error: Problem, places: str) -> Iterator[Finding]:

@@ -19,6 +19,7 @@ from typing import NoReturn, TypeAlias
 MAX_NESTING = 32
 MAX_PATHS = 100  # in one text
 MAX_LENGTH = 8192  # of a condition, in characters; placing each of its names walks through all of it
+MAX_NAME = 1000  # characters between `${{` and `}}`
 STATUSES = ("failed", "skipped", "succeeded")
 OPERATORS = ("==", "!=", "<=", ">=", "<", ">")
 _KEYWORDS = ("and", "or", "not", "in", "true", "false")
@@ -97,6 +98,8 @@ def parse_template(text: str) -> tuple[str | Path, ...]:
             at = opening + 3
             continue
         closing = _closing(text, opening)
+        if closing - opening > MAX_NAME:
+            raise ExpressionError(f"the expression is longer than {MAX_NAME:,} characters", opening, opening + 3)
         literal += text[at:opening]
         if literal:
             parts.append(literal)

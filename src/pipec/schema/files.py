@@ -24,11 +24,16 @@ def folder_of(path: Path) -> Path:
 
 
 def project_root(folder: Path) -> Path:
-    """Return the nearest folder from `folder` upward that holds `pipec.yaml`, else `folder`."""
-    for candidate in (folder, *folder.parents):
-        if (candidate / PROJECT_FILE).is_file():
-            return candidate
-    return folder
+    """Return the nearest folder from `folder` upward that holds `pipec.yaml`, else `folder`.
+
+    Whatever has that name counts, a link or a pipe too: passed over, it would make a folder further up the root.
+    """
+    return next((candidate for candidate in (folder, *folder.parents) if has_project_file(candidate)), folder)
+
+
+def has_project_file(folder: Path) -> bool:
+    """Say whether something in a folder is called as a project's file."""
+    return os.path.lexists(folder / PROJECT_FILE)
 
 
 def read_below(root: Path, folder: str, name: str, limit: int) -> str:
@@ -45,18 +50,22 @@ def read_below(root: Path, folder: str, name: str, limit: int) -> str:
     return decoded(_bytes_at(root, path.split("/"), name, limit), name)
 
 
-def read_named(path: Path, limit: int) -> str:
-    """Return the text of a file that the user named on the command line. Raises UnreadableError."""
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as fault:
-        raise UnreadableError(f"cannot read `{path}`: {(fault.strerror or 'unknown').lower()}") from None
-    return decoded(_content(handle, str(path), limit), str(path))
+def read_named(root: Path, folder: Path, path: Path, limit: int) -> str:
+    """Return the text of a file that the user named on the command line. Raises UnreadableError.
+
+    folder: the file's, in which `root` is on the way. The user chose the root, and a stranger what lies below it: CI
+    names `pipelines/*.yaml`, and one of them may be a link.
+    """
+    parts = [*folder.relative_to(root).parts, path.name]
+    return decoded(_bytes_at(root, parts, str(path), limit), str(path))
 
 
 def _bytes_at(root: Path, parts: list[str], name: str, limit: int) -> bytes:
     """Open component by component, so that no link on the way can lead elsewhere between check and use."""
-    folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as fault:
+        raise UnreadableError(f"cannot read `{name}`: {(fault.strerror or 'unknown').lower()}") from None
     try:
         for part in parts[:-1]:
             below = _open(part, os.O_DIRECTORY, folder, name)

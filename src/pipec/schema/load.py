@@ -8,7 +8,7 @@ from collections.abc import Mapping as Map
 from dataclasses import replace
 from typing import Any
 
-from pipec.diagnostics import Finding, Loc, Source, guess
+from pipec.diagnostics import Finding, Loc, Source, bounded, guess
 from pipec.schema import check, part
 from pipec.schema import findings as kinds
 from pipec.schema.expressions import has_expression
@@ -82,7 +82,8 @@ def pipeline(
         environments=tuple(body.get("environments", {})),
         overlaid=tuple(_overlaid(document, environment, templates)),
     )
-    found += [*templates.findings, *_misplaced(tree), *_unknown_overlays(document), *_twice(tree)]
+    searches = (templates.findings, _misplaced(tree), _unknown_overlays(document), _twice(tree))
+    found += [finding for search in searches for finding in bounded(search)]
     return loaded, tuple(found)
 
 
@@ -110,7 +111,7 @@ def _parameters(
     schemas = {entry.key: parameter_schema(as_json(entry.value)) for entry in declared}
     schemas |= {entry.key: LOCATION for entry in inputs}
     for name, given in _overlays(document, "parameters"):
-        found += _given_values(name, given, schemas)
+        found += bounded(_given_values(name, given, schemas))
     values = dict(_overlays(document, "parameters")).get(environment)
     uses = tuple(_parameter(entry, values, sets, found) for entry in declared)
     return uses, tuple(_input(entry, values, sets) for entry in inputs), found
@@ -152,7 +153,7 @@ def declaration(entry: Entry, found: list[Finding]) -> tuple[dict[str, Json], En
     schema = parameter_schema(as_json(entry.value))
     if problem := check.schema_problem(schema):
         found.append(
-            kinds.WRONG_VALUE.at(entry.key_loc, f"the constraints of `{entry.key}` are not a schema: {problem}")
+            kinds.WRONG_VALUE.at(entry.key_loc, f"the constraints of `{entry.key}` cannot be held to: {problem}")
         )
         schema = {"type": schema["type"]}
     own = entry.value.entry("default") if isinstance(entry.value, Mapping) else None

@@ -18,23 +18,29 @@ from typing import TypeAlias
 
 import yaml
 
-from pipec.diagnostics import START, Finding, Loc, Note, Rule, Source, Span, has_error
+from pipec.diagnostics import MAX_ALIKE, START, Finding, Loc, Note, Rule, Source, Span, bounded, has_error
 from pipec.schema import findings as kinds
 from pipec.values import Json
 
 MAX_BYTES = 8 << 20
-MAX_NODES = 1_000_000
+MAX_NODES = 250_000  # read in a second; a pipeline of 10,000 steps has half of it
 MAX_DEPTH = 64
 MAX_DOCUMENTS = 64
+MAX_KEY = 1024  # characters, as libyaml has it for keys that no `?` announces
 MAX_INTEGER = 2**53 - 1  # beyond it, JSON readers and both engines round in silence
 
-# What a reader of the text cannot see, or would see as something else (Trojan Source, CVE-2021-42574).
+# What a reader of the text cannot see, or would see as something else (Trojan Source, CVE-2021-42574): controls, marks
+# of direction, what has no width, fillers, tags, and the code points that are no characters, two in each plane.
 _HIDDEN = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufdd0-\ufdef"
-    "\ufeff\ufff9-\ufffb\ufffe\uffff]"
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u115f\u1160\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2069\u3164\ud800-\udfff"
+    "\ufdd0-\ufdef\ufeff\uffa0\ufff9-\ufffb\ufffe\uffff\U000e0000-\U000e007f"
+    + "".join(f"{chr(plane << 16 | 0xFFFE)}{chr(plane << 16 | 0xFFFF)}" for plane in range(1, 17))
+    + "]"
 )
 # A carriage return alone ends a line for libyaml and for no diff; every place below it would be told a line too low.
 _HIDDEN_IN_TEXT = re.compile(_HIDDEN.pattern + "|\r(?!\n)")
+# A line of a directive: before the first document, or after a line `...`, which ends one even inside of a text.
+_DIRECTIVE = re.compile(r"(?:\A|^\.\.\.(?:[ \t][^\n]*)?\r?\n)(?:[ \t]*(?:#[^\n]*)?\r?\n)*(%)", re.MULTILINE)
 _INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
@@ -172,17 +178,18 @@ def _unreadable(source: Source) -> Finding | None:
         return kinds.TOO_LARGE.at(Loc(source.path, START), f"the file is larger than {MAX_BYTES >> 20} MiB")
     body = source.text.removeprefix("\ufeff")
     if hidden := _HIDDEN_IN_TEXT.search(body):
-        return _hidden(source, body, hidden)
+        advice = "remove it, or write it as an escape in data"
+        return kinds.HIDDEN_CHARACTER.at(_at_offset(source, hidden.start()), _hidden_message(hidden[0]), help=advice)
+    if directive := _DIRECTIVE.search(body):  # libyaml compares each of them with all others
+        return kinds.TAG.at(_at_offset(source, directive.start(1)), "directives are not read", help="remove the line")
     return None
 
 
-def _hidden(source: Source, body: str, hidden: re.Match[str]) -> Finding:
-    before = body[: hidden.start()]
-    line, column = before.count("\n") + 1, hidden.start() - before.rfind("\n")
-    loc = Loc(source.path, Span(line, column, line, column + 1))
-    return kinds.HIDDEN_CHARACTER.at(
-        loc, _hidden_message(hidden[0]), help="remove it, or write it as an escape in data"
-    )
+def _at_offset(source: Source, offset: int) -> Loc:
+    """Return the place of a character of a text, not counting its mark of byte order."""
+    before = source.text.removeprefix("\ufeff")[:offset]
+    line, column = before.count("\n") + 1, offset - before.rfind("\n")
+    return Loc(source.path, Span(line, column, line, column + 1))
 
 
 def _hidden_message(char: str) -> str:
@@ -221,11 +228,13 @@ class _Reader:
         try:
             for event in self._events():
                 self._take(event)
+                if len(self.found) > MAX_ALIKE:
+                    break
         except _Stop as stop:
             self.found.append(stop.finding)
         if not self.roots and not self.found:
             self.found.append(kinds.EMPTY.at(Loc(self.source.path, START), "the file holds no document"))
-        return (() if has_error(self.found) else tuple(self.roots)), tuple(self.found)
+        return (() if has_error(self.found) else tuple(self.roots)), tuple(bounded(self.found))
 
     def _events(self) -> Iterator[yaml.Event]:
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -264,8 +273,6 @@ class _Reader:
                 self._document(event)
 
     def _document(self, event: yaml.DocumentStartEvent) -> None:
-        if event.version or event.tags:
-            self.found.append(self._at(kinds.TAG, _span(event), "directives are not read", "remove the line"))
         if len(self.roots) >= MAX_DOCUMENTS:
             raise _Stop(self._at(kinds.TOO_LARGE, _span(event), f"the file holds more than {MAX_DOCUMENTS} documents"))
 
@@ -295,6 +302,8 @@ class _Reader:
         top, loc = self.stack[-1], Loc(self.source.path, span)
         if is_plain and text == "<<":
             self.found.append(kinds.ALIAS.at(loc, "merge keys are not read", help="write the keys out"))
+        if len(text) > MAX_KEY:
+            raise _Stop(kinds.KEY.at(loc, f"a key is longer than {MAX_KEY:,} characters"))
         if is_plain and text in ("", "~", "null"):
             self.found.append(kinds.KEY.at(loc, "a key must be text", help='put it in quotes: `"null":`'))
         name = unicodedata.normalize("NFC", text)
