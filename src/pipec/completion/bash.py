@@ -46,7 +46,10 @@ _MIDDLE = """\
         fi
     done
     [[ -z $inside ]] || return 0
-    [[ $current != [=:]* ]] || current=''
+    if [[ $current == [=:]* ]]; then
+        [[ -n $option ]] || return 0
+        current=''
+    fi
     if [[ -n $option ]]; then
         case $command:$option in
 """
