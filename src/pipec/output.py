@@ -1,16 +1,24 @@
-"""Writing files whole or not at all: temporary sibling, fsync, rename. A reader never sees half of one."""
+"""Writing files whole or not at all: temporary sibling, fsync, rename. A reader never sees half of one.
+
+Several files take their places one after another, each at once. Whoever is killed between two of them leaves the old
+and the new beside each other, all of them whole; `pipec compile --check` tells which are not current.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from pipec.targets.base import File
 
+_TEMPORARY = re.compile(r"\..+\.(?P<pid>[0-9]+)\.tmp")
+
 
 class OutputError(Exception):
-    """Nothing was changed; the message is one line: cause and next action."""
+    """Not everything is written; the message is one line: cause, what was changed, and next action."""
 
 
 def write(folder: Path, files: Iterable[File]) -> tuple[Path, ...]:
@@ -19,22 +27,29 @@ def write(folder: Path, files: Iterable[File]) -> tuple[Path, ...]:
     Every file is complete on disk under a temporary name before the first one takes its place.
     """
     staged: list[tuple[Path, Path]] = []
+    placed: list[Path] = []
     try:
         for file in files:
             path = folder / file.path
             path.parent.mkdir(parents=True, exist_ok=True)
+            _clean(path.parent)
             staged.append((_staged(path, file.text), path))
         for temporary, path in staged:
             temporary.replace(path)
+            placed.append(path)
         for parent in {path.parent for _, path in staged}:
             _sync(parent)
     except OSError as fault:
         for temporary, _ in staged:
-            temporary.unlink(missing_ok=True)
-        where = fault.filename or str(folder)
+            with suppress(OSError):
+                temporary.unlink()
+        where = fault.filename2 or fault.filename or str(folder)
         cause = (fault.strerror or str(fault)).lower()
-        raise OutputError(f"cannot write `{where}`: {cause}; choose another folder with -o") from None
-    return tuple(path for _, path in staged)
+        new = ", ".join(f"`{path}`" for path in placed)
+        left = f"{new} {'is' if len(placed) == 1 else 'are'} new already" if placed else "nothing is changed"
+        advice = "mend that and compile again, or choose another folder with -o"
+        raise OutputError(f"cannot write `{where}`: {cause}; {left}: {advice}") from None
+    return tuple(placed)
 
 
 def stale(folder: Path, files: Iterable[File]) -> tuple[str, ...]:
@@ -57,9 +72,30 @@ def _staged(path: Path, text: str) -> Path:
             stream.flush()
             os.fsync(stream.fileno())
     except OSError:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
         raise
     return temporary
+
+
+def _clean(folder: Path) -> None:
+    """Remove what processes of this machine that were killed have left in a folder."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            found = _TEMPORARY.fullmatch(entry.name)
+            if found and not _is_alive(int(found["pid"])):
+                with suppress(OSError):
+                    Path(entry.path).unlink()
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True  # another user's
+    return True
 
 
 def _sync(folder: Path) -> None:
