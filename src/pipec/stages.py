@@ -152,9 +152,21 @@ def _subject(pipeline: Pipeline, uses: Mapping[str, nested.Opened], setting: Set
         steps=setting.library,
         secrets=_laid(project.secrets, around.secrets, pipeline.secrets),
         configs=_laid(project.configs, around.configs, pipeline.configs),
+        elsewhere=_elsewhere(pipeline, project),
         composite=frozenset(name for name, opened in uses.items() if opened.pipeline),
         uses=uses,
     )
+
+
+def _elsewhere(pipeline: Pipeline, project: Project) -> dict[str, tuple[Places, Places]]:
+    """Return where secrets and configs lie in each environment."""
+    declared = {each.name: each for each in project.environments}
+    found: dict[str, tuple[Places, Places]] = {}
+    for name in (*declared, *pipeline.environments):
+        around = declared.get(name) or Environment(name=name, loc=pipeline.loc)
+        secrets, configs = pipeline.places.get(name, ({}, {}))
+        found[name] = (_laid(project.secrets, around.secrets, secrets), _laid(project.configs, around.configs, configs))
+    return found
 
 
 def _laid(*places: Places) -> Places:
@@ -185,8 +197,16 @@ def _inside(subject: rule.Subject, around: rule.Subject) -> rule.Subject:
 
     What its own environments say as a value stands in it by now.
     """
-    said = {name: place for name, place in subject.configs.items() if "value" in place}
-    return replace(subject, secrets=around.secrets, configs={**around.configs, **said})
+    elsewhere = {
+        name: (around.elsewhere.get(name, places)[0], _valued(around.elsewhere.get(name, places)[1], places[1]))
+        for name, places in subject.elsewhere.items()
+    }
+    configs = _valued(around.configs, subject.configs)
+    return replace(subject, secrets=around.secrets, configs=configs, elsewhere=elsewhere)
+
+
+def _valued(around: Places, own: Places) -> Places:
+    return {**around, **{name: place for name, place in own.items() if "value" in place}}
 
 
 def _prove(unit: Unit, setting: Setting) -> None:

@@ -112,7 +112,7 @@ FAULTS: dict[str, tuple[dict[str, str], list[str]]] = {
     "a whole path": (one("/etc/x.yaml"), ["p.yaml:4 PIPE002 `/etc/x.yaml` is not a relative path"]),
     "a folder": ({**one("./sub.yaml"), "sub.yaml/x": ""}, ["p.yaml:4 PIPE002 `./sub.yaml` is not a regular file"]),
     "no text": (one("./x.yaml", x="\0"), ["x.yaml:1 PIPE004 a character that cannot be seen stands here: U+0000, a control character"]),
-    "no YAML": (one("./x.yaml", x="a: ["), ["x.yaml:1 PIPE001 this is not YAML: did not find expected node content while parsing a flow node"]),
+    "no YAML": (one("./x.yaml", x="a: ["), ["x.yaml:1 PIPE001 this is not YAML: a value is missing here"]),
     "nothing in it": (one("./x.yaml", x=""), ["x.yaml:1 PIPE010 the file holds no document"]),
     "a list": (one("./x.yaml", x="[]"), ["x.yaml:1 PIPE100 a pipeline is a mapping, with `apiVersion` and `kind`"]),
     "another kind": (one("./x.yaml", x=PROJECT), ["x.yaml:2 PIPE100 `kind` is `Project`, and `Pipeline` is read here"]),

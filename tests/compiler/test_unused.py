@@ -55,6 +55,19 @@ def test_a_step_that_starts_another_pipeline_is_used(tmp_path: Path) -> None:
     assert found(tmp_path, {"p.yaml": f"{one}---\n{two}"}, "PIPE213") == []
 
 
+@pytest.mark.parametrize("where", ["triggers: [%s]\n", "environments: {prod: {triggers: [%s]}}\n"])
+@pytest.mark.parametrize("environment", ["", "prod", "dev"])
+def test_what_a_trigger_of_another_pipeline_reads_is_read(where: str, environment: str, tmp_path: Path) -> None:
+    after = '{after: {pipeline: one, when: parameters.n > 1, parameters: {day: "${{ parameters.day }}"}}}'
+    declared = "parameters: {day: {type: string, default: ''}, n: {type: integer, default: 2}, rest: {type: string, default: ''}}\n"
+    one = pipeline(declared + "steps:\n" + INGEST, "one")
+    two = 'parameters: {day: {type: string, default: ""}}\n' + where % after
+    two = pipeline(two + 'steps:\n  ingest: {uses: ingest, with: {source: "${{ parameters.day }}"}}\n', "two")
+    assert found(tmp_path, {"p.yaml": f"{one}---\n{two}"}, "PIPE207", environment=environment) == [
+        "p.yaml:4 PIPE207 nothing reads the parameter `rest`"
+    ]
+
+
 def test_data_that_nobody_uses_is_told_where_it_is_made(tmp_path: Path) -> None:
     assert found(tmp_path, "steps:\n" + INGEST + SPLIT + TRAIN + HANDED, "PIPE213") == [
         "p.yaml:6 PIPE213 nobody uses what `split` makes"

@@ -106,6 +106,18 @@ def test_the_escape_of_an_opening_is_undone_where_no_expression_is_read() -> Non
     assert at(folding, "environments/dev/image") == "${{ y"
 
 
+def test_the_escape_of_an_opening_is_undone_in_the_values_of_parameters() -> None:
+    text = (
+        'parameters: {later: {type: string, default: "a $${{ b }}"}, now: {type: list, const: true, default: ["$${{ x"]}}\n'
+        'environments: {dev: {parameters: {later: "$${{ c }}"}}}\n'
+        'steps: {a: {matrix: {axes: {x: "${{ parameters.now }}"}}}}\n'
+    )
+    folding = folded(text)
+    assert at(folding, "parameters/later/default") == "a ${{ b }}"
+    assert at(folding, "environments/dev/parameters/later") == "${{ c }}"
+    assert at(folding, "steps/a/matrix/axes/x") == ["${{ x"]
+
+
 def test_a_document_without_constants_is_the_same_document() -> None:
     text = PARAMETERS + "steps: {a: {resources: {cpu: 2}, with: {x: '${{ parameters.n }}'}}}"
     document = read(text)

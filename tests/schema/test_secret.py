@@ -65,6 +65,8 @@ def test_a_key_is_known_by_the_form_of_its_issuer(value: str, what: str) -> None
         "a: -----BEGIN PUBLIC KEY-----\n",
         "env: {TOKEN_PATH: x, MAX_TOKENS: '5', TOKENIZER: bpe, PASSWORD: '', SECRET: '${{ secrets.x }}'}\n",
         "env: {API_TOKEN: /run/secrets/token, DB_PASSWORD: 'file:/run/x'}\n",
+        "env: {PAD_TOKEN: '<pad>', eos_token: '</s>', CLS_TOKEN: cls, DB_PASSWORD: '<yours>'}\n",
+        "parameters: {unknown_token: {type: string, default: '[UNK]'}}\n",
         "steps: {token: {description: secret}}\n",
         "secrets: {token: {env: HF_TOKEN}, password: {kubernetes: {name: pw, key: password}}}\n",
         "with: {token: 3}\n",

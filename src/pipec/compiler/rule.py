@@ -17,7 +17,7 @@ from pipec.compiler.arguments import Attachments
 from pipec.compiler.graph import Graph
 from pipec.compiler.nested import Opened
 from pipec.diagnostics import Finding, Ignorable, Rule, Severity, bounded
-from pipec.schema.model import Environment, Pipeline, Places, Project
+from pipec.schema.model import Environment, Pipeline, Places, Project, Reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +25,9 @@ class Subject:
     """All that a rule may look at: a document, or the flat pipeline that it becomes.
 
     environment: the chosen one, or None. steps: the names the library offers. secrets, configs: where each lies.
-    composite: the steps that are pipelines of their own. uses: what each step of the document uses, opened. others: the
-    pipelines of the same file, with their graphs. attached: the files that travel with the plan, of a flat pipeline.
+    elsewhere: the two by environment, chosen or not. composite: the steps that are pipelines of their own. uses: what
+    each step of the document uses, opened. others: the pipelines of the same file, with their graphs. attached: the
+    files that travel with the plan, of a flat pipeline.
     """
 
     pipeline: Pipeline
@@ -36,10 +37,15 @@ class Subject:
     steps: tuple[str, ...]
     secrets: Places = field(default_factory=dict)
     configs: Places = field(default_factory=dict)
+    elsewhere: Mapping[str, tuple[Places, Places]] = field(default_factory=dict)
     composite: frozenset[str] = frozenset()
     uses: Mapping[str, Opened] = field(default_factory=dict)
     others: Mapping[str, tuple[Pipeline, Graph]] = field(default_factory=dict)
     attached: Attachments = field(default_factory=dict)
+
+    def places(self, reference: Reference) -> tuple[Places, Places]:
+        """Return where secrets and configs lie for who says a name: an environment may lay it over the pipeline."""
+        return self.elsewhere.get(reference.elsewhere, (self.secrets, self.configs))
 
     @property
     def is_production(self) -> bool:

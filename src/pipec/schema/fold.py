@@ -61,7 +61,7 @@ def _section(entry: Entry, put: Callable[[Scalar], Tree]) -> Tree:
             return _each(entry.value, lambda below: _of_step(below, put))
         case "environments":
             return _each(entry.value, lambda over: _each(over.value, lambda below: _section(below, put)))
-        case "outputs" | "triggers" | "parameters":
+        case "outputs" | "triggers":
             return entry.value
     return _plain(entry.value)
 
@@ -165,5 +165,5 @@ def constants(document: Mapping, environment: str, sets: Map[str, Json]) -> dict
         if entry.key in sets:
             found[entry.key] = sets[entry.key]
         elif node is not None:
-            found[entry.key] = as_json(node)
+            found[entry.key] = as_json(_plain(node))
     return found

@@ -60,6 +60,7 @@ def pipeline(
     )
     over: Any = body.get("environments", {}).get(environment) or {}
     after = tuple(_after(node, Templates(source, environment), found) for node in _triggers(tree, "after"))
+    overlaid = tuple(_overlaid(document, environment, sets, source, found))
     loaded = Pipeline(
         name=body["metadata"]["name"],
         loc=document.loc,
@@ -80,7 +81,8 @@ def pipeline(
         concurrency=_concurrency(body.get("concurrency")),
         environment=environment,
         environments=tuple(body.get("environments", {})),
-        overlaid=tuple(_overlaid(document, environment, templates)),
+        overlaid=overlaid,
+        places=part.places(body.get("environments", {})),
     )
     searches = (templates.findings, _misplaced(tree), _unknown_overlays(document), _twice(tree))
     found += [finding for search in searches for finding in bounded(search)]
@@ -341,13 +343,22 @@ def _overlays(document: Mapping, section: str) -> Iterator[tuple[str, Mapping]]:
             yield entry.key, given
 
 
-def _overlaid(document: Mapping, chosen: str, templates: Templates) -> Iterator[Overlaid]:
-    """Yield what environments that were not chosen give to steps: whoever merges it should know that it is right."""
+def _overlaid(
+    document: Mapping, chosen: str, sets: Map[str, Json], source: Source, found: list[Finding]
+) -> Iterator[Overlaid]:
+    """Yield what environments that were not chosen give to steps: whoever merges it should know that it is right.
+
+    Each is read by its own values: a constant of the chosen one says nothing about another.
+    """
     for name, given in _overlays(without_overlay_nulls(document), "steps"):
-        for entry in given.entries if name != chosen else ():
+        if name == chosen:
+            continue
+        templates = Templates(source, name, constants(document, name, sets), is_chosen=False)
+        for entry in given.entries:
             for field in ("with", "env") if isinstance(entry.value, Mapping) else ():
                 if said := _below(entry, field):
                     yield Overlaid(entry.key, field, templates.arguments(said))
+        found += templates.findings
 
 
 def _below(entry: Entry, key: str) -> Tree | None:

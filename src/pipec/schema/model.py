@@ -22,12 +22,14 @@ from pipec.values import Json, Value
 class Reference:
     """One name inside an expression. parts: `("steps", "train", "model")`, with `*` before the output for `[*]`.
 
-    Status functions give `("status", "train")`. whole: it stands alone, so its value keeps its type.
+    Status functions give `("status", "train")`. whole: it stands alone, so its value keeps its type. elsewhere: the
+    environment that says it, where that is not the chosen one.
     """
 
     parts: tuple[str, ...]
     loc: Loc
     whole: bool = True
+    elsewhere: str = ""
 
     @property
     def root(self) -> str:
@@ -332,7 +334,7 @@ class Pipeline:
 
     steps: those of `finally` come last. secrets, configs: where they lie, as its environment says it. folded:
     parameters whose value stands in `resources` or `matrix`. overlaid: what the environments that were not chosen give
-    to steps.
+    to steps. places: where secrets and configs lie, by environment, as the document says it.
     """
 
     name: str
@@ -355,6 +357,7 @@ class Pipeline:
     environment: str = ""
     environments: tuple[str, ...] = ()
     overlaid: tuple[Overlaid, ...] = ()
+    places: Mapping[str, tuple[Places, Places]] = field(default_factory=dict)
 
     def parameter(self, name: str) -> ParameterUse | None:
         return next((parameter for parameter in self.parameters if parameter.name == name), None)

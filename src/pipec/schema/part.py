@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipec.schema.model import Ask, Defaults
+from pipec.schema.model import Ask, Defaults, Places
 from pipec.steps.interface import Accelerator, Retry
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -60,3 +60,11 @@ def defaults(body: Any) -> Defaults:
         return Defaults()
     asked = ask(body["resources"]) if "resources" in body else None
     return Defaults(retry(body.get("retry")), seconds(body["timeout"]) if "timeout" in body else None, asked)
+
+
+def places(environments: Any) -> dict[str, tuple[Places, Places]]:
+    """Return where secrets and configs lie, by environment, as a document says it."""
+    said = environments.items() if isinstance(environments, dict) else ()
+    return {
+        name: (body.get("secrets") or {}, body.get("configs") or {}) for name, body in said if isinstance(body, dict)
+    }

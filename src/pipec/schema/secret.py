@@ -41,6 +41,11 @@ _SEARCHES = tuple(
 _NAMED = re.compile(
     r"(?:^|[-_.])(?:password|passwd|passphrase|secret|token|(?:api|access|private)[-_]?key)$", re.IGNORECASE
 )
+# What a tokenizer calls so is a word of its vocabulary, and what stands in brackets is one, or holds a place.
+_VOCABULARY = re.compile(
+    r"(?:^|[-_.])(?:bos|cls|end|eos|image|mask|pad|sep|start|stop|unk|unknown)[-_]token$", re.IGNORECASE
+)
+_BRACKETED = re.compile(r"<[^<>]*>|\[[^\[\]]*\]")
 _PLACE = re.compile(r"(?:\.{0,2}|~)/|[a-z][a-z0-9+.-]*:", re.IGNORECASE)  # of a file or a URL that holds one
 _HINT = re.compile(r"password|passwd|passphrase|secret|token|key|\\", re.IGNORECASE)  # an escape may hide any of them
 
@@ -78,10 +83,12 @@ def is_told(path: tuple[str, ...], text: str) -> bool:
     """Say whether a text is taken for a secret where it stands. path: the keys on the way to it."""
     if _formed(text):
         return True
-    if len(path) < 2 or not text or "${{" in text or _PLACE.match(text):
+    if len(path) < 2 or not text or "${{" in text or _PLACE.match(text) or _BRACKETED.fullmatch(text):
         return False
     section = path[-3] if len(path) > 2 and path[-1] in ("default", "value") else path[-2]
-    return section in ("env", "with", "parameters", "configs") and bool(_NAMED.search(_name(path)))
+    name = _name(path)
+    is_named = _NAMED.search(name) and not _VOCABULARY.search(name)
+    return section in ("env", "with", "parameters", "configs") and bool(is_named)
 
 
 def _name(path: tuple[str, ...]) -> str:

@@ -60,7 +60,8 @@ _FORMS = {
 class Templates:
     """Reads the values of one document. findings: what could not be read, in the order met.
 
-    parameters, configs: those whose value is known already; it stands in their place.
+    parameters, configs: those whose value is known already; it stands in their place. is_chosen: whether the document
+    is read in `environment`; else only what that one lays over it.
     """
 
     def __init__(
@@ -69,9 +70,12 @@ class Templates:
         environment: str,
         parameters: Map[str, Json] | None = None,
         configs: Map[str, Json] | None = None,
+        *,
+        is_chosen: bool = True,
     ) -> None:
         self.place = Places(source).of
         self.environment = environment
+        self.elsewhere = "" if is_chosen else environment
         self.parameters, self.configs = parameters or {}, configs or {}
         self.findings: list[Finding] = []
 
@@ -118,7 +122,7 @@ class Templates:
                 values.append(Literal(part))
                 continue
             loc = self.place(node.loc, text, part.start, part.end)
-            references.append(Reference(part.parts, loc, whole=len(parts) == 1))
+            references.append(Reference(part.parts, loc, whole=len(parts) == 1, elsewhere=self.elsewhere))
             values.append(self.referent(part, loc))
         if len(values) == 1:
             return values[0]

@@ -7,7 +7,6 @@ editors read them; anything that two readers could see differently is refused.
 
 from __future__ import annotations
 
-import math
 import re
 import unicodedata
 from bisect import bisect_right
@@ -20,6 +19,7 @@ import yaml
 
 from pipec.diagnostics import MAX_ALIKE, START, Finding, Loc, Note, Rule, Source, Span, bounded, has_error
 from pipec.schema import findings as kinds
+from pipec.schema import hidden, scalar, syntax
 from pipec.values import Json
 
 MAX_BYTES = 8 << 20
@@ -27,32 +27,10 @@ MAX_NODES = 250_000  # read in a second; a pipeline of 10,000 steps has half of 
 MAX_DEPTH = 64
 MAX_DOCUMENTS = 64
 MAX_KEY = 1024  # characters, as libyaml has it for keys that no `?` announces
-MAX_INTEGER = 2**53 - 1  # beyond it, JSON readers and both engines round in silence
 
-# What a reader of the text cannot see, or would see as something else (Trojan Source, CVE-2021-42574): controls, marks
-# of direction, what has no width, fillers, tags, and the code points that are no characters, two in each plane.
-_HIDDEN = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u115f\u1160\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2069\u3164\ud800-\udfff"
-    "\ufdd0-\ufdef\ufeff\uffa0\ufff9-\ufffb\ufffe\uffff\U000e0000-\U000e007f"
-    + "".join(f"{chr(plane << 16 | 0xFFFE)}{chr(plane << 16 | 0xFFFF)}" for plane in range(1, 17))
-    + "]"
-)
-# A carriage return alone ends a line for libyaml and for no diff; every place below it would be told a line too low.
-_HIDDEN_IN_TEXT = re.compile(_HIDDEN.pattern + "|\r(?!\n)")
 # A line of a directive: before the first document, or after a line `...`, which ends one even inside of a text.
 _DIRECTIVE = re.compile(r"(?:\A|^\.\.\.(?:[ \t][^\n]*)?\r?\n)(?:[ \t]*(?:#[^\n]*)?\r?\n)*(%)", re.MULTILINE)
-_INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
-_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
-_NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
-# What a reader of YAML 1.1 takes for another value: booleans, octal, base 60, digits in groups, binary (its type
-# repository). Not `y` and `n`, which hardly a reader takes for booleans, nor dates, which are texts to people.
-_OTHER_IN_1_1 = re.compile(
-    r"(?i:yes|no|on|off)|[-+]?0[0-9]+|[-+]?[0-9]+(?::[0-5]?[0-9])+|[-+]?[0-9]+(?:_+[0-9]+)+|[-+]?0b[01_]+"
-)
-_CONSTANTS: dict[str, None | bool] = {
-    "": None, "~": None, "null": None, "Null": None, "NULL": None,
-    "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
-}  # fmt: skip
+_MARKS = {"&": re.compile(r"&[^\s,\[\]{}]+"), "!": re.compile(r"!(?:<[^>]*>|[^\s,\[\]{}]*)")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,26 +153,17 @@ def comments(source: Source, pattern: re.Pattern[str]) -> Iterator[tuple[re.Matc
 def _unreadable(source: Source) -> Finding | None:
     """Say what makes a text unfit to be parsed at all."""
     if len(source.text.encode("utf-8", "replace")) > MAX_BYTES:
-        return kinds.TOO_LARGE.at(Loc(source.path, START), f"the file is larger than {MAX_BYTES >> 20} MiB")
-    body = source.text.removeprefix("\ufeff")
-    if hidden := _HIDDEN_IN_TEXT.search(body):
-        advice = "remove it, or write it as an escape in data"
-        return kinds.HIDDEN_CHARACTER.at(_at_offset(source, hidden.start()), _hidden_message(hidden[0]), help=advice)
-    if directive := _DIRECTIVE.search(body):  # libyaml compares each of them with all others
-        return kinds.TAG.at(_at_offset(source, directive.start(1)), "directives are not read", help="remove the line")
+        return kinds.TOO_LARGE.at(
+            Loc(source.path, START),
+            f"the file is larger than {MAX_BYTES >> 20} MiB",
+            help="move data into a file that a step reads",
+        )
+    if found := hidden.in_text(source):
+        return found
+    if directive := _DIRECTIVE.search(source.text.removeprefix("\ufeff")):  # libyaml compares each with all others
+        loc = hidden.placed(source, directive.start(1))
+        return kinds.TAG.at(loc, "directives are not read", help="remove the line, or put the text in quotes")
     return None
-
-
-def _at_offset(source: Source, offset: int) -> Loc:
-    """Return the place of a character of a text, not counting its mark of byte order."""
-    before = source.text.removeprefix("\ufeff")[:offset]
-    line, column = before.count("\n") + 1, offset - before.rfind("\n")
-    return Loc(source.path, Span(line, column, line, column + 1))
-
-
-def _hidden_message(char: str) -> str:
-    name = unicodedata.name(char, "a control character").lower()
-    return f"a character that cannot be seen stands here: U+{ord(char):04X}, {name}"
 
 
 @dataclass(slots=True)
@@ -223,6 +192,14 @@ class _Reader:
         self.roots: list[Tree] = []
         self.stack: list[_Open] = []
         self.nodes = 0
+        self._lines: list[str] = []
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines of the text, as the parser counts them; split once, and only for a text with a mistake."""
+        if not self._lines:
+            self._lines = self.source.text.removeprefix("\ufeff").split("\n")
+        return self._lines
 
     def documents(self) -> tuple[tuple[Tree, ...], tuple[Finding, ...]]:
         try:
@@ -233,7 +210,13 @@ class _Reader:
         except _Stop as stop:
             self.found.append(stop.finding)
         if not self.roots and not self.found:
-            self.found.append(kinds.EMPTY.at(Loc(self.source.path, START), "the file holds no document"))
+            self.found.append(
+                kinds.EMPTY.at(
+                    Loc(self.source.path, START),
+                    "the file holds no document",
+                    help="begin with `apiVersion: pipec/v1alpha1` and `kind: Pipeline`",
+                )
+            )
         return (() if has_error(self.found) else tuple(self.roots)), tuple(bounded(self.found))
 
     def _events(self) -> Iterator[yaml.Event]:
@@ -241,16 +224,26 @@ class _Reader:
         try:
             yield from yaml.parse(self.source.text.removeprefix("\ufeff"), Loader=loader)
         except yaml.MarkedYAMLError as fault:
-            mark = fault.problem_mark or fault.context_mark
-            at = self._marked(mark) if mark else START
-            problem = " ".join(part for part in (fault.problem, fault.context) if part)
-            raise _Stop(self._at(kinds.SYNTAX, at, f"this is not YAML: {problem}")) from None
+            raise _Stop(self._misread(fault)) from None
         except (yaml.YAMLError, RecursionError, UnicodeError) as fault:
             raise _Stop(self._at(kinds.SYNTAX, START, f"this is not YAML: {fault}")) from None
 
+    def _misread(self, fault: yaml.MarkedYAMLError) -> Finding:
+        mark, start = fault.problem_mark or fault.context_mark, fault.context_mark
+        stop = self._marked(mark) if mark else START
+        line = self.lines[stop.line - 1]
+        told = syntax.told(
+            fault.problem or "", fault.context or "", line[: stop.column - 1], line[stop.column - 1 :][:1]
+        )
+        began = Loc(self.source.path, self._marked(start)) if start and told.has_begun else None
+        if began and told.is_at_start:
+            return kinds.SYNTAX.at(began, told.message, help=told.help)
+        notes = [Note("it begins here", began)] if began else []
+        return kinds.SYNTAX.at(Loc(self.source.path, stop), told.message, help=told.help, notes=notes)
+
     def _marked(self, mark: yaml.Mark) -> Span:
         """Return where the parser stopped: libyaml ends a last line that has no end, and stops on the line after it."""
-        lines = self.source.text.removeprefix("\ufeff").split("\n")
+        lines = self.lines
         line, column = (mark.line, mark.column) if mark.line < len(lines) else (len(lines) - 1, len(lines[-1]))
         return Span(line + 1, column + 1, line + 1, column + 2)
 
@@ -274,23 +267,48 @@ class _Reader:
 
     def _document(self, event: yaml.DocumentStartEvent) -> None:
         if len(self.roots) >= MAX_DOCUMENTS:
-            raise _Stop(self._at(kinds.TOO_LARGE, _span(event), f"the file holds more than {MAX_DOCUMENTS} documents"))
+            raise _Stop(
+                self._at(
+                    kinds.TOO_LARGE,
+                    _span(event),
+                    f"the file holds more than {MAX_DOCUMENTS} documents",
+                    "move some into another file",
+                )
+            )
 
     def _refuse_extras(self, event: yaml.NodeEvent) -> None:
         self.nodes += 1
         if self.nodes > MAX_NODES:
-            raise _Stop(self._at(kinds.TOO_LARGE, _span(event), f"the file holds more than {MAX_NODES:,} values"))
+            raise _Stop(
+                self._at(
+                    kinds.TOO_LARGE,
+                    _span(event),
+                    f"the file holds more than {MAX_NODES:,} values",
+                    "move data into a file that a step reads",
+                )
+            )
         if event.anchor is not None:
-            found = self._at(kinds.ALIAS, _span(event), f"the anchor `&{event.anchor}` is not read", "remove it")
+            at = self._mark_of(event, "&")
+            found = self._at(kinds.ALIAS, at, f"the anchor `&{event.anchor}` is not read", "remove it")
             self.found.append(found)
         if getattr(event, "tag", None) is not None:
-            tag = getattr(event, "tag", "")
-            self.found.append(self._at(kinds.TAG, _span(event), f"the tag `{tag}` is not read", "remove it"))
+            tag = str(getattr(event, "tag", "")).replace("tag:yaml.org,2002:", "!!")
+            self.found.append(
+                self._at(kinds.TAG, self._mark_of(event, "!"), f"the tag `{tag}` is not read", "remove it")
+            )
+
+    def _mark_of(self, event: yaml.NodeEvent, sign: str) -> Span:
+        """Return the place of the anchor or the tag before a value; both may stand there, on its first line."""
+        span = _span(event)
+        found = _MARKS[sign].search(self.lines[span.line - 1], span.column - 1)
+        if found is None:
+            return span
+        return Span(span.line, found.start() + 1, span.line, found.end() + 1)
 
     def _scalar(self, event: yaml.ScalarEvent) -> None:
         span, text = _span(event), event.value
-        if event.style == '"' and (hidden := _HIDDEN.search(text)):
-            self.found.append(self._at(kinds.HIDDEN_CHARACTER, span, _hidden_message(hidden[0])))
+        if event.style == '"' and (message := hidden.message(text)):
+            self.found.append(self._at(kinds.HIDDEN_CHARACTER, span, message, "remove it"))
         if self.stack and self.stack[-1].is_mapping and self.stack[-1].key is None:
             self._key(text, span, is_plain=not event.style)
             return
@@ -305,7 +323,7 @@ class _Reader:
         if len(text) > MAX_KEY:
             raise _Stop(kinds.KEY.at(loc, f"a key is longer than {MAX_KEY:,} characters"))
         if is_plain and text in ("", "~", "null"):
-            self.found.append(kinds.KEY.at(loc, "a key must be text", help='put it in quotes: `"null":`'))
+            self.found.append(kinds.KEY.at(loc, "a key must be text", help=f'put it in quotes: `"{text}":`'))
         name = unicodedata.normalize("NFC", text)
         if name in top.seen:
             first = Note(f"`{name}` stands here first", top.seen[name])
@@ -316,45 +334,25 @@ class _Reader:
         top.key = (name, loc)
 
     def _resolve(self, text: str, span: Span) -> None | bool | int | float | str:
-        """Return what a plain scalar means in YAML 1.2's core schema (section 10.3.2)."""
-        if _OTHER_IN_1_1.fullmatch(text):
-            self._told_apart(text, span)
-        if text in _CONSTANTS:
-            return _CONSTANTS[text]
-        if _INTEGER.fullmatch(text):
-            return self._integer(text, span)
-        if _FLOAT.fullmatch(text) and math.isfinite(number := float(text)):
-            return number
-        if _FLOAT.fullmatch(text) or _NOT_FINITE.fullmatch(text):
-            self.found.append(self._at(kinds.NUMBER, span, f"`{_short(text)}` is not a finite number"))
-        return text
-
-    def _told_apart(self, text: str, span: Span) -> None:
-        is_number = bool(_INTEGER.fullmatch(text)) and len(text) <= 20
-        here = f"the number {int(text)}" if is_number else "text"
-        advice = (
-            f"write `{int(text)}`, or in quotes if it is text"
-            if is_number
-            else f'write it in quotes: `"{_short(text)}"`'
-        )
-        message = f"`{_short(text)}` is {here} here, and something else to a reader of YAML 1.1"
-        self.found.append(self._at(kinds.TWO_READINGS, span, message, advice))
-
-    def _integer(self, text: str, span: Span) -> int:
-        base = {"0o": 8, "0x": 16}.get(text[:2], 10)
-        number = int(text, base) if len(text) <= 20 else MAX_INTEGER + 1
-        if abs(number) <= MAX_INTEGER:
-            return number
-        message = f"the integer `{_short(text)}` cannot be carried exactly: its size is above {MAX_INTEGER}"
-        self.found.append(self._at(kinds.NUMBER, span, message, f'write it as text: `"{_short(text)}"`'))
-        return 0
+        value, told = scalar.resolve(text)
+        self.found += [self._at(rule, span, message, advice) for rule, message, advice in told]
+        return value
 
     def _open(self, event: yaml.CollectionStartEvent) -> None:
         span, is_mapping = _span(event), isinstance(event, yaml.MappingStartEvent)
         if self.stack and self.stack[-1].is_mapping and self.stack[-1].key is None:
-            raise _Stop(self._at(kinds.KEY, span, "a key must be text, not a list or a mapping"))
+            raise _Stop(
+                self._at(kinds.KEY, span, "a key must be text, not a list or a mapping", "write a word before the `:`")
+            )
         if len(self.stack) >= MAX_DEPTH:
-            raise _Stop(self._at(kinds.TOO_LARGE, span, f"values are nested more than {MAX_DEPTH} deep"))
+            raise _Stop(
+                self._at(
+                    kinds.TOO_LARGE,
+                    span,
+                    f"values are nested more than {MAX_DEPTH} deep",
+                    "move what lies deep into a file that a step reads",
+                )
+            )
         self.stack.append(_Open(is_mapping, span, [], [], {}))
 
     def _close(self, event: yaml.Event) -> None:
@@ -384,7 +382,3 @@ def _span(event: yaml.Event) -> Span:
     start, end = event.start_mark, event.end_mark
     assert start and end, "tree._span got an event without marks (the parser should set both)"
     return Span(start.line + 1, start.column + 1, end.line + 1, end.column + 1)
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 24 else text[:20] + "..."

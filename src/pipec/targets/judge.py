@@ -29,10 +29,12 @@ def judge(plan: Plan, options: Options, target: str) -> Iterator[Refusal]:
     defaults: dict[str, object] = {p.name: p.default for p in plan.parameters}
     told: set[str] = set()
     for task in plan.tasks:
-        yield from _image(task, target)
+        if not task.loop:  # a loop runs nothing itself; the tasks of its body have images
+            yield from _image(task, target)
         yield from _locations(task, defaults, told)
         yield from _variables(task)
-        yield from _run_facts(task)
+        if not task.is_final:
+            yield from _run_facts(task)
         if task.resources.accelerator:
             yield from _accelerator(task, task.resources.accelerator, target)
     yield from _soft_edges(plan, target)

@@ -28,37 +28,73 @@ def unfit_default(rule: Rule, subject: Subject) -> Iterator[Finding]:
     Fix:
         parameters: {epochs: {type: integer, default: 1, minimum: 1}}
     """
-    values = _values(subject.pipeline)
-    judged: set[tuple[str, str]] = set()  # a parameter may be handed to thousands of steps of one kind
+    pipeline = subject.pipeline
+    values, replaced = _values(pipeline), _replaced(pipeline)
+    judged: set[tuple[str, ...]] = set()  # a parameter may be handed to thousands of steps of one kind
     for use, argument in given(subject):
         interface = subject.graph.interfaces.get(use.name)
         parameter = interface.parameter(argument.name) if interface and argument.references else None
+        elsewhere = argument.references[0].elsewhere if parameter else ""
+        # Of a step that was brought in, only the step around it is named by the document's environments.
+        outer = use.scope.partition(".")[0]
+        others = replaced.get((outer or use.name, "" if outer else argument.name), ())
         for label, name, schema, loc in _handed(use, argument, parameter) if parameter else ():
-            declared = subject.pipeline.parameter(name)
-            wanted, key = kind(schema), (name, canonical(schema))
+            declared = pipeline.parameter(name)
+            wanted, key = kind(schema), (name, canonical(schema), elsewhere, *others)
             if declared is None or key in judged or (isinstance(wanted, Kind) and not wanted.admits(declared.kind)):
                 continue  # another type is told by PIPE302
             judged.add(key)
             note = Note(f"step `{use.name}` gets it as `{label}`", loc)
-            for value in values.get(name, ()):
+            for value in _met(pipeline, name, values.get(name, {}), elsewhere, others):
                 for problem in check.value_problems(name, value, schema, rule):
                     yield rule.at(problem.loc, problem.message, help=problem.help, notes=[note])
 
 
-def _values(pipeline: Pipeline) -> dict[str, list[Tree]]:
-    """Return what each parameter may stand for: its value in force, and that of every other environment."""
+def _values(pipeline: Pipeline) -> dict[str, dict[str, Tree]]:
+    """Return what each parameter may stand for, by environment: its value in force, and what every other one gives."""
     found = {
-        each.name: [of_json(each.default, each.default_loc)]
+        each.name: {pipeline.environment: of_json(each.default, each.default_loc)}
         for each in pipeline.parameters
         if each.default is not MISSING and each.default_loc is not None
     }
+    for environment, said in _said(pipeline, "parameters"):
+        for entry in said.entries if environment != pipeline.environment else ():
+            found.setdefault(entry.key, {})[environment] = entry.value
+    return found
+
+
+def _replaced(pipeline: Pipeline) -> dict[tuple[str, str], tuple[str, ...]]:
+    """Return the environments that give a step its argument anew, by both names; by the empty one, any argument."""
+    found: dict[tuple[str, str], tuple[str, ...]] = {}
+    for environment, said in _said(pipeline, "steps"):
+        for step in said.entries if environment != pipeline.environment else ():
+            given_there = step.value.get("with") if isinstance(step.value, Mapping) else None
+            names = [entry.key for entry in given_there.entries] if isinstance(given_there, Mapping) else []
+            for name in {"": None, **dict.fromkeys(names)} if names else ():
+                found[step.key, name] = (*found.get((step.key, name), ()), environment)
+    return found
+
+
+def _said(pipeline: Pipeline, section: str) -> Iterator[tuple[str, Mapping]]:
     environments = pipeline.document.get("environments")
     for entry in environments.entries if isinstance(environments, Mapping) else ():
-        said = entry.value.get("parameters") if isinstance(entry.value, Mapping) else None
-        if entry.key != pipeline.environment and isinstance(said, Mapping):
-            for given_value in said.entries:
-                found.setdefault(given_value.key, []).append(given_value.value)
-    return found
+        said = entry.value.get(section) if isinstance(entry.value, Mapping) else None
+        if isinstance(said, Mapping):
+            yield entry.key, said
+
+
+def _met(
+    pipeline: Pipeline, name: str, values: dict[str, Tree], elsewhere: str, others: tuple[str, ...]
+) -> Iterator[Tree]:
+    """Yield what a step may meet: in the environment that hands it over, or in all that hand over nothing else."""
+    if not elsewhere:
+        yield from (value for environment, value in values.items() if environment not in others)
+        return
+    declared = pipeline.document.get("parameters")
+    body = declared.get(name) if isinstance(declared, Mapping) else None
+    value = values.get(elsewhere) or (body.get("default") if isinstance(body, Mapping) else None)
+    if value is not None:
+        yield value
 
 
 def _handed(use: StepUse, argument: Argument, parameter: Parameter) -> Iterator[tuple[str, str, Schema, Loc]]:

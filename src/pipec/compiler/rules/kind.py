@@ -122,7 +122,7 @@ def type_of(subject: Subject, reference: Reference, use: StepUse | None = None) 
         case ("run" | "environment", _):
             return {"type": "string"}
         case ("configs", name):
-            said = subject.configs.get(name)
+            said = subject.places(reference)[1].get(name)
             if said is None:
                 return UNKNOWN
             return of_values([said["value"]]) if "value" in said else {"type": "string"}

@@ -96,17 +96,18 @@ def unknown_pipeline_parameter(rule: Rule, subject: Subject) -> Iterator[Finding
     """
     parameters = Words.of(parameter.name for parameter in subject.pipeline.parameters)
     inputs = Words.of(given.name for given in subject.pipeline.inputs)
-    known: dict[str, tuple[str, Words, str]] = {
-        "parameters": ("the pipeline has no parameter", parameters, "known:"),
-        "inputs": ("the pipeline has no input", inputs, "known:"),
-        "secrets": ("the project has no secret", Words.of(subject.secrets), "`pipec.yaml` lists"),
-        "configs": ("the project has no config", Words.of(subject.configs), "`pipec.yaml` lists"),
-    }
     for reference in named(subject):
-        if reference.root in known and len(reference.parts) == 2:
-            what, names, opening = known[reference.root]
-            if (name := reference.parts[1]) not in names:
-                yield rule.at(reference.loc, f"{what} `{name}`", help=suggest(name, names, opening))
+        match reference.parts:
+            case ("parameters", name) if name not in parameters:
+                yield rule.at(reference.loc, f"the pipeline has no parameter `{name}`", help=suggest(name, parameters))
+            case ("inputs", name) if name not in inputs:
+                yield rule.at(reference.loc, f"the pipeline has no input `{name}`", help=suggest(name, inputs))
+            case ("secrets" | "configs" as root, name):
+                names = subject.places(reference)[("secrets", "configs").index(root)]
+                if name not in names:
+                    where = f"environment `{reference.elsewhere}`" if reference.elsewhere else "the project"
+                    help_text = suggest(name, names, "`pipec.yaml` lists")
+                    yield rule.at(reference.loc, f"{where} has no {root[:-1]} `{name}`", help=help_text)
 
 
 @rule("PIPE205", "reserved-name")

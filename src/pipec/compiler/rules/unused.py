@@ -41,8 +41,9 @@ def unused_parameter(rule: Rule, subject: Subject) -> Iterator[Finding]:
     declared = [("parameters", each.name, each.loc) for each in pipeline.parameters]
     declared += [("inputs", each.name, each.loc) for each in pipeline.inputs]
     unread = [each for each in declared if each[1] not in read]
-    if unread and pipeline.environment:
-        elsewhere = {name for root, name in _written((pipeline,)) if root in ("parameters", "inputs")}
+    if unread:
+        written = _written((pipeline,)) if pipeline.environment else set()
+        elsewhere = {name for root, name in written | _asked(subject) if root in ("parameters", "inputs")}
         unread = [each for each in unread if each[1] not in elsewhere]
     for root, name, loc in unread:
         help_text = f"remove it, or write `${{{{ {root}.{name} }}}}` where it is wanted"
@@ -69,13 +70,9 @@ def unused_output(rule: Rule, subject: Subject) -> Iterator[Finding]:
     if not pipeline.outputs:
         return
     used = {reference.step for reference in named(subject)} | {name for use in pipeline.steps for name, _ in use.needs}
-    for other, _ in subject.others.values():
-        for after in other.after:
-            if after.pipeline == pipeline.name:
-                used |= {after.step, *(reference.step for reference, _ in after.references)}
     idle = [use for use in pipeline.steps if use.name not in used and _only_makes(subject.graph.interfaces, use)]
     if idle:
-        used = {name for root, name in _written((pipeline,)) if root == "steps"}
+        used = {name for root, name in _written((pipeline,)) | _asked(subject) if root == "steps"}
     for use in idle:
         if use.name not in used:
             made = next(o for o in subject.graph.interfaces[use.name].outputs if o.type in (Dataset, Model))
@@ -148,8 +145,38 @@ def _written(pipelines: Iterable[Pipeline]) -> set[tuple[str, str]]:
 
     Any text that looks like a name counts: a name too many keeps a warning back, and one too few gives a false one.
     """
+    return _names(node for one in pipelines for section in _READING if (node := one.document.get(section)))
+
+
+def _asked(subject: Subject) -> set[tuple[str, str]]:
+    """Return what the triggers of the file's other pipelines name of a run of this one that ended, as root and name."""
+    own = subject.pipeline.name
     found: set[tuple[str, str]] = set()
-    stack = [node for one in pipelines for section in _READING if (node := one.document.get(section))]
+    for other, _ in subject.others.values():
+        for after in _afters(other) if other.name != own else ():
+            pipeline, step = after.get("pipeline"), after.get("step")
+            if isinstance(pipeline, tree.Scalar) and pipeline.value == own:
+                found |= _names([after])
+                found |= {("steps", str(step.value))} if isinstance(step, tree.Scalar) else set()
+    return found
+
+
+def _afters(pipeline: Pipeline) -> Iterator[tree.Mapping]:
+    """Yield what the `after` triggers of a document say, those of its environments included."""
+    environments = pipeline.document.get("environments")
+    over = [entry.value for entry in environments.entries] if isinstance(environments, tree.Mapping) else []
+    for said in (pipeline.document, *over):
+        triggers = said.get("triggers") if isinstance(said, tree.Mapping) else None
+        for item in triggers.items if isinstance(triggers, tree.Sequence) else ():
+            after = item.get("after") if isinstance(item, tree.Mapping) else None
+            if isinstance(after, tree.Mapping):
+                yield after
+
+
+def _names(nodes: Iterable[tree.Tree]) -> set[tuple[str, str]]:
+    """Return what looks like a name in the texts of some trees, as root and name."""
+    found: set[tuple[str, str]] = set()
+    stack = list(nodes)
     while stack:
         match stack.pop():
             case tree.Scalar(str(text)):

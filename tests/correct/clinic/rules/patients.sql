@@ -1,0 +1,1 @@
+select * from customers where signed_up < current_date

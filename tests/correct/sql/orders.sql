@@ -1,0 +1,1 @@
+select id, placed_at, total from orders
