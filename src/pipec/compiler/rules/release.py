@@ -110,10 +110,10 @@ def unvalidated_training_data(rule: Rule, subject: Subject) -> Iterator[Finding]
             walked[model.step] = list(_unvalidated(subject.graph, model.step))
         for names in walked[model.step]:
             way = " -> ".join(f"`{name}`" for name in names)
-            yield rule.at(_step_loc(subject.graph, model.step),
+            yield rule.at(_read_loc(subject.graph, model.step, names),
                           f"the model that `{use.name}` ships is fitted on data that no step validated",
                           help="put a step `uses: validate-data` on the way",
-                          notes=[Note(f"the data goes {way}", use.loc)])  # fmt: skip
+                          notes=[Note(f"the data goes {way}"), Note("it is shipped here", use.loc)])  # fmt: skip
 
 
 def production_models(subject: Subject) -> Iterator[tuple[StepUse, Port, Loc]]:
@@ -209,9 +209,9 @@ def _unvalidated(graph: Graph, made_by: str) -> Iterator[list[str]]:
         if interface is None or interface.role is Role.VALIDATE:
             continue
         read = list(graph.artifact_inputs(step))
-        data = [given for declared, given, _ in read if declared.type is Artifact.DATASET]
+        data = {given: declared.name for declared, given, _ in read if declared.type is Artifact.DATASET}
         if None in data:
-            yield ["a location", *_back(came_from, step)]
+            yield [f"{step}.{data[None]}", *_back(came_from, step)]
         elif not data and any(output.type is Artifact.DATASET for output in interface.outputs):
             yield _back(came_from, step)
         for _, given, _ in read:
@@ -225,6 +225,16 @@ def _back(came_from: dict[str, str | None], step: str) -> list[str]:
     while (after := came_from[route[-1]]) is not None:
         route.append(after)
     return route
+
+
+def _read_loc(graph: Graph, step: str, way: list[str]) -> Loc:
+    """Return where a step reads what comes its way; where that stands in another file, the step."""
+    before, here = way[-2] if len(way) > 1 else "", _step_loc(graph, step)
+    for declared, given, loc in graph.artifact_inputs(step):
+        is_read = given.task == before if given else f"{step}.{declared.name}" == before
+        if is_read and loc.path == here.path:
+            return loc
+    return here
 
 
 def _step_loc(graph: Graph, step: str) -> Loc:
