@@ -44,6 +44,7 @@ class Span(NamedTuple):
 START = Span(1, 1, 1, 1)
 STDIN = "<stdin>"  # the path under which standard input is known
 MAX_TEXT = 1000  # of a message: what a user wrote is quoted in it, and may be megabytes
+MAX_LISTED = 20  # names in one help line: a document may hold thousands
 MAX_GUESSES = 100  # words compared for one suggestion
 MAX_WORD = 200  # letters of a word that a suggestion is looked for
 MAX_ALIKE = 250  # findings told of one search; to tell thousands, each with a guess, takes seconds
@@ -275,3 +276,13 @@ def guess(word: str, known: Iterable[str]) -> str | None:
     at = bisect_left(words, word)
     near = words if len(words) <= MAX_GUESSES else words[max(0, at - MAX_GUESSES // 2) : at + MAX_GUESSES // 2]
     return next(iter(get_close_matches(word, near, n=1, cutoff=0.6)), None)
+
+
+def suggest(word: str, known: Iterable[str], opening: str = "known:") -> str:
+    """Return a help line: the nearest known name, if one is near, and all of them."""
+    listed = Words.of(known)
+    close = guess(word, listed)
+    named = ", ".join(f"`{name}`" for name in listed[:MAX_LISTED])
+    more = f" and {len(listed) - MAX_LISTED} more" if len(listed) > MAX_LISTED else ""
+    hint = f"did you mean `{close}`? " if close else ""
+    return hint + (f"{opening} {named}{more}" if listed else "none is declared")

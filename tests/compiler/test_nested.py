@@ -195,7 +195,7 @@ steps: {f: {uses: ./x.yaml, with: {xs: [7, "${{ parameters.two }}"], n: "${{ par
         ('n: "3"', "p.yaml:4 PIPE112 `n` needs a whole number, but `3` is text"),
         ('xs: "${{ steps.l.list }}"', "p.yaml:4 PIPE122 `xs` is const in `./x.yaml`, and what is given here only a run knows"),
         ('n: "${{ steps.l.n }}"', "p.yaml:4 PIPE122 `n` is const in `./x.yaml`, and what is given here only a run knows"),
-        ("xs: []", "x.yaml:5 PIPE104 `x` must have at least 1 items, not this"),
+        ("xs: []", "x.yaml:5 PIPE104 `x` must have at least 1 item"),
     ],
 )  # fmt: skip
 def test_a_constant_that_does_not_fit_is_told_where_it_is_given(given: str, expected: str, tmp_path: Path) -> None:

@@ -121,13 +121,13 @@ MEAN = "${{ outputs.mean }}"
     [
         ('["${{ inputs.dat }}"]',
          "8:13: error: the step has no input `dat` [PIPE130 unusable-argument]\n"
-         "= help: did you mean `data`? declared: data, parts, weights"),
+         "= help: did you mean `data`? declared: `data`, `parts`, `weights`"),
         ('["--a=$${{ ${{ outputs.man }}"]',
          "8:22: error: the step has no output `man` [PIPE130 unusable-argument]\n"
-         "= help: did you mean `mean`? declared: kept, mean"),
+         "= help: did you mean `mean`? declared: `kept`, `mean`"),
         ('[[--level, "${{ parameters.depth }}"]]',
          "8:23: error: the step has no parameter `depth` [PIPE130 unusable-argument]\n"
-         "= help: declared: level, names"),
+         "= help: declared: `level`, `names`"),
         ('["${{ steps.train.model }}"]',
          "8:13: error: an argument cannot name `steps` [PIPE120 expression-syntax]\n"
          "= help: known: `inputs`, `outputs`, `parameters`"),
@@ -200,7 +200,7 @@ def test_an_argument_that_cannot_be_made_is_told_at_its_place(args: str, told: s
          "= help: remove `split`"),
         ("inputs: {data: {type: Dataset}}\noutputs: {a: {type: Dataset, same_as: dat}}",
          "5:39: error: there is no input `dat` to pass on [PIPE131 contradictory-manifest]\n"
-         "= help: did you mean `data`? declared: data"),
+         "= help: did you mean `data`? declared: `data`"),
         ("inputs: {data: {type: Dataset}}\noutputs: {a: {type: Model, same_as: data}}",
          "5:37: error: `a` is of type Model, but input `data` is of type Dataset [PIPE131 contradictory-manifest]\n"
          "= help: write `type: Dataset`"),
@@ -214,11 +214,11 @@ def test_an_argument_that_cannot_be_made_is_told_at_its_place(args: str, told: s
          "4:26: error: the step asks for a tpu, but does not say that it can use one [PIPE131 contradictory-manifest]\n"
          "= help: add `accelerators: [tpu]`"),
         ("inputs: {a: {type: number}}",
-         "4:20: error: `type` cannot be `number` [PIPE104 value-not-allowed]\n= help: allowed: `Dataset`, `Model`, "
-         "`Metrics`, `Report`, `Profile`, `Approval`, `Endpoint`, `Directory`, `File`"),
+         "4:20: error: `type` cannot be `number` [PIPE104 value-not-allowed]\n= help: allowed: `Approval`, `Dataset`, "
+        "`Directory`, `Endpoint`, `File`, `Metrics`, `Model`, `Profile`, `Report`"),
         ("role: approve",
          "4:7: error: `role` cannot be `approve` [PIPE104 value-not-allowed]\n"
-         "= help: allowed: `validate`, `evaluate`, `anonymize`, `deploy`, `export`"),
+         "= help: allowed: `anonymize`, `deploy`, `evaluate`, `export`, `validate`"),
         ("image: registry/${{ parameters.a }}",
          "4:8: error: an expression is not read here [PIPE121 misplaced-expression]\n"
          "= help: expressions stand in `args` only"),

@@ -109,7 +109,7 @@ steps:
     request = api.Request(path=tmp_path / "p.yaml", environment="prod", sets={"more": "s3://b/more.parquet"})
     checked = api.check(request)
     (found,) = checked.report.findings
-    assert (found.rule.code, found.help) == ("PIPE101", "did you mean `more`?")
+    assert (found.rule.code, found.help) == ("PIPE101", "did you mean `more`? known: `more`, `rows`")
     (tmp_path / "p.yaml").write_text((tmp_path / "p.yaml").read_text().replace(", mor: x", ""))
     checked = api.check(request)
     plan = checked.units[0].plan

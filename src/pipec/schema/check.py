@@ -9,6 +9,8 @@ one argument at a time, so that cost stays linear. A schema may say how to name 
 from __future__ import annotations
 
 import json
+import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache, lru_cache
 from pathlib import Path
@@ -18,7 +20,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError, ValidationError
 from jsonschema.validators import extend
 
-from pipec.diagnostics import Finding, Loc, Rule, bounded, guess
+from pipec.diagnostics import Finding, Loc, Rule, bounded, guess, suggest
 from pipec.schema import findings as kinds
 from pipec.schema import tree as yaml
 from pipec.schema.expressions import has_expression
@@ -95,14 +97,18 @@ def project_schema(settings: Mapping[str, Mapping[str, Json]]) -> Mapping[str, A
 def header(tree: yaml.Tree, kind: str) -> Iterator[Finding]:
     """Find out whether a document is one of `kind` in a version that is read here."""
     if not isinstance(tree, yaml.Mapping):
-        yield kinds.WRONG_KIND.at(tree.loc, f"a {kind.lower()} is a mapping, with `apiVersion` and `kind`")
+        yield kinds.WRONG_KIND.at(
+            _start(tree.loc),
+            f"a {kind.lower()} is a mapping, with `apiVersion` and `kind`",
+            help=f"begin with `apiVersion: {API_VERSION}` and `kind: {kind}`",
+        )
         return
     for key, wanted in (("apiVersion", API_VERSION), ("kind", kind)):
         entry = tree.entry(key)
         if entry is None:
             yield kinds.WRONG_KIND.at(_start(tree.loc), f"`{key}` is missing", help=f"add `{key}: {wanted}`")
         elif not (isinstance(entry.value, yaml.Scalar) and entry.value.value == wanted):
-            seen = _shown(yaml.as_json(entry.value))
+            seen = _shown(yaml.as_json(entry.value)) or "something else"
             yield kinds.WRONG_KIND.at(entry.value.loc, f"`{key}` is {seen}, and `{wanted}` is read here",
                                       help=f"write `{key}: {wanted}`")  # fmt: skip
 
@@ -215,7 +221,9 @@ def _bad_key(node: yaml.Tree, error: Problem) -> Iterator[Finding]:
     rule = _RULES.get(error.schema.get("x-rule", ""), kinds.BAD_NAME)
     entry = node.entry(str(error.instance))
     if entry:
-        yield rule.at(entry.key_loc, f"`{entry.key}` is not {error.schema.get('x-expects', 'a name')}")
+        mended = _mended(entry.key, error.bound) if error.keyword == "pattern" else ""
+        advice = f"call it `{mended}`" if mended and node.entry(mended) is None else ""
+        yield rule.at(entry.key_loc, f"`{entry.key}` is not {error.schema.get('x-expects', 'a name')}", help=advice)
 
 
 def _value_finding(label: str, node: yaml.Tree, key_loc: Loc, error: Problem, rule: Rule) -> Iterator[Finding]:
@@ -229,16 +237,34 @@ def _value_finding(label: str, node: yaml.Tree, key_loc: Loc, error: Problem, ru
         case "required":
             yield from _missing_keys(node, node, error, yaml.Entry(label, key_loc, node))
         case "enum":
-            allowed = ", ".join(f"`{_plain(choice)}`" for choice in error.bound)
-            close = guess(str(error.instance), [str(choice) for choice in error.bound])
-            hint = f"did you mean `{close}`? " if close else ""
-            yield rule.at(node.loc, f"`{label}` cannot be {seen}", help=f"{hint}allowed: {allowed}")
+            advice = suggest(str(error.instance), [_plain(choice) for choice in error.bound], "allowed:")
+            yield rule.at(node.loc, f"`{label}` cannot be {seen or 'this'}", help=advice)
         case "pattern":
             expects = wanted.get("x-expects", f"text of the form `{error.bound}`")
             named = _RULES.get(wanted.get("x-rule", ""), rule)
-            yield named.at(node.loc, f"`{label}` needs {expects}, not {seen}")
+            advice = f"write `{mended}`" if (mended := _mended(error.instance, error.bound)) else ""
+            yield named.at(node.loc, f"`{label}` needs {expects}, not {seen}", help=advice)
         case _:
-            yield rule.at(node.loc, f"`{label}` {_bound(error)}, not {seen}")
+            yield rule.at(node.loc, f"`{label}` {_bound(error)}" + (f", not {seen}" if seen else ""))
+
+
+def _mended(said: Json, pattern: str) -> str:
+    """Return what fits a pattern and was likely meant: `Wine_Quality`, `16GB`, `1 h` and `90` are nearly right."""
+    text = _plain(said).strip() if isinstance(said, str | int) and not isinstance(said, bool) else ""
+    if not 0 < len(text) <= 60:
+        return ""
+    close = re.sub(r"\s+", "", text)
+    tries = [close, re.sub(r"(?i)^(\d+)([kmgt])i?b?$", lambda found: f"{found[1]}{found[2].upper()}i", close)]
+    tries += [f"{close}s"] if close.isdecimal() else []
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    for joint in "-_":
+        word = re.sub(r"[^a-z0-9]+", joint, plain).strip(joint)
+        tries += [word[:40].rstrip(joint)] if word else []
+    return next((each for each in tries if re.search(pattern, each)), "")
+
+
+# What a `minX` or a `maxX` of JSON Schema counts: one, and more of them.
+_COUNTED = {"Length": ("character", "characters"), "Items": ("item", "items"), "Properties": ("entry", "entries")}
 
 
 def _bound(error: Problem) -> str:
@@ -246,11 +272,10 @@ def _bound(error: Problem) -> str:
     words = {
         "minimum": f"must be at least {bound}", "maximum": f"must be at most {bound}",
         "exclusiveMinimum": f"must be above {bound}", "exclusiveMaximum": f"must be below {bound}",
-        "minLength": f"must have at least {bound} characters", "maxLength": f"must have at most {bound} characters",
-        "minItems": f"must have at least {bound} items", "maxItems": f"must have at most {bound} items",
-        "minProperties": f"must have at least {bound} entries", "maxProperties": f"must have at most {bound} entries",
         "uniqueItems": "must name each item once",
     }  # fmt: skip
+    if (counted := _COUNTED.get(error.keyword[3:])) and error.keyword[:3] in ("min", "max"):
+        return f"must have at {'least' if error.keyword.startswith('min') else 'most'} {bound} {counted[bound != 1]}"
     return words.get(error.keyword, "has another form than its declaration wants")
 
 
@@ -272,7 +297,9 @@ def _repair(error: Problem, types: Iterable[str]) -> str:
         except ValueError:
             return ""
     if "string" in types and isinstance(text, bool | int | float):
-        return f'write `"{_plain(text)}"`'
+        pattern = error.schema.get("pattern", "")
+        mended = _mended(text, pattern) if pattern else _plain(text)
+        return f"write `{mended}`" if mended and not mended.isdecimal() and pattern else f'write `"{_plain(text)}"`'
     if "array" in types and not isinstance(text, dict | list):
         return f"write `[{_plain(text)}]`"
     return ""
@@ -287,7 +314,7 @@ def _described(value: Json) -> str:
         case int() | float():
             return f"`{value}` is a number"
         case str():
-            return f"{_shown(value)} is text"
+            return f"{_shown(value)} is text" if value else "an empty text stands here"
         case Mapping():
             return "a mapping stands here"
         case _:
@@ -297,8 +324,8 @@ def _described(value: Json) -> str:
 def _shown(value: Json) -> str:
     if isinstance(value, str | bool | int | float):
         text = _plain(value)
-        return f"`{text if len(text) <= 60 else text[:57] + '...'}`"
-    return "nothing" if value is None else "this"
+        return f"`{text if len(text) <= 60 else text[:57] + '...'}`" if text else "an empty text"
+    return "nothing" if value is None else ""
 
 
 def _plain(value: Json) -> str:

@@ -22,6 +22,7 @@ MAX_LENGTH = 8192  # of a condition, in characters; placing each of its names wa
 MAX_NAME = 1000  # characters between `${{` and `}}`
 STATUSES = ("failed", "skipped", "succeeded")
 OPERATORS = ("==", "!=", "<=", ">=", "<", ">")
+_EXAMPLE = "a condition is written as in `steps.evaluate.score >= 0.9 and not failed(train)`"
 _KEYWORDS = ("and", "or", "not", "in", "true", "false")
 
 
@@ -153,10 +154,15 @@ class _Parser:
 
     def only_path(self) -> Path:
         if self._peek().kind != "name":
-            self._fail("an expression names a value, such as `steps.train.model` or `parameters.epochs`")
+            self._fail(
+                "an expression names a value", "such as `${{ steps.train.model }}` or `${{ parameters.epochs }}`"
+            )
         path = self._path()
         if self._peek().kind != "end":
-            self._fail("one name stands between `${{` and `}}`; operators are for `when`")
+            self._fail(
+                "one name stands between `${{` and `}}`; operators are for `when`",
+                "write one name, such as `${{ steps.train.model }}`",
+            )
         return path
 
     def only_condition(self) -> Expression:
@@ -268,9 +274,9 @@ class _Parser:
         if not self._accept(kind):
             self._fail(f"`{kind}` is expected here")
 
-    def _fail(self, message: str) -> NoReturn:
+    def _fail(self, message: str, help: str = _EXAMPLE) -> NoReturn:  # noqa: A002
         token = self._peek()
-        raise ExpressionError(message, token.start, token.end)
+        raise ExpressionError(message, token.start, token.end, help)
 
 
 def _number(token: _Token) -> bool | int | float:

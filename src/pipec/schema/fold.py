@@ -11,7 +11,7 @@ from collections.abc import Callable
 from collections.abc import Mapping as Map
 from dataclasses import dataclass, field
 
-from pipec.diagnostics import Finding, Loc, Source, guess
+from pipec.diagnostics import Finding, Loc, Source, suggest
 from pipec.schema import findings as kinds
 from pipec.schema.expressions import ExpressionError, Path, has_expression, parse_template
 from pipec.schema.place import Places
@@ -113,9 +113,7 @@ def _constant(node: Scalar, constants: Map[str, Json], known: set[str], folding:
         advice = f"add `const: true` to the declaration of `{name}`, and a `default` if it has none"
         folding.tell(node, kinds.NOT_CONSTANT.at(loc, message, help=advice))
     else:
-        close = guess(name, known)
-        help_text = f"did you mean `{close}`?" if close else ""
-        folding.tell(node, kinds.NOT_CONSTANT.at(loc, f"there is no parameter `{name}`", help=help_text))
+        folding.tell(node, kinds.NOT_CONSTANT.at(loc, f"there is no parameter `{name}`", help=suggest(name, known)))
     return Scalar(None, node.loc)
 
 

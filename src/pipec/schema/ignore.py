@@ -52,7 +52,11 @@ def of_text(source: Source) -> tuple[tuple[Ignore, ...], tuple[Finding, ...]]:
         reason = match["reason"].strip()
         if codes and not reason:
             message = f"nobody says why {_listed(codes)} may be ignored here"
-            found.append(kinds.BAD_IGNORE.at(loc, message, help="write the reason behind the bracket"))
+            found.append(
+                kinds.BAD_IGNORE.at(
+                    loc, message, help=f"write `{FORM.replace('CODE', ', '.join(code for code, _ in codes))}`"
+                )
+            )
         line = _about(lines, loc.span.line)
         ignores += [Ignore(code, reason, at, source.path, line) for code, at in codes]
     return tuple(ignores), tuple(found)
@@ -162,7 +166,12 @@ def problems(said: Iterable[Ignore], rules: Map[str, Rule]) -> Iterator[Finding]
             yield kinds.UNIGNORABLE.at(one.loc, message, help=f"mend it: `pipec explain {one.code}`")
         elif not _may(one, rule):
             message = f"`{one.code}` ({rule.name}) is about the safety of a release, which the project answers for"
-            yield kinds.UNIGNORABLE.at(one.loc, message, help="list it in `pipec.yaml` under `ignore:`, with its step")
+            yield kinds.UNIGNORABLE.at(
+                one.loc,
+                message,
+                help="put this under `ignore:` in `pipec.yaml`: "
+                f"`- {{code: {one.code}, path: {one.path}, step: STEP, reason: ...}}`",
+            )
 
 
 def unused(said: Iterable[Ignore], used: Iterable[Loc], rules: Map[str, Rule]) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping as Map
 from dataclasses import replace
 from typing import Any
 
-from pipec.diagnostics import Finding, Loc, Source, bounded, guess
+from pipec.diagnostics import Finding, Loc, Source, bounded, suggest
 from pipec.schema import check, part
 from pipec.schema import findings as kinds
 from pipec.schema.expressions import has_expression
@@ -122,9 +122,8 @@ def _parameters(
 def _given_values(environment: str, given: Mapping, schemas: Map[str, dict[str, Json]]) -> Iterator[Finding]:
     for entry in given.entries:
         if entry.key not in schemas:
-            close = guess(entry.key, schemas)
             message = f"environment `{environment}` gives a value to `{entry.key}`, which is no parameter"
-            yield kinds.UNKNOWN_KEY.at(entry.key_loc, message, help=f"did you mean `{close}`?" if close else "")
+            yield kinds.UNKNOWN_KEY.at(entry.key_loc, message, help=suggest(entry.key, schemas))
         else:
             yield from check.value_problems(entry.key, entry.value, schemas[entry.key])
 
@@ -264,7 +263,9 @@ def _triggers(tree: Mapping, kind: str) -> Iterator[Mapping]:
 
 def _schedule(node: Mapping) -> ScheduleUse:
     body: Any = as_json(node)
-    return ScheduleUse(body["cron"], body.get("timezone", "UTC"), body.get("catchup", False), node.loc)
+    said = node.get("cron")
+    loc = said.loc if said else node.loc
+    return ScheduleUse(body["cron"], body.get("timezone", "UTC"), body.get("catchup", False), loc)
 
 
 def _after(node: Mapping, templates: Templates, found: list[Finding]) -> AfterUse:
@@ -371,9 +372,8 @@ def _unknown_overlays(document: Mapping) -> Iterator[Finding]:
     for name, given in _overlays(document, "steps"):
         for entry in given.entries:
             if entry.key not in known:
-                close = guess(entry.key, known)
                 message = f"environment `{name}` changes step `{entry.key}`, which the pipeline does not have"
-                yield kinds.UNKNOWN_KEY.at(entry.key_loc, message, help=f"did you mean `{close}`?" if close else "")
+                yield kinds.UNKNOWN_KEY.at(entry.key_loc, message, help=suggest(entry.key, known))
             elif not isinstance(entry.value, Mapping):
                 message = f"environment `{name}` removes step `{entry.key}`; every environment has the same steps"
                 yield kinds.WRONG_SHAPE.at(entry.key_loc, message, help="say what differs, such as `with`")

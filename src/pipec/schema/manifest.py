@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import fields, replace
 from typing import Any
 
-from pipec.diagnostics import Finding, Loc, Note, Source, guess
+from pipec.diagnostics import Finding, Loc, Note, Source, guess, suggest
 from pipec.schema import check, load
 from pipec.schema import findings as kinds
 from pipec.schema.expressions import ExpressionError, Path, parse_template
@@ -284,9 +284,7 @@ def _foreign_root(root: str, at: Loc) -> Finding:
 
 
 def _hint(name: str, known: list[str]) -> str:
-    close = guess(name, known)
-    hint = f"did you mean `{close}`? " if close else ""
-    return f"{hint}declared: {', '.join(sorted(known)) or 'none'}"
+    return suggest(name, known, "declared:")
 
 
 def _entries(tree: Mapping, section: str) -> tuple[Entry, ...]:

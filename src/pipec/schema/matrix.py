@@ -8,7 +8,7 @@ from collections.abc import Hashable, Iterator
 from collections.abc import Mapping as Map
 from typing import Any
 
-from pipec.diagnostics import Finding, guess
+from pipec.diagnostics import Finding, suggest
 from pipec.schema import findings as kinds
 from pipec.schema.model import ForEachUse, MatrixUse
 from pipec.schema.template import Templates
@@ -91,12 +91,8 @@ def _unknown(axes: tuple[str, ...], listed: Tree | None) -> Iterator[Finding]:
     for item in listed.items if isinstance(listed, Sequence) else ():
         for entry in item.entries if isinstance(item, Mapping) else ():
             if entry.key not in axes:
-                close = guess(entry.key, axes)
-                hint = f"did you mean `{close}`? " if close else ""
-                known = ", ".join(f"`{axis}`" for axis in axes)
-                yield kinds.BAD_MATRIX.at(
-                    entry.key_loc, f"the matrix has no axis `{entry.key}`", help=f"{hint}axes: {known}"
-                )
+                message = f"the matrix has no axis `{entry.key}`"
+                yield kinds.BAD_MATRIX.at(entry.key_loc, message, help=suggest(entry.key, axes, "axes:"))
 
 
 def _incomplete(axes: tuple[str, ...], included: Tree | None) -> Iterator[Finding]:

@@ -7,11 +7,11 @@ Names are not resolved here: whether `steps.train.model` exists is for the rules
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from pipec.condition import Condition
-from pipec.diagnostics import Loc
+from pipec.diagnostics import Loc, Span
 from pipec.schema.tree import Entry, Tree
 from pipec.schema.tree import Mapping as MappingNode
 from pipec.steps.interface import MISSING, Accelerator, Artifact, Kind, Missing, Retry
@@ -49,6 +49,14 @@ class Reference:
     def is_spread(self) -> bool:
         """Whether it names what all cells or iterations of a step wrote."""
         return len(self.parts) > 2 and self.parts[2] == "*"
+
+    def at(self, part: int) -> Loc:
+        """Return the place of one of its parts, or all of it where it is written otherwise than it reads."""
+        line, column, end_line, end_column = self.loc.span
+        if self.root == "status" or line != end_line or end_column - column != len(str(self)):
+            return self.loc
+        start = column + len(str(replace(self, parts=self.parts[:part]))) + 1
+        return self.loc._replace(span=Span(line, start, line, start + len(self.parts[part])))
 
     def __str__(self) -> str:
         return ".".join(self.parts).replace(".*", "[*]")
@@ -254,7 +262,7 @@ class AfterUse:
 
 @dataclass(frozen=True, slots=True)
 class ScheduleUse:
-    """A schedule as written."""
+    """A schedule as written. loc: of its `cron`."""
 
     cron: str
     timezone: str

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping as Map
 
 from pipec.condition import AllOf, AnyOf, Compare, Condition, Holds, Not, Status
-from pipec.diagnostics import Finding, Loc, Source, guess
+from pipec.diagnostics import Finding, Loc, Source, suggest
 from pipec.schema import findings as kinds
 from pipec.schema.expressions import (
     Comparison,
@@ -208,12 +208,8 @@ class Templates:
                 kinds.EXPRESSION.at(loc, f"`{path}` names no value", help=f"the form is `{_FORMS[root]}`")
             )
             return
-        close = guess(root, _FORMS)
-        hint = f"did you mean `{close}`? " if close else ""
-        known = ", ".join(f"`{name}`" for name in sorted(_FORMS))
-        self.findings.append(
-            kinds.EXPRESSION.at(loc, f"an expression cannot begin with `{root}`", help=f"{hint}known: {known}")
-        )
+        message = f"an expression cannot begin with `{root}`"
+        self.findings.append(kinds.EXPRESSION.at(loc, message, help=suggest(root, _FORMS)))
 
     def _syntax(self, loc: Loc, text: str, fault: ExpressionError) -> None:
         at = self.place(loc, text, fault.start, fault.end)

@@ -35,7 +35,11 @@ def _output(declared: Output) -> str:
 
 def _parameter(parameter: Parameter) -> str:
     limits = {key: value for key, value in parameter.schema.items() if key not in ("type", "items", "properties")}
-    words = [parameter.kind.value, *(f"{key} {json.dumps(value)}" for key, value in limits.items())]
+    words = [
+        *(["secret"] if parameter.secret else []),
+        parameter.kind.value,
+        *(f"{key} {json.dumps(value)}" for key, value in limits.items()),
+    ]
     words += [parameter.unit] if parameter.unit else []
     words += ["required"] if parameter.default is MISSING else [f"default {json.dumps(parameter.default)}"]
     return ", ".join(words)

@@ -128,9 +128,14 @@ def refusals(target: Target, plan: Plan, options: Options) -> Iterator[Refusal]:
     """Yield everything in `plan` that `target` cannot say, in the order of the tasks."""
     for use in uses(plan):
         if target.features.get(use.feature, Support.REFUSED) is Support.REFUSED:
-            able = ", ".join(f"`{f}`" for f in sorted(target.features) if target.features[f] is not Support.REFUSED)
-            yield Refusal(use, f"{target.name} cannot say `{use.feature}` yet", f"{target.name} can say {able}")
+            able = ", ".join(_shown(f) for f in sorted(target.features) if target.features[f] is not Support.REFUSED)
+            yield Refusal(use, f"{target.name} cannot say {_shown(use.feature)} yet", f"{target.name} can say {able}")
     yield from target.refuse(plan, options)
+
+
+def _shown(feature: Feature) -> str:
+    """Return a feature as it stands in a sentence: what is typed so, in backticks."""
+    return feature if " " in feature and ": " not in feature else f"`{feature}`"
 
 
 def uses(plan: Plan) -> Iterator[Use]:

@@ -8,8 +8,7 @@ from functools import cache
 from pipec.compiler.device import known, makes
 from pipec.compiler.rule import Subject, rule
 from pipec.compiler.rules.ask import Asked, asks
-from pipec.compiler.rules.names import suggest
-from pipec.diagnostics import Finding, Ignorable, Loc, Rule, Severity
+from pipec.diagnostics import Finding, Ignorable, Loc, Rule, Severity, suggest
 from pipec.schema.model import Ask, Pool, StepUse
 from pipec.schema.tree import Mapping as MappingNode
 from pipec.steps.interface import Accelerator, Interface
@@ -151,7 +150,7 @@ def machines_without_launcher(rule: Rule, subject: Subject) -> Iterator[Finding]
 def _alone(rule: Rule, subject: Subject, step: str, machines: int | None, loc: Loc) -> Finding:
     name = subject.graph.interfaces[step].name
     return rule.at(loc, f"`{step}` would run on {machines} machines, and `{name}` does not find its peers on them",
-                   help="leave `machines` out; the manifest of one that does says `distributed: true`")  # fmt: skip
+                   help="leave `machines` out, or use a step whose manifest says `distributed: true`")  # fmt: skip
 
 
 def _is_alone(subject: Subject, step: str) -> bool:

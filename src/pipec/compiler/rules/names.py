@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import keyword
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from pipec.compiler.rule import Subject, rule
 from pipec.compiler.rules.kind import mentions
-from pipec.diagnostics import Finding, Note, Rule, Words, guess
+from pipec.diagnostics import Finding, Note, Rule, Words, suggest
 from pipec.schema.load import is_file
 from pipec.schema.model import Reference, StepUse
 from pipec.schema.tree import Mapping
 
 # Names that an engine's own parts would take: KFP templates and hooks, the human half of an approval on Airflow.
 _RESERVED = ("root", "entrypoint", "system", "exit-hook", "pipec", "status", "dag")
-MAX_LISTED = 20  # names in one help line: a document may hold thousands
 _RESERVED_SUFFIXES = ("-driver", "-decision", "-iteration")
 
 
@@ -59,7 +58,7 @@ def unknown_step(rule: Rule, subject: Subject) -> Iterator[Finding]:
                 yield rule.at(loc, f"there is no step `{name}`", help=suggest(name, names))
     for reference in named(subject):
         if reference.step and reference.step not in subject.graph.steps:
-            yield rule.at(reference.loc, f"there is no step `{reference.step}`", help=suggest(reference.step, names))
+            yield rule.at(reference.at(1), f"there is no step `{reference.step}`", help=suggest(reference.step, names))
 
 
 @rule("PIPE203", "unknown-output")
@@ -79,7 +78,7 @@ def unknown_output(rule: Rule, subject: Subject) -> Iterator[Finding]:
         if interface and interface.output(reference.output) is None:
             outputs = [output.name for output in interface.outputs]
             message = f"step `{reference.step}` has no output `{reference.output}`"
-            yield rule.at(reference.loc, message, help=suggest(reference.output, outputs))
+            yield rule.at(reference.at(-1), message, help=suggest(reference.output, outputs))
 
 
 @rule("PIPE204", "unknown-pipeline-parameter")
@@ -99,15 +98,17 @@ def unknown_pipeline_parameter(rule: Rule, subject: Subject) -> Iterator[Finding
     for reference in named(subject):
         match reference.parts:
             case ("parameters", name) if name not in parameters:
-                yield rule.at(reference.loc, f"the pipeline has no parameter `{name}`", help=suggest(name, parameters))
+                yield rule.at(
+                    reference.at(1), f"the pipeline has no parameter `{name}`", help=suggest(name, parameters)
+                )
             case ("inputs", name) if name not in inputs:
-                yield rule.at(reference.loc, f"the pipeline has no input `{name}`", help=suggest(name, inputs))
+                yield rule.at(reference.at(1), f"the pipeline has no input `{name}`", help=suggest(name, inputs))
             case ("secrets" | "configs" as root, name):
                 names = subject.places(reference)[("secrets", "configs").index(root)]
                 if name not in names:
                     where = f"environment `{reference.elsewhere}`" if reference.elsewhere else "the project"
                     help_text = suggest(name, names, "`pipec.yaml` lists")
-                    yield rule.at(reference.loc, f"{where} has no {root[:-1]} `{name}`", help=help_text)
+                    yield rule.at(reference.at(1), f"{where} has no {root[:-1]} `{name}`", help=help_text)
 
 
 @rule("PIPE205", "reserved-name")
@@ -286,15 +287,3 @@ def named(subject: Subject) -> Iterator[Reference]:
 
 def _waits(output: str) -> str:
     return f"reads `{output}` of" if output else "waits for"
-
-
-def suggest(word: str, known: Iterable[str], opening: str = "known:") -> str:
-    """Return a help line: the nearest known name, if one is near, and all of them."""
-    listed = Words.of(known)
-    close = guess(word, listed)
-    return (f"did you mean `{close}`? " if close else "") + _known(listed, opening)
-
-
-def _known(names: Words, opening: str = "known:") -> str:
-    more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
-    return f"{opening} {', '.join(f'`{name}`' for name in names[:MAX_LISTED])}{more}" if names else "none is declared"

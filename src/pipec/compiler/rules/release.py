@@ -103,11 +103,12 @@ def unvalidated_training_data(rule: Rule, subject: Subject) -> Iterator[Finding]
     """
     raw = _Raw(subject.graph)
     for use, model, _ in production_models(subject):
-        for way in raw.routes(model.step):
-            yield rule.at(_step_loc(subject.graph, model.step),
+        for names in raw.routes(model.step):
+            way = drawn(names)
+            yield rule.at(_read_loc(subject.graph, model.step, names),
                           f"the model that `{use.name}` ships is fitted on data that no step validated",
                           help="put a step `uses: validate-data` on the way",
-                          notes=[Note(f"the data goes {way}", use.loc)])  # fmt: skip
+                          notes=[Note(f"the data goes {way}"), Note("it is shipped here", use.loc)])  # fmt: skip
 
 
 def production_models(subject: Subject) -> Iterator[tuple[StepUse, Port, Loc]]:
@@ -195,31 +196,31 @@ class _Raw:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self.sources: list[tuple[str, bool]] = []  # where data enters, and whether from a location
+        self.sources: list[tuple[str, str]] = []  # where data enters, and the input that reads it from a location
         self.of: dict[str, int] = {}  # those that reach a step, as bits by their place
         for step in graph.order:
             interface = graph.interfaces.get(step)
             if interface is None or interface.role is Role.VALIDATE:
                 continue
             read = list(graph.artifact_inputs(step))
-            data = [given for declared, given, _ in read if declared.type is Artifact.DATASET]
+            data = {given: declared.name for declared, given, _ in read if declared.type is Artifact.DATASET}
             makes = any(output.type is Artifact.DATASET for output in interface.outputs)
             found = 0
             if None in data or (not data and makes):
                 found = 1 << len(self.sources)
-                self.sources.append((step, None in data))
+                self.sources.append((step, f"{step}.{data[None]}" if None in data else ""))
             for _, given, _ in read:
                 found |= self.of.get(given.task, 0) if given else 0
             self.of[step] = found
 
-    def routes(self, made_by: str) -> Iterator[str]:
+    def routes(self, made_by: str) -> Iterator[list[str]]:
         """Yield a route from each source that reaches the step that made a model."""
         reached = self.of.get(made_by, 0)
         while reached:
             at = (reached & -reached).bit_length() - 1
             reached &= reached - 1
-            start, is_location = self.sources[at]
-            yield drawn(["a location"] * is_location + self._way(at, start, made_by))
+            start, location = self.sources[at]
+            yield [*([location] if location else []), *self._way(at, start, made_by)]
 
     def _way(self, at: int, start: str, end: str) -> list[str]:
         """Return a way that one source goes: of a long one its end, and its source."""
@@ -228,6 +229,16 @@ class _Raw:
             given = (given.task for _, given, _ in self.graph.artifact_inputs(way[-1]) if given)
             way.append(next(task for task in given if self.of.get(task, 0) >> at & 1))
         return [*([] if way[-1] == start else [start, GAP]), *way[::-1]]
+
+
+def _read_loc(graph: Graph, step: str, way: list[str]) -> Loc:
+    """Return where a step reads what comes its way; where that stands in another file, the step."""
+    before, here = way[-2] if len(way) > 1 else "", _step_loc(graph, step)
+    for declared, given, loc in graph.artifact_inputs(step):
+        is_read = given.task == before if given else f"{step}.{declared.name}" == before
+        if is_read and loc.path == here.path:
+            return loc
+    return here
 
 
 def _step_loc(graph: Graph, step: str) -> Loc:

@@ -31,7 +31,7 @@ def bad_cron(rule: Rule, subject: Subject) -> Iterator[Finding]:
     for schedule in subject.pipeline.schedules:
         if problem := cron.problem(schedule.cron):
             yield rule.at(schedule.loc, f"`{schedule.cron}` is not a schedule: {problem}",
-                          help='the form is "minute hour day month weekday", such as "0 3 * * 1"')  # fmt: skip
+                          help="the form is `minute hour day month weekday`, such as `0 3 * * 1`")  # fmt: skip
 
 
 @rule("PIPE413", "never-due")

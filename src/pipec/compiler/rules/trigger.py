@@ -8,8 +8,7 @@ from dataclasses import replace
 
 from pipec.compiler.rule import Subject, rule
 from pipec.compiler.rules.kind import Schema, Spot, kind, spots, type_of
-from pipec.compiler.rules.names import suggest
-from pipec.diagnostics import Finding, Ignorable, Loc, Note, Rule
+from pipec.diagnostics import Finding, Ignorable, Loc, Note, Rule, suggest
 from pipec.schema import check
 from pipec.schema.load import is_file
 from pipec.schema.model import AfterUse, Argument, Pipeline, Reference
@@ -58,16 +57,16 @@ def _unknown(rule: Rule, use: AfterUse, other: Pipeline, subject: Subject, refer
         names = [*(p.name for p in other.parameters), *(i.name for i in other.inputs)]
         if reference.parts[1] not in names:
             message = f"{where} has no parameter `{reference.parts[1]}`"
-            yield rule.at(reference.loc, message, help=suggest(reference.parts[1], names))
+            yield rule.at(reference.at(1), message, help=suggest(reference.parts[1], names))
     elif reference.step and reference.step not in graph.steps:
         message = f"{where} has no step `{reference.step}`"
-        yield rule.at(reference.loc, message, help=suggest(reference.step, graph.steps))
+        yield rule.at(reference.at(1), message, help=suggest(reference.step, graph.steps))
     elif reference.output and (interface := graph.interfaces.get(reference.step)):
         written = interface.output(reference.output)
         if written is None:
             outputs = [output.name for output in interface.outputs]
             message = f"step `{reference.step}` of {where} has no output `{reference.output}`"
-            yield rule.at(reference.loc, message, help=suggest(reference.output, outputs))
+            yield rule.at(reference.at(-1), message, help=suggest(reference.output, outputs))
         elif isinstance(written.type, Artifact):
             message = f"`{reference}` is an artifact, and an event carries values"
             yield rule.at(reference.loc, message, help="read one of the step's small outputs")

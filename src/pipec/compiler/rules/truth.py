@@ -15,9 +15,8 @@ from typing import TypeAlias, assert_never
 
 from pipec.compiler.rule import Subject, rule
 from pipec.compiler.rules.kind import kind, type_of
-from pipec.compiler.rules.names import suggest
 from pipec.condition import AllOf, AnyOf, Compare, Condition, Holds, Not, Status
-from pipec.diagnostics import Finding, Loc, Rule, Severity, Span
+from pipec.diagnostics import Finding, Loc, Rule, Severity, Span, suggest
 from pipec.schema.model import Operand, Reference, StepUse, Term, When
 from pipec.steps.interface import Artifact, Kind
 from pipec.values import Json, Literal
@@ -117,7 +116,7 @@ class _Trial:
                     and isinstance(operand.value, Literal)]  # fmt: skip
             texts = [str(value) for value in known if value != ""]
             if texts and len(said) == 1 and isinstance(said[0], str) and said[0] not in texts:
-                return suggest(said[0], texts)
+                return suggest(said[0], texts, f"`{_named(one)}` can be")
         return "say what decides, or remove it"
 
     def _listed(self, operand: Operand) -> tuple[Json, ...]:
@@ -234,6 +233,13 @@ class _Trial:
                 return _compares(term.operator, left, _value(term.right, facts)) if term.right else left is True
             case _:
                 assert_never(asked)
+
+
+def _named(term: Term) -> Reference:
+    """Return the name in a comparison of a name and a text."""
+    operand = term.left if term.left.reference or term.right is None else term.right
+    assert operand.reference, "truth._named got a comparison of two constants"
+    return operand.reference
 
 
 def _leaves(asked: Condition) -> Iterator[Condition]:

@@ -9,7 +9,7 @@ from pipec.compiler.rule import Subject, rule
 from pipec.compiler.rules.kind import Mention, Spot, a, given, kind, mentions, of_values, spots, type_of
 from pipec.diagnostics import Finding, Loc, Note, Rule
 from pipec.schema import check
-from pipec.schema.model import Operand, Reference, StepUse, Term
+from pipec.schema.model import Operand, ParameterUse, Reference, StepUse, Term
 from pipec.schema.tree import Sequence, of_json
 from pipec.steps.interface import Artifact, Kind
 from pipec.values import Json, Literal, Text
@@ -55,7 +55,8 @@ def _without_field(rule: Rule, mention: Mention) -> Iterator[Finding]:
             message = f"`{mention.reference}` is no field of every item that `{mention.use.name}` loops over"
             node = loop.items.node
             loc = node.items[at].loc if isinstance(node, Sequence) else node.loc
-            yield rule.at(mention.reference.loc, message, notes=[Note("this item has none", loc)])
+            yield rule.at(mention.reference.loc, message, help=f"give every item its `{mention.reference.parts[1]}`",
+                          notes=[Note("this item has none", loc)])  # fmt: skip
             return
 
 
@@ -76,7 +77,8 @@ def _looped(rule: Rule, subject: Subject, use: StepUse, reference: Reference) ->
     is_whole = use.for_each is not None and not isinstance(use.for_each.items.value, Text)
     if isinstance(seen, Artifact) or not (is_in_list or (seen in (None, Kind.LIST) and reference.whole and is_whole)):
         told = f"`{reference}` is {a(seen)}" if seen not in (None, Kind.LIST) else "a text stands around it"
-        yield rule.at(reference.loc, f"`{use.name}` loops over a list, but {told}")
+        advice = "write one `${{ }}` that is a list, or `[...]`"
+        yield rule.at(reference.loc, f"`{use.name}` loops over a list, but {told}", help=advice)
 
 
 def _typed(rule: Rule, subject: Subject, use: StepUse, spot: Spot, reference: Reference) -> Iterator[Finding]:
@@ -85,17 +87,36 @@ def _typed(rule: Rule, subject: Subject, use: StepUse, spot: Spot, reference: Re
     wanted = kind(spot.schema)
     name = f"parameter `{spot.label}` of `{use.name}`" if "." not in spot.label else f"`{spot.label}` of `{use.name}`"
     if isinstance(seen, Artifact):
-        yield rule.at(reference.loc, f"{name} takes a value, but `{reference}` is {a(seen)}")
+        message = f"{name} takes a value, but `{reference}` is {a(seen)}"
+        yield rule.at(reference.loc, message, help="read one of the step's small outputs, or a parameter")
     elif not reference.whole and seen in (Kind.LIST, Kind.OBJECT):
-        yield rule.at(reference.loc, f"`{reference}` is {a(seen)} and cannot stand inside a text")
+        message = f"`{reference}` is {a(seen)} and cannot stand inside a text"
+        yield rule.at(reference.loc, message, help=f"write `${{{{ {reference} }}}}` alone, where {a(seen)} is wanted")
     elif not reference.whole and wanted not in (None, Kind.STRING) and isinstance(wanted, Kind):
-        yield rule.at(spot.node.loc, f"{name} needs {a(wanted)}, but a text stands around `{reference}`")
+        message = f"{name} needs {a(wanted)}, but a text stands around `{reference}`"
+        yield rule.at(spot.node.loc, message, help=f"write `${{{{ {reference} }}}}` alone")
     elif not reference.whole:
         return
     elif values := _written(use, reference):
         yield from _each(rule, use, spot, reference, values)
     elif isinstance(seen, Kind) and isinstance(wanted, Kind) and not wanted.admits(seen):
-        yield rule.at(reference.loc, f"{name} needs {a(wanted)}, but `{reference}` is {a(seen)}")
+        notes = [Note("it is declared here", declared.loc)] if (declared := _declared(subject, reference)) else []
+        advice = f"declare it with `type: {wanted}`" if declared else _written_as(subject, reference, wanted)
+        message = f"{name} needs {a(wanted)}, but `{reference}` is {a(seen)}"
+        yield rule.at(reference.loc, message, help=advice, notes=notes)
+
+
+def _declared(subject: Subject, reference: Reference) -> ParameterUse | None:
+    return subject.pipeline.parameter(reference.parts[1]) if reference.root == "parameters" else None
+
+
+def _written_as(subject: Subject, reference: Reference, wanted: Kind) -> str:
+    """Return what a step writes of the kind that is wanted, as a help line; empty if it writes nothing so."""
+    interface = subject.graph.interfaces.get(reference.step)
+    for output in interface.outputs if interface and not reference.is_spread else ():
+        if isinstance(output.type, Kind) and wanted.admits(output.type):
+            return f"`${{{{ steps.{reference.step}.{output.name} }}}}` is {a(output.type)}"
+    return f"read a value of type {wanted}"
 
 
 def _written(use: StepUse, reference: Reference) -> list[tuple[Json, Loc]]:

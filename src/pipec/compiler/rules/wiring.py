@@ -51,11 +51,13 @@ def _given(
         case ParameterRef(name) if (given := subject.pipeline.input(name)) is not None:
             if given.type is not declared.type:
                 message = f"input `{declared.name}` of `{use.name}` needs {a(declared.type)}"
-                seen = Note(f"the pipeline's input `{name}` is {a(given.type)}", given.loc)
-                yield rule.at(argument.references[0].loc, f"{message}, but `{name}` is another", notes=[seen])
+                note = Note("it is declared here", given.loc)
+                yield rule.at(argument.references[0].loc, f"{message}, but `inputs.{name}` is {a(given.type)}",
+                              help=_candidates(subject.graph, declared, use.name), notes=[note])  # fmt: skip
             elif given.optional and not declared.optional:
                 message = f"input `{declared.name}` of `{use.name}` is required, and `{name}` may be absent"
-                yield rule.at(argument.references[0].loc, message, notes=[Note("it is optional here", given.loc)])
+                yield rule.at(argument.references[0].loc, message, help=f"remove `optional` from `{name}`",
+                              notes=[Note("it is optional here", given.loc)])  # fmt: skip
         case ParameterRef(name):
             parameter = subject.pipeline.parameter(name)
             if parameter and parameter.kind is not Kind.STRING:
@@ -122,7 +124,12 @@ def missing_input(rule: Rule, subject: Subject) -> Iterator[Finding]:
         for parameter in interface.parameters:
             if parameter.name not in given and parameter.is_required:
                 message = f"step `{use.name}` is not given its parameter `{parameter.name}` ({a(parameter.kind)})"
-                yield rule.at(use.loc, message, help=parameter.help)
+                notes = (
+                    [Note(f"`{interface.name}` says of it: {parameter.help.removesuffix('.')}")]
+                    if parameter.help
+                    else []
+                )
+                yield rule.at(use.loc, message, help=f"add `{parameter.name}: ...` to its `with`", notes=notes)
 
 
 @rule("PIPE304", "misplaced-secret")
@@ -173,7 +180,8 @@ def mismatched_output(rule: Rule, subject: Subject) -> Iterator[Finding]:
             and not any(reference.root == "secrets" for reference in output.references)
         ):
             message = f"output `{output.name}` must be one reference to a step's output or a parameter"
-            yield rule.at(output.node.loc, message, help=f"{output.name}: ${{{{ steps.STEP.OUTPUT }}}}")
+            read = output.references[0] if len(output.references) == 1 else "steps.STEP.OUTPUT"
+            yield rule.at(output.node.loc, message, help=f"write `{output.name}: ${{{{ {read} }}}}`")
 
 
 @rule("PIPE306", "optional-output")
