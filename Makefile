@@ -2,9 +2,11 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 VENV   ?= .venv
 BIN     = $(VENV)/bin
-EXTRAS  = fast,cli,lsp,kubeflow,airflow,steps,bias,torch,s3,onnx,registry,dev
+EXTRAS  = fast,cli,lsp,kubeflow,airflow,steps,bias,torch,s3,onnx,registry,dev,soak
 # Which marked tests run: all of them; those that lack Docker, Airflow or a browser skip and say so (see .ci/run).
 MARKS  ?=
+# How many mutants `make soak` tries: so many take two cores about half an hour; 0 tries all of them.
+MUTANTS ?= 1500
 
 .PHONY: demo test lint parts bench soak airflow clean
 
@@ -31,6 +33,7 @@ bench: $(VENV)/.all
 
 soak: $(VENV)/.all
 	$(BIN)/python benchmarks/soak.py
+	$(BIN)/python benchmarks/mutation.py --sample $(MUTANTS)
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "pipec needs Python 3.11 or newer")'
