@@ -233,7 +233,8 @@ def _repair(error: Problem, types: Iterable[str]) -> str:
             return f"write `{json.loads(text.replace('_', ''))}` without quotes"
         except ValueError:
             return ""
-    if "string" in types and isinstance(text, bool | int | float):
+    is_any_text = "pattern" not in error.schema  # quotes make no duration of a number
+    if "string" in types and isinstance(text, bool | int | float) and is_any_text:
         return f'write `"{_plain(text)}"`'
     if "array" in types and not isinstance(text, dict | list):
         return f"write `[{_plain(text)}]`"
