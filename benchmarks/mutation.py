@@ -66,17 +66,24 @@ PATIENCE, GRACE_S = 3, 20
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What a run without mutants showed: by module and line, the tests that reach it; and the seconds of each test."""
+    """What a run without mutants showed.
+
+    reach: by module and line, the tests that run it. seconds: of each test. lookers: tests that run no line of pipec.
+    """
 
     reach: dict[str, dict[int, list[str]]]
     seconds: dict[str, float]
+    lookers: frozenset[str]
 
     def tests(self, mutant: Mutant) -> list[str]:
-        """Return the tests that reach a mutant, quickest first; of what runs on import, all that reach the module."""
+        """Return the tests that reach a mutant, quickest first.
+
+        Of what runs on import, they are all that reach the module, and those that run nothing: they look at it.
+        """
         lines = self.reach.get(mutant.module, {})
         found = {test for line in mutant.lines for test in lines.get(line, ())} - {""}
         if not found:
-            found = {test for tests in lines.values() for test in tests} - {""}
+            found = {test for tests in lines.values() for test in tests} - {""} | self.lookers
         return sorted(found, key=lambda test: (self.seconds.get(test, 0.0), test))
 
 
@@ -119,7 +126,8 @@ class Copy:
             Path(file).relative_to(self.folder / "src" / "pipec").as_posix(): data.contexts_by_lineno(file)
             for file in data.measured_files()
         }
-        known = Known(reach, seconds)
+        busy = {test for lines in reach.values() for tests in lines.values() for test in tests}
+        known = Known(reach, seconds, frozenset(seconds) - busy)
         if outcome := self.fails(sorted(seconds, key=lambda test: (seconds[test], test)), known):
             raise SystemExit(f"the tests depend on their order: {outcome}")
         return known
