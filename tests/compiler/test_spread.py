@@ -173,9 +173,12 @@ def test_a_final_step_may_ask_how_cells_ended(tmp_path: Path) -> None:
 
 
 def test_long_values_are_cut_in_titles(tmp_path: Path) -> None:
-    body = f"steps: {{m: {{uses: ./mix.yaml, matrix: {{axes: {{x: [{'a' * 50}, [1, 2], {{k: v}}]}}}}}}}}"
+    values = f"{'a' * 50}, {'b' * 40}, {'c' * 41}, [1, 2], {{k: v}}"
+    body = f"steps: {{m: {{uses: ./mix.yaml, matrix: {{axes: {{x: [{values}]}}}}}}}}"
     titles = [task.title for task in planned(tmp_path, body).tasks]
-    assert titles == [f"m (x={'a' * 37}...)", "m (x=[1, 2])", "m (x={'k': 'v'})"]
+    assert titles == [
+        f"m (x={'a' * 37}...)", f"m (x={'b' * 40})", f"m (x={'c' * 37}...)", "m (x=[1, 2])", "m (x={'k': 'v'})",
+    ]  # fmt: skip
 
 
 def test_a_matrix_beside_loops_keeps_the_order_of_the_file(tmp_path: Path) -> None:
