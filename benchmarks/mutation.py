@@ -1,11 +1,12 @@
 """Whether the tests notice: changes one place of the compiler at a time and runs the tests that reach it.
 
-    python benchmarks/mutation.py [--sample 600] [--seed 1] [--only schema/tree.py] [--processes 2] [--save]
+    python benchmarks/mutation.py [--minutes 30] [--sample N] [--seed 1] [--only MODULE] [--processes 2] [--save]
 
-Draws mutants evenly over the modules below (`--sample 0`: all of them), in a copy of the project. A mutant is killed if
-a test fails, or takes far longer; the score is the share of killed ones, and nothing is forgiven. Exits with 1 below
-85 %. `--save` writes benchmarks/results/mutation.json and mutation-survivors.md, which gives each survivor with its
-reason from benchmarks/mutation-reasons.json: {module: {what stands there => what stood there unnoticed: reason}}.
+Draws mutants evenly over the modules below, in an order that the seed says, and tries them in a copy of the project
+until the time is over (`--minutes 0`: until all were tried, which takes hours). A mutant is killed if a test fails, or
+takes far longer; the score is the share of killed ones, and nothing is forgiven. Exits with 1 below 85 %. `--save`
+writes benchmarks/results/mutation.json and mutation-survivors.md, which gives each survivor with its reason from
+benchmarks/mutation-reasons.json: {module: {function: what stands there => what stood there unnoticed: reason}}.
 """
 
 from __future__ import annotations
@@ -13,14 +14,15 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import json
+import math
 import os
 import platform
-import queue
 import random
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -162,13 +164,13 @@ class Copy:
         return Verdict(mutant, outcome, time.monotonic() - started)
 
 
-def drawn(modules: list[str], sample: int, seed: int) -> list[Mutant]:
-    """Return so many mutants, one of each module in turn; or all."""
+def drawn(modules: list[str], sample: int, seed: int) -> Iterator[Mutant]:
+    """Yield so many mutants, one of each module in turn; or all."""
     streams = [
         mutants(module, (PACKAGE / module).read_text(encoding="utf-8"), random.Random(f"{seed}:{module}"))
         for module in modules
     ]
-    return list(islice(in_turn(streams), sample or None))
+    return islice(in_turn(streams), sample or None)
 
 
 def in_turn(streams: list[Iterator[Mutant]]) -> Iterator[Mutant]:
@@ -183,26 +185,29 @@ def in_turn(streams: list[Iterator[Mutant]]) -> Iterator[Mutant]:
                 del left[at]
 
 
-def campaign(chosen: list[Mutant], n_processes: int, folder: Path) -> list[Verdict]:
+def campaign(chosen: Iterator[Mutant], n_processes: int, minutes: float, folder: Path) -> list[Verdict]:
+    """Try mutants until there are no more, or the time is over."""
     first = Copy.of(ROOT, folder / "0")
     known = first.measure()
-    copies: queue.SimpleQueue[Copy] = queue.SimpleQueue()
-    for copy in (first, *(Copy.of(first.folder, folder / str(n)) for n in range(1, n_processes))):
-        copies.put(copy)
+    copies = [first, *(Copy.of(first.folder, folder / str(n)) for n in range(1, n_processes))]
+    until = time.monotonic() + 60 * minutes if minutes else math.inf
+    verdicts: list[Verdict] = []
+    lock = threading.Lock()
 
-    def judge(mutant: Mutant) -> Verdict:
-        copy = copies.get()
-        try:
-            return copy.judge(mutant, known)
-        finally:
-            copies.put(copy)
+    def work(copy: Copy) -> None:
+        while time.monotonic() < until:
+            with lock:
+                mutant = next(chosen, None)
+            if mutant is None:
+                return
+            verdict = copy.judge(mutant, known)
+            with lock:
+                verdicts.append(verdict)
+                print(f"{verdict.outcome:9} {verdict.seconds:5.1f}s {mutant.module} {mutant.label}", flush=True)
 
-    verdicts = []
     with ThreadPoolExecutor(n_processes) as pool:
-        for verdict in pool.map(judge, chosen):
-            verdicts.append(verdict)
-            mutant = verdict.mutant
-            print(f"{verdict.outcome:9} {verdict.seconds:5.1f}s {mutant.module} {mutant.label}", flush=True)
+        for done in [pool.submit(work, copy) for copy in copies]:
+            done.result()
     return verdicts
 
 
@@ -249,23 +254,25 @@ def stale(reasons: dict[str, dict[str, str]]) -> Iterator[str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sample", type=int, default=600, help="so many mutants; 0 for all")
+    parser.add_argument("--minutes", type=float, default=30, help="for the mutants; 0 for no end")
+    parser.add_argument("--sample", type=int, default=0, help="so many mutants at most; 0 for all")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", action="append", help="a module, as schema/tree.py")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--save", action="store_true", help=f"write {RESULTS.relative_to(ROOT)}")
     options = parser.parse_args()
-    reasons = json.loads(REASONS.read_text(encoding="utf-8"))
     modules = options.only or [module for area in AREAS.values() for module in area]
     chosen = drawn(modules, options.sample, options.seed)
     with tempfile.TemporaryDirectory() as folder:
-        verdicts = campaign(chosen, options.processes, Path(folder))
+        verdicts = campaign(chosen, options.processes, options.minutes, Path(folder))
+    reasons = json.loads(REASONS.read_text(encoding="utf-8"))
     of_module = {
         module: tally((each for each in verdicts if each.mutant.module == module), reasons) for module in modules
     }
     told = {
         "tool": f"cosmic-ray {importlib.metadata.version('cosmic-ray')}",
         "seed": options.seed,
+        "minutes": options.minutes or "no end",
         "sample": options.sample or "all",
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
         "all": tally(verdicts, reasons),

@@ -132,6 +132,14 @@ def test_a_loop_is_one_task_that_stands_for_its_iterations(tmp_path: Path) -> No
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("said", "shown"), [(", description: Mix each", "Mix each"), ("", "")])
+def test_a_loop_is_described_as_its_step_is(said: str, shown: str, tmp_path: Path) -> None:
+    step = f"{{uses: ./mix.yaml, for_each: [1, 2], continue_on_error: true, with: {{n: '${{{{ item }}}}'}}{said}}}"
+    found = tasks(planned(tmp_path, f"steps: {{l: {step}}}"))
+    assert (found["l"].description, found["l/l"].description) == (shown, shown)
+    assert found["l"].continue_on_error
+
+
 def when_of(plan: Plan) -> list[Condition | None]:
     return [tasks(plan)[name].when for name in ("l", "l/l")]
 

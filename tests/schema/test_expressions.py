@@ -68,6 +68,7 @@ def test_every_operator_compares_two_values(operator: str) -> None:
 )
 def test_literals_are_those_of_json(text: str, value: object) -> None:
     assert parse_condition(f"{text} == a").left.value == value
+    assert parse_condition(f"a == {text}").right.value == value
 
 
 def test_status_functions_take_one_step() -> None:
