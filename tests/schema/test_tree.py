@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipec.diagnostics import Source, has_error
+from pipec.diagnostics import START, Loc, Source, has_error
 from pipec.schema import tree
 from pipec.schema.tree import as_json, dump, read
+from pipec.values import Json
 
 
 def plain(text: str) -> object:
@@ -26,7 +27,9 @@ def codes(text: str) -> list[str]:
     [
         ("1e-3", 0.001), ("1E5", 1e5), ("017", 17), ("0x1F", 31), ("0o17", 15), ("-3", -3), (".5", 0.5), ("5.", 5.0),
         ("no", "no"), ("on", "on"), ("yes", "yes"), ("1_000", "1_000"), ("12:30:45", "12:30:45"),
-        ("2024-13-45", "2024-13-45"), ("true", True), ("False", False), ("~", None), ("null", None), ('"1"', "1"),
+        ("2024-13-45", "2024-13-45"), ("true", True), ("True", True), ("TRUE", True),
+        ("false", False), ("False", False), ("FALSE", False), ("~", None), ("null", None), ("Null", None),
+        ("NULL", None), ("", None), ('"1"', "1"),
         ("'no'", "no"), ("1e", "1e"), ("0b1", "0b1"), ("9007199254740991", 2**53 - 1),
     ],
 )  # fmt: skip
@@ -52,9 +55,20 @@ def test_what_all_readers_take_alike_is_not_told(text: str) -> None:
     assert codes(f"a: {text}" if text != "no: 1" else text) == []
 
 
-def test_a_number_that_is_read_in_two_ways_is_shown_as_it_is_read_here() -> None:
-    (found,) = read(Source("x.yaml", "a: 017"))[1]
-    assert found.help == "write `17`, or in quotes if it is text"
+@pytest.mark.parametrize(
+    ("text", "told", "advice"),
+    [
+        ("017", "`017` is the number 17 here", "write `17`, or in quotes if it is text"),
+        ("0" * 19 + "7", "`00000000000000000007` is the number 7 here", "write `7`, or in quotes if it is text"),
+        ("12:30", "`12:30` is text here", 'write it in quotes: `"12:30"`'),
+        ("1_" + "0" * 23, f"`1_{'0' * 18}...` is text here", f'write it in quotes: `"1_{"0" * 18}..."`'),
+        ("1_" + "0" * 22, f"`1_{'0' * 22}` is text here", f'write it in quotes: `"1_{"0" * 22}"`'),
+    ],
+)
+def test_what_is_read_in_two_ways_is_shown_as_it_is_read_here(text: str, told: str, advice: str) -> None:
+    (found,) = read(Source("x.yaml", f"a: {text}"))[1]
+    assert found.message == f"{told}, and something else to a reader of YAML 1.1"
+    assert found.help == advice
 
 
 @pytest.mark.parametrize(
@@ -126,3 +140,8 @@ def test_what_is_dumped_reads_back_the_same_in_yaml_1_1_and_1_2() -> None:
 def test_any_text_gives_documents_or_findings_and_never_an_exception(text: str) -> None:
     documents, found = read(Source("x.yaml", text))
     assert bool(documents) != bool(found)
+
+
+@pytest.mark.parametrize("value", [None, True, 3, 0.5, "x", [], {}, [None, {"a": [1, "b"]}], {"a": {"b": None}}])
+def test_plain_data_comes_back_from_a_tree_as_it_was(value: Json) -> None:
+    assert tree.as_json(tree.of_json(value, Loc("x.yaml", START))) == value

@@ -246,9 +246,15 @@ def _repair(left: Operand, right: Operand) -> str:
 def _bare(operand: Operand) -> str:
     if operand.reference is not None:
         return str(operand.reference)
-    value = operand.value.value if isinstance(operand.value, Literal) else ""
+    return _literal(operand.value.value if isinstance(operand.value, Literal) else "")
+
+
+def _literal(value: Json) -> str:
+    """Return a constant as a condition writes it."""
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, list):
+        return f"[{', '.join(map(_literal, value))}]"
     return f"'{value}'" if isinstance(value, str) else str(value)
 
 

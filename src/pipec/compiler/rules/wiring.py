@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pipec.compiler.graph import Graph
 from pipec.compiler.rule import Subject, rule
 from pipec.compiler.rules.kind import a, given, mentions
-from pipec.diagnostics import Finding, Note, Rule
+from pipec.diagnostics import Finding, Loc, Note, Rule
 from pipec.schema.model import Argument, StepUse
 from pipec.steps.interface import Artifact, Input, Kind, Output
 from pipec.values import (
@@ -46,24 +46,24 @@ def _given(
 ) -> Iterator[Finding]:
     """Find what one artifact, or a list of them, is given that is none."""
     match value:
-        case OutputRef(step, output) | EachRef(step, output):
-            yield from _artifact_finding(rule, subject.graph, use, argument, declared, step, output)
+        case OutputRef() | EachRef():
+            yield from _artifact_finding(rule, subject.graph, use, argument, declared, value)
         case ParameterRef(name) if (given := subject.pipeline.input(name)) is not None:
             if given.type is not declared.type:
                 message = f"input `{declared.name}` of `{use.name}` needs {a(declared.type)}"
                 note = Note("it is declared here", given.loc)
-                yield rule.at(argument.references[0].loc, f"{message}, but `inputs.{name}` is {a(given.type)}",
+                yield rule.at(_place(argument, value), f"{message}, but `inputs.{name}` is {a(given.type)}",
                               help=_candidates(subject.graph, declared, use.name), notes=[note])  # fmt: skip
             elif given.optional and not declared.optional:
                 message = f"input `{declared.name}` of `{use.name}` is required, and `{name}` may be absent"
-                yield rule.at(argument.references[0].loc, message, help=f"remove `optional` from `{name}`",
+                yield rule.at(_place(argument, value), message, help=f"remove `optional` from `{name}`",
                               notes=[Note("it is optional here", given.loc)])  # fmt: skip
         case ParameterRef(name):
             parameter = subject.pipeline.parameter(name)
             if parameter and parameter.kind is not Kind.STRING:
                 wanted = f"input `{declared.name}` of `{use.name}` needs a location"
                 message = f"{wanted}, but `{name}` is {a(parameter.kind)}"
-                yield rule.at(argument.references[0].loc, message, help="a location is a text: a path or URL")
+                yield rule.at(_place(argument, value), message, help="a location is a text: a path or URL")
         case ListOf(items) if declared.many:
             for item in items:
                 yield from _given(rule, subject, use, argument, declared, item)
@@ -76,16 +76,25 @@ def _given(
             yield rule.at(argument.node.loc, message, help=_candidates(subject.graph, declared, use.name))
 
 
+def _place(argument: Argument, value: OutputRef | EachRef | ParameterRef) -> Loc:
+    """Return where an argument, or an item of its list, names a value."""
+    named = value.name if isinstance(value, ParameterRef) else value.output
+    step = "" if isinstance(value, ParameterRef) else value.task
+    found = (r.loc for r in argument.references if r.parts[-1] == named and r.step == step)
+    return next(found, argument.references[0].loc)
+
+
 def _artifact_finding(
-    rule: Rule, graph: Graph, use: StepUse, argument: Argument, declared: Input, step: str, output: str
+    rule: Rule, graph: Graph, use: StepUse, argument: Argument, declared: Input, value: OutputRef | EachRef
 ) -> Iterator[Finding]:
+    step, output = value.task, value.output
     written = graph.output(OutputRef(step, output))
     if written is None or written.type is declared.type:
         return
     seen = a(written.type) if isinstance(written.type, Artifact) else f"a small value ({written.type})"
     message = f"input `{declared.name}` of `{use.name}` needs {a(declared.type)}, but `{output}` is {seen}"
     note = Note(f"`{graph.interfaces[step].name}` declares `{output}` as {seen}")
-    yield rule.at(argument.references[0].loc, message, help=_candidates(graph, declared, use.name), notes=[note])
+    yield rule.at(_place(argument, value), message, help=_candidates(graph, declared, use.name), notes=[note])
 
 
 def _candidates(graph: Graph, declared: Input, step: str) -> str:
