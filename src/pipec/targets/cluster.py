@@ -16,6 +16,7 @@ from pipec.steps.command import secret_variable
 from pipec.steps.interface import Artifact, Role
 from pipec.targets.base import Options
 from pipec.values import (
+    Json,
     Literal,
     OutputRef,
     ParameterRef,
@@ -32,6 +33,12 @@ WEEK_S = 7 * 24 * 3600  # how long an approval waits where the step says no time
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")  # a DNS label (RFC 1123): pods and their labels carry names
 LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]*")
+# In the schema of settings: Airflow renders both names before Kubernetes sees them, so what is no name must not pass.
+KUBERNETES_NAME: Mapping[str, Json] = {
+    "type": "string",
+    "pattern": "^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$",
+    "x-expects": "a name of Kubernetes: lower-case letters, digits, `-` and `.`",
+}
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 DEVICES = {"nvidia": "nvidia.com/gpu", "amd": "amd.com/gpu"}  # names of the vendors' own device plugins
 GATES = frozenset({Role.VALIDATE, Role.EVALUATE, Role.APPROVE})

@@ -12,7 +12,7 @@ from pipec.compiler.plan import Plan, Task
 from pipec.targets.airflow.dag import dag_file
 from pipec.targets.airflow.operators import decision_id, is_docker, users, worker_secrets
 from pipec.targets.base import Feature, File, Options, Refusal, Support, Target, Use
-from pipec.targets.cluster import VARIABLE, approvers, asks_person, secret_variables
+from pipec.targets.cluster import KUBERNETES_NAME, VARIABLE, approvers, asks_person, secret_variables
 from pipec.targets.judge import cluster_secrets, judge, secret_use
 from pipec.values import Json
 
@@ -59,8 +59,8 @@ SETTINGS: Mapping[str, Json] = {
     "description": "How runs of this environment are placed by Airflow.",
     "additionalProperties": False,
     "properties": {
-        "namespace": {"type": "string", "description": "The namespace of the pods."},
-        "service_account": {"type": "string", "description": "The service account that pods run as."},
+        "namespace": {**KUBERNETES_NAME, "description": "The namespace of the pods."},
+        "service_account": {**KUBERNETES_NAME, "description": "The service account that pods run as."},
         "pool": {"type": "string", "description": "The Airflow pool that tasks take their slots from."},
         "users": {
             "type": "object",

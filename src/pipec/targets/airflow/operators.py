@@ -59,7 +59,7 @@ def default_args(plan: Plan, options: Options) -> dict[str, Source]:
             shared["mounts"] = [{"source": place, "target": place, "type": "bind"}]
         return shared
     if settings.get("namespace"):
-        shared["namespace"] = templated(str(settings["namespace"]))
+        shared["namespace"] = str(settings["namespace"])
     if settings.get("service_account"):
         shared["service_account_name"] = str(settings["service_account"])
     return shared | {

@@ -12,7 +12,7 @@ from functools import partial
 
 from pipec.compiler.plan import Plan, Schedule
 from pipec.targets.base import Feature, File, Options, Refusal, Support, Target, Use
-from pipec.targets.cluster import needs_root
+from pipec.targets.cluster import KUBERNETES_NAME, needs_root
 from pipec.targets.judge import cluster_secrets, is_exact, judge
 from pipec.targets.kubeflow.ir import pipeline_spec
 from pipec.targets.kubeflow.platform import platform_spec, side_files
@@ -62,8 +62,8 @@ SETTINGS: Mapping[str, Json] = {
     "description": "How runs of this environment are placed on Kubeflow.",
     "additionalProperties": False,
     "properties": {
-        "namespace": {"type": "string", "description": "The namespace of the user's profile, where runs go."},
-        "service_account": {"type": "string", "description": "The service account that steps run as."},
+        "namespace": {**KUBERNETES_NAME, "description": "The namespace of the user's profile, where runs go."},
+        "service_account": {**KUBERNETES_NAME, "description": "The service account that steps run as."},
         "experiment": {"type": "string", "description": "The experiment that runs belong to."},
     },
 }
