@@ -24,7 +24,7 @@ ENVIRON = {
     **{name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ},
     "PYTHONPATH": str(ROOT / "src"), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0",
 }  # fmt: skip
-CALL = re.compile(r"^\d+ (\w+)\((.*)$")
+CALL = re.compile(r"^\d+ +(\w+)\((.*)$")
 # What each call may fail with, beside being the last one before a kill.
 FAULTS = {
     "mkdir": ("EROFS", "ENOSPC"), "openat": ("ENOSPC", "EMFILE"), "write": ("ENOSPC", "EIO"), "fsync": ("EIO",),

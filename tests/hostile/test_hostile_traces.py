@@ -17,9 +17,9 @@ from test_hostile_files import NAMES, PLACES, SECRET, TRAPS
 COMMANDS = (("check",), ("compile", "-t", "kubeflow", "-o", "out"), ("compile", "-t", "airflow", "-o", "out"))
 # Python's own, where a call may still import a module: its library, its packages, and pipec's source.
 OWN = tuple({os.path.realpath(path) for path in (*sys.path, sys.prefix, sys.base_prefix, SOURCE) if path})
-OPENED = re.compile(r"^(\d+) open(?:at)?2?\(.*\) = \d+<([^>]*)>$")
-NETWORK = re.compile(r"^(\d+) (?:socket|connect|bind|listen|accept|send|recv|getaddrinfo)\w*\(")
-STARTED = re.compile(r"^(\d+) (?:execve|fork|vfork)\(")
+OPENED = re.compile(r"^(\d+) +open(?:at)?2?\(.*\) = \d+<([^>]*)>$")
+NETWORK = re.compile(r"^(\d+) +(?:socket|connect|bind|listen|accept|send|recv|getaddrinfo)\w*\(")
+STARTED = re.compile(r"^(\d+) +(?:execve|fork|vfork)\(")
 
 
 def needs(tool: str) -> str:

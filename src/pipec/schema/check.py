@@ -25,7 +25,7 @@ from pipec.schema import findings as kinds
 from pipec.schema import tree as yaml
 from pipec.schema.expressions import has_expression
 from pipec.schema.keywords import judges
-from pipec.schema.pattern import PatternError
+from pipec.schema.pattern import PatternError, is_found
 from pipec.schema.pattern import check as check_pattern
 from pipec.values import Json
 
@@ -260,7 +260,10 @@ def _mended(said: Json, pattern: str) -> str:
     for joint in "-_":
         word = re.sub(r"[^a-z0-9]+", joint, plain).strip(joint)
         tries += [word[:40].rstrip(joint)] if word else []
-    return next((each for each in tries if re.search(pattern, each)), "")
+    try:
+        return next((each for each in tries if is_found(pattern, each)), "")
+    except PatternError:  # one of pipec's own that looks around: what a user declares was refused before
+        return ""
 
 
 # What a `minX` or a `maxX` of JSON Schema counts: one, and more of them.
