@@ -46,7 +46,7 @@ Fix:
 """)  # fmt: skip
 TOO_LARGE = _rule("PIPE003", "too-large", """The text exceeds a limit, or stands for more than an engine could take.
 
-Why: a pull request must not be able to stall CI. The limits: 8 MiB, 1,000,000 values, 64 levels, 64 documents; 50,000
+Why: a pull request must not be able to stall CI. The limits: 8 MiB, 250,000 values, 64 levels, 64 documents; 50,000
 tasks, which wait for each other 300,000 times at most.
 
 Bad:
