@@ -85,7 +85,7 @@ def test_an_environment_neither_adds_steps_nor_removes_them(name: str, folder: P
         ("n=9007199254740993", "the integer `9007199254740993` cannot be carried exactly"),
         ("l=" + "[" * 100_000, "is of type list, and `[[[["),
         ("l=" + "[" * 100 + "]" * 100, "values are nested more than 64 deep"),
-        ("l=[]", "`l` must have at least 1 items"),
+        ("l=[]", "`l` must have at least 1 item"),
         ('l=["a"]', "needs a number, but `a` is text"),
         ("s=a\udcff", "a character that cannot be seen stands here"),
         ("n=a\nb", r"and `a\nb` is not one"),

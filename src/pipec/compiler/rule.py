@@ -25,7 +25,8 @@ class Subject:
 
     environment: the chosen one, or None. steps: the names the library offers. secrets, configs: where each lies.
     elsewhere: the two by environment, chosen or not. composite: the steps that are pipelines of their own. uses: what
-    each step of the document uses, opened. others: the pipelines of the same file, with their graphs.
+    each step of the document uses, opened. others: the pipelines of the same file, with their graphs. unread: the names
+    of those that are too broken for that.
     """
 
     pipeline: Pipeline
@@ -39,6 +40,7 @@ class Subject:
     composite: frozenset[str] = frozenset()
     uses: Mapping[str, Opened] = field(default_factory=dict)
     others: Mapping[str, tuple[Pipeline, Graph]] = field(default_factory=dict)
+    unread: frozenset[str] = frozenset()
 
     def places(self, reference: Reference) -> tuple[Places, Places]:
         """Return where secrets and configs lie for who says a name: an environment may lay it over the pipeline."""

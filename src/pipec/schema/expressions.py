@@ -313,7 +313,7 @@ def _token(text: str, at: int, end: int) -> _Token:
     for operator in (*OPERATORS, "(", ")", ".", "[*]", "[", "]", ","):
         if text.startswith(operator, at):
             return _Token(operator, operator, at, at + len(operator))
-    raise ExpressionError(f"`{char}` has no meaning in an expression", at, at + 1)
+    raise ExpressionError(f"`{char}` has no meaning in an expression", at, at + 1, _EXAMPLE)
 
 
 def _span_of(text: str, at: int, end: int, extra: str) -> int:

@@ -155,7 +155,7 @@ def _devices(tree: Mapping, interface: Interface) -> Iterator[Finding]:
     resources = tree.entry("resources")
     if accelerator and resources and accelerator.kind not in interface.accelerators:
         loc = _place(resources, "accelerator")
-        message = f"the step asks for a {accelerator.kind}, but does not say that it can use one"
+        message = f"the step asks for `{accelerator.kind}`, but does not say that it can use one"
         yield kinds.BAD_DECLARATION.at(loc, message, help=f"add `accelerators: [{accelerator.kind}]`")
     if interface.resources.machines > 1 and resources and not interface.distributed:
         loc = _place(resources, "machines")

@@ -32,11 +32,11 @@ def unapproved_deploy(rule: Rule, subject: Subject) -> Iterator[Finding]:
         deploy:  {uses: deploy, with: {model: "${{ steps.approve.model }}", approval: "${{ steps.approve.approval }}"}}
     """
     approved = Judged(subject.graph, Role.APPROVE)
-    approvals = [n for n, i in subject.graph.interfaces.items() if i.role is Role.APPROVE]
     for use, model, loc in production_models(subject):
         if approved.before(use.name, model):
             continue
-        other = f"deploy {_named(approvals[0], 'model')} instead" if approvals else "add a step `uses: approve`"
+        approvals = approved.judges.get(model)
+        other = f"deploy {_named(approvals[0], 'model')} instead" if approvals else _approve(model)
         yield rule.at(use.loc, f"`{use.name}` ships a model that nobody approved", help=other,
                       notes=_release_notes(subject, use, model, loc, "approve"))  # fmt: skip
 
@@ -116,6 +116,11 @@ def unvalidated_training_data(rule: Rule, subject: Subject) -> Iterator[Finding]
                           notes=[Note(f"the data goes {way}"), Note("it is shipped here", use.loc)])  # fmt: skip
 
 
+def _approve(model: Port) -> str:
+    of = f" for `{shown(model)}`" if model.step else ""
+    return f"add a step `uses: approve`{of}, and deploy what it hands on"
+
+
 def production_models(subject: Subject) -> Iterator[tuple[StepUse, Port, Loc]]:
     """Yield each step that deploys to production with the origin of the model it ships.
 
@@ -187,7 +192,7 @@ def _sibling(graph: Graph, port: Port) -> str:
     for output in interface.outputs if interface else ():
         if output.split == "train":
             return f"read {_named(port.step, output.name)} instead"
-    return ""
+    return "read rows that are not set aside"
 
 
 def _named(step: str, output: str) -> str:
