@@ -310,9 +310,7 @@ def _twice(units: tuple[Unit, ...]) -> Iterator[Finding]:
 
 
 def _name(document: tree.Tree) -> str:
-    metadata = document.get("metadata") if isinstance(document, tree.Mapping) else None
-    name = metadata.get("name") if isinstance(metadata, tree.Mapping) else None
-    return str(name.value) if isinstance(name, tree.Scalar) else "(unnamed)"
+    return stages.called(document) or "(unnamed)"
 
 
 def resolved(checked: Checked, unit: Unit) -> Json:

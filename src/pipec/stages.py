@@ -76,10 +76,12 @@ def units(
 ) -> tuple[tuple[Unit, ...], list[Finding]]:
     """Return the pipelines of a file, and what is wrong with documents that are none. sets: values of `--set`."""
     found: list[Finding] = []
+    documents = tuple(documents)
     typed = [unit for document in documents if (unit := _typed(document, setting, sets, found))]
     others = {unit.pipeline.name: (unit.pipeline, unit.subject.graph) for unit in typed}
+    unread = frozenset(name for document in documents if (name := called(document)) not in others)
     for unit in typed:
-        unit.subject = replace(unit.subject, others=others)
+        unit.subject = replace(unit.subject, others=others, unread=unread)
         unit.tell(_judged(unit.subject, unit.opening.uses, setting, set()))
         _prove(unit, setting)
     flats = {u.pipeline.name: (u.flat, u.graph) for u in typed if u.flat and u.graph and not has_error(u.findings)}
@@ -89,6 +91,13 @@ def units(
         elif unit.pipeline.after:
             unit.plan = None  # what it starts after has errors, which are told
     return tuple(typed), found
+
+
+def called(document: tree.Tree) -> str:
+    """Return what a document calls itself, however broken it is."""
+    metadata = document.get("metadata") if isinstance(document, tree.Mapping) else None
+    name = metadata.get("name") if isinstance(metadata, tree.Mapping) else None
+    return str(name.value) if isinstance(name, tree.Scalar) else ""
 
 
 def _typed(

@@ -179,8 +179,8 @@ def test_an_argument_that_cannot_be_made_is_told_at_its_place(args: str, told: s
         ("parameters: {a: {type: integer, minimum: 1, default: 0}}",
          "4:54: error: `a` must be at least 1, not `0` [PIPE111 wrong-parameter-value]"),
         ("parameters: {a: {type: string, pattern: '('}}",
-         "4:14: error: the constraints of `a` cannot be held to: the pattern "
-         "cannot be used: missing ): ( [PIPE111 wrong-parameter-value]"),
+          "4:14: error: the constraints of `a` cannot be held to: `pattern` cannot be used: missing ): ( "
+          "[PIPE111 wrong-parameter-value]\n= help: constraints are those of JSON Schema"),
         ("parameters: {a: {type: integer, path: true}}",
          "4:24: error: `a` names a file, so its type is `string` [PIPE131 contradictory-manifest]\n"
          "= help: write `type: string`"),
@@ -211,7 +211,7 @@ def test_an_argument_that_cannot_be_made_is_told_at_its_place(args: str, told: s
          "5:39: error: input `data` may be absent, and `a` with it [PIPE131 contradictory-manifest]\n"
          "= help: declare `a` with `optional: true`"),
         ("resources: {accelerator: {kind: tpu}}\naccelerators: [gpu]",
-         "4:26: error: the step asks for a tpu, but does not say that it can use one [PIPE131 contradictory-manifest]\n"
+         "4:26: error: the step asks for `tpu`, but does not say that it can use one [PIPE131 contradictory-manifest]\n"
          "= help: add `accelerators: [tpu]`"),
         ("inputs: {a: {type: number}}",
          "4:20: error: `type` cannot be `number` [PIPE104 value-not-allowed]\n= help: allowed: `Approval`, `Dataset`, "

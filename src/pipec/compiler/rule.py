@@ -26,8 +26,8 @@ class Subject:
 
     environment: the chosen one, or None. steps: the names the library offers. secrets, configs: where each lies.
     elsewhere: the two by environment, chosen or not. composite: the steps that are pipelines of their own. uses: what
-    each step of the document uses, opened. others: the pipelines of the same file, with their graphs. attached: the
-    files that travel with the plan, of a flat pipeline.
+    each step of the document uses, opened. others: the pipelines of the same file, with their graphs. unread: the names
+    of those that are too broken for that. attached: the files that travel with the plan, of a flat pipeline.
     """
 
     pipeline: Pipeline
@@ -42,6 +42,7 @@ class Subject:
     uses: Mapping[str, Opened] = field(default_factory=dict)
     others: Mapping[str, tuple[Pipeline, Graph]] = field(default_factory=dict)
     attached: Attachments = field(default_factory=dict)
+    unread: frozenset[str] = frozenset()
 
     def places(self, reference: Reference) -> tuple[Places, Places]:
         """Return where secrets and configs lie for who says a name: an environment may lay it over the pipeline."""

@@ -149,9 +149,12 @@ def schema_problem(wanted: Mapping[str, Any]) -> str | None:
             check_pattern(text)
         Draft202012Validator.check_schema(wanted)
     except SchemaError as fault:
-        return f"they are not a schema: {fault.message}"
+        key = next((part for part in reversed(fault.absolute_path) if isinstance(part, str)), "")
+        types = fault.validator_value if isinstance(fault.validator_value, list) else [fault.validator_value]
+        needs = " or ".join(_TYPES.get(str(name), "another form") for name in types)
+        return f"`{key}` needs {needs if fault.validator == 'type' else 'another form'}"
     except PatternError as fault:
-        return f"the pattern {fault}"
+        return f"`pattern` {fault}"
     return None
 
 
@@ -221,8 +224,8 @@ def _bad_key(node: yaml.Tree, error: Problem) -> Iterator[Finding]:
     rule = _RULES.get(error.schema.get("x-rule", ""), kinds.BAD_NAME)
     entry = node.entry(str(error.instance))
     if entry:
-        mended = _mended(entry.key, error.bound) if error.keyword == "pattern" else ""
-        advice = f"call it `{mended}`" if mended and node.entry(mended) is None else ""
+        near = mended(entry.key, error.bound) if error.keyword == "pattern" else ""
+        advice = f"call it `{near}`" if near and node.entry(near) is None else ""
         yield rule.at(entry.key_loc, f"`{entry.key}` is not {error.schema.get('x-expects', 'a name')}", help=advice)
 
 
@@ -242,13 +245,13 @@ def _value_finding(label: str, node: yaml.Tree, key_loc: Loc, error: Problem, ru
         case "pattern":
             expects = wanted.get("x-expects", f"text of the form `{error.bound}`")
             named = _RULES.get(wanted.get("x-rule", ""), rule)
-            advice = f"write `{mended}`" if (mended := _mended(error.instance, error.bound)) else ""
+            advice = f"write `{near}`" if (near := mended(error.instance, error.bound)) else ""
             yield named.at(node.loc, f"`{label}` needs {expects}, not {seen}", help=advice)
         case _:
             yield rule.at(node.loc, f"`{label}` {_bound(error)}" + (f", not {seen}" if seen else ""))
 
 
-def _mended(said: Json, pattern: str) -> str:
+def mended(said: Json, pattern: str) -> str:
     """Return what fits a pattern and was likely meant: `Wine_Quality`, `16GB`, `1 h` and `90` are nearly right."""
     text = _plain(said).strip() if isinstance(said, str | int) and not isinstance(said, bool) else ""
     if not 0 < len(text) <= 60:
@@ -256,7 +259,7 @@ def _mended(said: Json, pattern: str) -> str:
     close = re.sub(r"\s+", "", text)
     tries = [close, re.sub(r"(?i)^(\d+)([kmgt])i?b?$", lambda found: f"{found[1]}{found[2].upper()}i", close)]
     tries += [f"{close}s"] if close.isdecimal() else []
-    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    plain = unicodedata.normalize("NFKD", text.casefold()).encode("ascii", "ignore").decode()
     for joint in "-_":
         word = re.sub(r"[^a-z0-9]+", joint, plain).strip(joint)
         tries += [word[:40].rstrip(joint)] if word else []
@@ -301,8 +304,8 @@ def _repair(error: Problem, types: Iterable[str]) -> str:
             return ""
     if "string" in types and isinstance(text, bool | int | float):
         pattern = error.schema.get("pattern", "")
-        mended = _mended(text, pattern) if pattern else _plain(text)
-        return f"write `{mended}`" if mended and not mended.isdecimal() and pattern else f'write `"{_plain(text)}"`'
+        near = mended(text, pattern) if pattern else ""
+        return f"write `{near}`" if near and not near.isdecimal() else f'write `"{_plain(text)}"`'
     if "array" in types and not isinstance(text, dict | list):
         return f"write `[{_plain(text)}]`"
     return ""

@@ -22,7 +22,8 @@ MAX_LENGTH = 8192  # of a condition, in characters; placing each of its names wa
 MAX_NAME = 1000  # characters between `${{` and `}}`
 STATUSES = ("failed", "skipped", "succeeded")
 OPERATORS = ("==", "!=", "<=", ">=", "<", ">")
-_EXAMPLE = "a condition is written as in `steps.evaluate.score >= 0.9 and not failed(train)`"
+_CONDITION = "a condition is written as in `steps.evaluate.score >= 0.9 and not failed(train)`"
+_TEMPLATE = "write one name, such as `${{ steps.train.model }}`"
 _KEYWORDS = ("and", "or", "not", "in", "true", "false")
 
 
@@ -105,7 +106,7 @@ def parse_template(text: str) -> tuple[str | Path, ...]:
         if literal:
             parts.append(literal)
             literal = ""
-        parts.append(_Parser(text, opening + 3, closing).only_path())
+        parts.append(_Parser(text, opening + 3, closing, _TEMPLATE).only_path())
         n_paths += 1
         if n_paths > MAX_PATHS:
             raise ExpressionError(f"the text holds more than {MAX_PATHS} expressions", opening, closing + 2)
@@ -132,7 +133,7 @@ def parse_condition(text: str) -> Expression:
         )
     if len(text) > MAX_LENGTH:
         raise ExpressionError(f"the expression is longer than {MAX_LENGTH} characters", 0, 1)
-    return _Parser(text, 0, len(text)).only_condition()
+    return _Parser(text, 0, len(text), _CONDITION).only_condition()
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +145,11 @@ class _Token:
 
 
 class _Parser:
-    """A recursive descent over the tokens between two offsets of a text."""
+    """A recursive descent over the tokens between two offsets of a text. help: for what has none of its own."""
 
-    def __init__(self, text: str, start: int, end: int) -> None:
-        self.text, self.end = text, end
-        self.tokens = _tokens(text, start, end)
+    def __init__(self, text: str, start: int, end: int, help: str) -> None:  # noqa: A002
+        self.text, self.end, self.help = text, end, help
+        self.tokens = _tokens(text, start, end, help)
         self.at = 0
         self.depth = 0
 
@@ -159,10 +160,7 @@ class _Parser:
             )
         path = self._path()
         if self._peek().kind != "end":
-            self._fail(
-                "one name stands between `${{` and `}}`; operators are for `when`",
-                "write one name, such as `${{ steps.train.model }}`",
-            )
+            self._fail("one name stands between `${{` and `}}`; operators are for `when`")
         return path
 
     def only_condition(self) -> Expression:
@@ -274,9 +272,9 @@ class _Parser:
         if not self._accept(kind):
             self._fail(f"`{kind}` is expected here")
 
-    def _fail(self, message: str, help: str = _EXAMPLE) -> NoReturn:  # noqa: A002
+    def _fail(self, message: str, help: str = "") -> NoReturn:  # noqa: A002
         token = self._peek()
-        raise ExpressionError(message, token.start, token.end, help)
+        raise ExpressionError(message, token.start, token.end, help or self.help)
 
 
 def _number(token: _Token) -> bool | int | float:
@@ -289,20 +287,20 @@ def _number(token: _Token) -> bool | int | float:
     return value
 
 
-def _tokens(text: str, start: int, end: int) -> list[_Token]:
+def _tokens(text: str, start: int, end: int, help: str) -> list[_Token]:  # noqa: A002
     tokens, at = [], start
     while at < end:
         char = text[at]
         if char in " \t\r\n":
             at += 1
             continue
-        token = _token(text, at, end)
+        token = _token(text, at, end, help)
         tokens.append(token)
         at = token.end
     return [*tokens, _Token("end", "the end", end, end)]
 
 
-def _token(text: str, at: int, end: int) -> _Token:
+def _token(text: str, at: int, end: int, help: str) -> _Token:  # noqa: A002
     char = text[at]
     if char.isascii() and (char.isalpha() or char == "_"):
         stop = _span_of(text, at, end, "_-")
@@ -316,7 +314,7 @@ def _token(text: str, at: int, end: int) -> _Token:
     for operator in (*OPERATORS, "(", ")", ".", "[*]", "[", "]", ","):
         if text.startswith(operator, at):
             return _Token(operator, operator, at, at + len(operator))
-    raise ExpressionError(f"`{char}` has no meaning in an expression", at, at + 1)
+    raise ExpressionError(f"`{char}` has no meaning in an expression", at, at + 1, help)
 
 
 def _span_of(text: str, at: int, end: int, extra: str) -> int:

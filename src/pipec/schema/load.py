@@ -154,7 +154,11 @@ def declaration(entry: Entry, found: list[Finding]) -> tuple[dict[str, Json], En
     schema = parameter_schema(as_json(entry.value))
     if problem := check.schema_problem(schema):
         found.append(
-            kinds.WRONG_VALUE.at(entry.key_loc, f"the constraints of `{entry.key}` cannot be held to: {problem}")
+            kinds.WRONG_VALUE.at(
+                entry.key_loc,
+                f"the constraints of `{entry.key}` cannot be held to: {problem}",
+                help="constraints are those of JSON Schema",
+            )
         )
         schema = {"type": schema["type"]}
     own = entry.value.entry("default") if isinstance(entry.value, Mapping) else None

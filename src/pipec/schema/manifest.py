@@ -156,7 +156,7 @@ def _devices(tree: Mapping, interface: Interface) -> Iterator[Finding]:
     resources = tree.entry("resources")
     if accelerator and resources and accelerator.kind not in interface.accelerators:
         loc = _place(resources, "accelerator")
-        message = f"the step asks for a {accelerator.kind}, but does not say that it can use one"
+        message = f"the step asks for `{accelerator.kind}`, but does not say that it can use one"
         yield kinds.BAD_DECLARATION.at(loc, message, help=f"add `accelerators: [{accelerator.kind}]`")
     needs = tree.entry("needs_accelerator")
     if needs and interface.needs_accelerator and not interface.accelerators:

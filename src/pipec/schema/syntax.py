@@ -41,6 +41,16 @@ _TOLD: tuple[tuple[str, str, str], ...] = (
     ("did not find expected comment or line break", "nothing but a comment may stand behind `|` or `>`",
      "begin the text on the next line"),
     ("found an indentation indicator", "`0` does not say how far a text is indented", "write `|` or `>` alone"),
+    ("found unexpected non-alphabetical", "`%` at the beginning of a line is no text",
+     "put the text in quotes, or indent it"),
+    ("could not find expected directive name", "`%` at the beginning of a line is no text",
+     "put the text in quotes, or indent it"),
+    ("found invalid Unicode", "this escape stands for no character", "write the character itself"),
+    ("found unexpected ':'", "a `:` cannot stand here", "put the text in quotes"),
+    ("did not find expected whitespace", "`!` begins a tag, which is not read", "put the text in quotes"),
+    *((start, "directives are not read", "remove the line") for start in (
+        "found incompatible YAML", "did not find expected version", "did not find expected '!'", "found duplicate %",
+    )),
     ("control characters are not allowed", "a character that cannot be seen stands here", "remove it"),
 )  # fmt: skip
 

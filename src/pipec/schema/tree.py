@@ -306,7 +306,7 @@ class _Reader:
         return Span(span.line, found.start() + 1, span.line, found.end() + 1)
 
     def _scalar(self, event: yaml.ScalarEvent) -> None:
-        span, text = _span(event), event.value
+        span, text = self._written(_span(event)), event.value
         if event.style == '"' and (message := hidden.message(text)):
             self.found.append(self._at(kinds.HIDDEN_CHARACTER, span, message, "remove it"))
         if self.stack and self.stack[-1].is_mapping and self.stack[-1].key is None:
@@ -316,12 +316,20 @@ class _Reader:
         value = text if quoted else self._resolve(text, span)
         self._put(Scalar(value, Loc(self.source.path, span), quoted))
 
+    def _written(self, span: Span) -> Span:
+        """Return the place of a value; of one that is not written, what stands before it, so that there is a place."""
+        if span[:2] != span[2:] or not self.stack:
+            return span
+        key = self.stack[-1].key
+        return key[1].span if key else span._replace(column=max(span.column - 1, 1), end_column=max(span.column, 2))
+
     def _key(self, text: str, span: Span, *, is_plain: bool) -> None:
         top, loc = self.stack[-1], Loc(self.source.path, span)
         if is_plain and text == "<<":
             self.found.append(kinds.ALIAS.at(loc, "merge keys are not read", help="write the keys out"))
         if len(text) > MAX_KEY:
-            raise _Stop(kinds.KEY.at(loc, f"a key is longer than {MAX_KEY:,} characters"))
+            fault = kinds.KEY.at(loc, f"a key is longer than {MAX_KEY:,} characters", help="make it a value")
+            raise _Stop(fault)
         if is_plain and text in ("", "~", "null"):
             self.found.append(kinds.KEY.at(loc, "a key must be text", help=f'put it in quotes: `"{text}":`'))
         name = unicodedata.normalize("NFC", text)

@@ -32,7 +32,7 @@ def unusable_accelerator(rule: Rule, subject: Subject) -> Iterator[Finding]:
         if interface is None or accelerator is None or accelerator.kind in interface.accelerators:
             continue
         usable = ", ".join(interface.accelerators) or "none"
-        yield rule.at(asked.place("accelerator"), f"`{interface.name}` cannot use a {accelerator.kind}",
+        yield rule.at(asked.place("accelerator"), f"`{interface.name}` cannot use {_one(accelerator.kind)}",
                       help=f"remove `accelerator`; kinds that `{interface.name}` can use: {usable}")  # fmt: skip
 
 
@@ -257,7 +257,7 @@ def _impossible(rule: Rule, asked: Asked, wanted: Accelerator, there: Accelerato
     mine = known(wanted.model)
     at_vendor = asked.place("accelerator", "vendor") if wanted.vendor else asked.place("accelerator")
     if mine and wanted.kind != mine.kind:
-        message = f"`{wanted.model}` is a {mine.kind}, not a {wanted.kind}"
+        message = f"`{wanted.model}` is {_one(mine.kind)}, not {_one(wanted.kind)}"
         yield rule.at(asked.place("accelerator", "kind"), message, help=f"write `kind: {mine.kind}`")
     elif mine and vendor and vendor != mine.vendor:
         message = f"`{wanted.model}` is made by {mine.vendor}, not by {vendor}"
@@ -271,3 +271,8 @@ def _impossible(rule: Rule, asked: Asked, wanted: Accelerator, there: Accelerato
             f"a device of {_size(wanted.memory_mib)} is asked for, and `{model}` has {device.memory_gib}Gi at most"
         )
         yield rule.at(asked.place("accelerator", "memory"), message, help="ask for less, or for another model")
+
+
+def _one(kind: str) -> str:
+    """Return a kind of device with its article: the letters are spoken, so it is an fpga."""
+    return f"{'an' if kind[0] in 'fn' else 'a'} {kind}"

@@ -52,6 +52,5 @@ def _list_wanted(
     interface = subject.graph.interfaces.get(use.name)
     declared = interface.input(argument.name) if interface and argument and where == "with" else None
     if declared and not declared.many:
-        takers = [name for name in subject.steps if name == "select"]
         yield rule.at(reference.loc, f"input `{declared.name}` of `{use.name}` takes one artifact, not a list",
-                      help="choose one with a step `uses: select`" if takers else "")  # fmt: skip
+                      help="choose one with a step `uses: select`, or read an input that is `many`")  # fmt: skip

@@ -173,15 +173,20 @@ def name_out_of_place(rule: Rule, subject: Subject) -> Iterator[Finding]:
     for output in subject.pipeline.outputs:
         for reference in output.references:
             if reference.root in ("item", "matrix"):
-                yield rule.at(reference.loc, f"`{reference}` has no value outside of its step")
+                yield rule.at(
+                    reference.loc,
+                    f"`{reference}` has no value outside of its step",
+                    help="hand on what a step wrote, such as `${{ steps.STEP.OUTPUT }}`",
+                )
 
 
 def _out_of_place(rule: Rule, use: StepUse, reference: Reference, where: str) -> Iterator[Finding]:
     match reference.parts:
-        case ("item", *_) if use.for_each is None or where == "for_each":
-            yield rule.at(reference.loc, f"`{use.name}` has no loop, so there is no `item`" if not use.for_each
-                          else "the list cannot depend on its own items", help="add `for_each: ...`"
-                          if not use.for_each else "")  # fmt: skip
+        case ("item", *_) if use.for_each is None:
+            yield rule.at(reference.loc, f"`{use.name}` has no loop, so there is no `item`", help="add `for_each: ...`")
+        case ("item", *_) if where == "for_each":
+            advice = "loop over a parameter, or over what another step wrote"
+            yield rule.at(reference.loc, "the list cannot depend on its own items", help=advice)
         case ("matrix", axis) if use.matrix is None or axis not in use.matrix.axes:
             axes = ", ".join(f"`{name}`" for name in use.matrix.axes) if use.matrix else ""
             what = f"the matrix of `{use.name}` has no axis `{axis}`" if axes else f"`{use.name}` has no matrix"
@@ -237,14 +242,18 @@ def dependent_final(rule: Rule, subject: Subject) -> Iterator[Finding]:
                     loc, f"`{use.name}` runs when all else has ended, so it needs nothing", help="remove `needs`"
                 )
             elif name in finals:
-                yield rule.at(loc, f"`{name}` runs when all else has ended, so nothing can wait for it")
+                message = f"`{name}` runs when all else has ended, so nothing can wait for it"
+                yield rule.at(loc, message, help=f"move `{name}` to `steps`")
     for use, reference, where, argument in mentions(subject):
         interface = subject.graph.interfaces.get(use.name)
         declared = interface.input(argument.name) if interface and argument and where == "with" else None
         if reference.step in finals:
             what = "its own end" if reference.step == use.name else f"`{reference.step}`, which runs at the end too"
             shown = what if use.is_final else f"`{reference.step}`, which runs when all else has ended"
-            yield rule.at(reference.loc, f"`{use.name}` cannot read {shown}")
+            advice = (
+                f"move `{reference.step}` to `steps`" if reference.step != use.name else "ask how another step ended"
+            )
+            yield rule.at(reference.loc, f"`{use.name}` cannot read {shown}", help=advice)
         elif use.is_final and reference.output and not (declared and declared.optional):
             message = f"`{reference}` may be absent when `{use.name}` runs"
             how = f"`when: succeeded({reference.step})` asks how that step ended"
@@ -252,7 +261,8 @@ def dependent_final(rule: Rule, subject: Subject) -> Iterator[Finding]:
     for output in subject.pipeline.outputs:
         for reference in output.references:
             if reference.step in finals:
-                yield rule.at(reference.loc, f"`{reference.step}` runs when the outputs have been handed on")
+                message = f"`{reference.step}` runs when the outputs have been handed on"
+                yield rule.at(reference.loc, message, help=f"move `{reference.step}` to `steps`")
 
 
 @rule("PIPE212", "unknown-environment")

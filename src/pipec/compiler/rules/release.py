@@ -31,11 +31,11 @@ def unapproved_deploy(rule: Rule, subject: Subject) -> Iterator[Finding]:
         deploy:  {uses: deploy, with: {model: "${{ steps.approve.model }}", approval: "${{ steps.approve.approval }}"}}
     """
     approved = Judged(subject.graph, Role.APPROVE)
-    approvals = [n for n, i in subject.graph.interfaces.items() if i.role is Role.APPROVE]
     for use, model, loc in production_models(subject):
         if approved.before(use.name, model):
             continue
-        other = f"deploy {_named(approvals[0], 'model')} instead" if approvals else "add a step `uses: approve`"
+        approval = approved.first(model)
+        other = f"deploy {_named(approval, 'model')} instead" if approval else _approve(model)
         yield rule.at(use.loc, f"`{use.name}` ships a model that nobody approved", help=other,
                       notes=_release_notes(subject, use, model, loc, "approve"))  # fmt: skip
 
@@ -111,6 +111,11 @@ def unvalidated_training_data(rule: Rule, subject: Subject) -> Iterator[Finding]
                           notes=[Note(f"the data goes {way}"), Note("it is shipped here", use.loc)])  # fmt: skip
 
 
+def _approve(model: Port) -> str:
+    of = f" for `{shown(model)}`" if model.step else ""
+    return f"add a step `uses: approve`{of}, and deploy what it hands on"
+
+
 def production_models(subject: Subject) -> Iterator[tuple[StepUse, Port, Loc]]:
     """Yield each step that deploys to production with the origin of the model it ships.
 
@@ -139,7 +144,7 @@ class Judged:
 
     def __init__(self, graph: Graph, role: Role, counts: Callable[[StepUse], bool] = lambda use: True) -> None:
         """role: of the steps that judge. counts: which of them to believe."""
-        names = [n for n, i in graph.interfaces.items() if i.role is role and counts(graph.steps[n])]
+        self.names = names = [n for n, i in graph.interfaces.items() if i.role is role and counts(graph.steps[n])]
         self.judges: dict[Port, int] = {}  # the steps that judge a model, as bits
         for at, name in enumerate(names):
             for declared, given, _ in graph.artifact_inputs(name):
@@ -152,10 +157,15 @@ class Judged:
         """Say whether `step` waits, without fail, until a step that judges `model` has succeeded."""
         return bool(self.behind[step] & self.judges.get(model, 0))
 
+    def first(self, model: Port) -> str:
+        """Return the first step that judges `model`; "" without one."""
+        judges = self.judges.get(model, 0)
+        return self.names[(judges & -judges).bit_length() - 1] if judges else ""
+
 
 def _release_notes(subject: Subject, use: StepUse, model: Port, loc: Loc, missing: str) -> list[Note]:
-    origin = shown(model) if model.step else "a location outside of this pipeline"
-    notes = [Note(f"the model goes `{origin}` -> `{use.name}`, past any step that could {missing} it", loc)]
+    origin = f"`{shown(model)}`" if model.step else "a location outside of this pipeline"
+    notes = [Note(f"the model goes {origin} -> `{use.name}`, past any step that could {missing} it", loc)]
     environment = subject.environment
     if environment and environment.production_loc:
         notes.append(Note(f"environment `{environment.name}` is production", environment.production_loc))
@@ -179,7 +189,7 @@ def _sibling(graph: Graph, port: Port) -> str:
     for output in interface.outputs if interface else ():
         if output.split == "train":
             return f"read {_named(port.step, output.name)} instead"
-    return ""
+    return "read rows that are not set aside"
 
 
 def _named(step: str, output: str) -> str:

@@ -33,6 +33,8 @@ def unknown_event(rule: Rule, subject: Subject) -> Iterator[Finding]:
         if use.pipeline == subject.pipeline.name:
             yield rule.at(use.pipeline_loc, f"`{use.pipeline}` would start itself", help="use a `schedule`")
             continue
+        if use.pipeline in subject.unread:
+            continue  # what is wrong with it is told already
         if use.pipeline not in subject.others:
             known = [name for name in subject.others if name != subject.pipeline.name]
             message = f"this file has no pipeline `{use.pipeline}`"
@@ -119,7 +121,8 @@ def _misfit(rule: Rule, ended: Subject, spot: Spot, reference: Reference, note: 
     if isinstance(seen, Artifact):
         return  # told by PIPE411
     if not reference.whole and seen in (Kind.LIST, Kind.OBJECT):
-        yield rule.at(reference.loc, f"`{reference}` is of type {seen}, which cannot stand inside a text", notes=[note])
+        message = f"`{reference}` is of type {seen}, which cannot stand inside a text"
+        yield rule.at(reference.loc, message, help=f"write `${{{{ {reference} }}}}` alone", notes=[note])
     elif not reference.whole and wanted not in (None, Kind.STRING):
         message = f"`{spot.label}` is of type {wanted}, and a text stands around `{reference}`"
         yield rule.at(spot.node.loc, message, help=f"write `${{{{ {reference} }}}}` alone", notes=[note])

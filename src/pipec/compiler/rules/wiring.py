@@ -106,7 +106,7 @@ def _candidates(graph: Graph, declared: Input, step: str) -> str:
         for output in interface.outputs if interface else ():
             if output.type is declared.type and output.same_as is None:
                 return f"`${{{{ steps.{name}.{output.name} }}}}` is {a(declared.type)} made upstream"
-    return ""
+    return f"no step before it makes one: add such a step, or give the location of {a(declared.type)}"
 
 
 @rule("PIPE303", "missing-input")
@@ -166,7 +166,8 @@ def misplaced_secret(rule: Rule, subject: Subject) -> Iterator[Finding]:
     for output in subject.pipeline.outputs:
         for reference in output.references:
             if reference.root == "secrets":
-                yield rule.at(reference.loc, f"the secret `{reference.parts[1]}` would be written down here")
+                message = f"the secret `{reference.parts[1]}` would be written down here"
+                yield rule.at(reference.loc, message, help="remove it: whoever needs it reads it where it lies")
 
 
 @rule("PIPE305", "mismatched-output")
