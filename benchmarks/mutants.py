@@ -141,14 +141,16 @@ class Mutant:
 
 def mutants(module: str, text: str, rng: random.Random) -> Iterator[Mutant]:
     """Yield the mutants of a module, in an order drawn by `rng`."""
-    silent, operators, seen = _silent(ast.parse(text)), {**_core(), **OWN}, {text}
+    silent, signatures = _silent(ast.parse(text)), _signatures(ast.parse(text))
+    operators, seen = {**_core(), **OWN}, {text}
     nodes, places = list(ast_nodes(get_ast(text))), []
     for name, operator in operators.items():
         positions = [position for node in nodes for position in operator().mutation_positions(node)]
+        is_sign = name.startswith("ReplaceBinaryOperator")
         places += [
             (name, nth)
             for nth, (start, _) in enumerate(positions)
-            if not any(begin <= start < end for begin, end in silent)
+            if not any(begin <= start < end for begin, end in silent + (signatures if is_sign else []))
         ]
     rng.shuffle(places)
     for name, nth in places:
@@ -192,6 +194,15 @@ def _silent(tree: ast.Module) -> list[tuple[tuple[int, int], tuple[int, int]]]:
                 found.append(statement.value)
     return [
         ((each.lineno, each.col_offset), (each.end_lineno or 0, each.end_col_offset or 0)) for each in found if each
+    ]
+
+
+def _signatures(tree: ast.Module) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    """Return the spans before the bodies of functions, where `*` multiplies nothing."""
+    return [
+        ((each.lineno, each.col_offset), (each.body[0].lineno, each.body[0].col_offset))
+        for each in ast.walk(tree)
+        if isinstance(each, ast.FunctionDef)
     ]
 
 

@@ -30,6 +30,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
+from typing import Any
 
 import coverage
 from mutants import Mutant, mutants
@@ -211,44 +212,53 @@ def campaign(chosen: Iterator[Mutant], n_processes: int, minutes: float, folder:
     return verdicts
 
 
-def tally(verdicts: Iterable[Verdict], reasons: dict[str, dict[str, str]]) -> dict[str, float]:
+def tally(verdicts: Iterable[Verdict]) -> dict[str, float]:
     """Return the counts and the score of these verdicts."""
-    given = list(verdicts)
-    counts = Counter(verdict.outcome for verdict in given)
-    explained = sum(
-        verdict.outcome == "survived" and verdict.mutant.label in reasons.get(verdict.mutant.module, {})
-        for verdict in given
-    )
+    counts = Counter(verdict.outcome for verdict in verdicts)
+    score = round(1 - counts["survived"] / counts.total(), 4) if counts else 1.0
     return {
-        "mutants": len(given),
-        "killed": counts["killed"],
-        "timed out": counts["timed out"],
-        "survived": counts["survived"],
-        "of these without a reason": counts["survived"] - explained,
-        "score": round(1 - counts["survived"] / len(given), 4) if given else 1.0,
+        "mutants": counts.total(),
+        **{each: counts[each] for each in ("killed", "timed out", "survived")},
+        "score": score,
     }
 
 
-def survivors(verdicts: list[Verdict], reasons: dict[str, dict[str, str]]) -> str:
-    """Return the page that lists them: by module, what stands there, what could stand there, and why that may be."""
-    lines = ["# Mutants that no test noticed", "", "Written by `benchmarks/mutation.py --save`; see there.", ""]
-    found = [verdict.mutant for verdict in verdicts if verdict.outcome == "survived"]
-    for module in sorted({mutant.module for mutant in found}):
+def survivors(verdicts: Iterable[Verdict]) -> dict[str, list[str]]:
+    """Return the labels of those that no test noticed, by module, in the order of its text."""
+    found: dict[str, list[str]] = {}
+    for verdict in sorted(verdicts, key=lambda each: (each.mutant.module, each.mutant.lines)):
+        if verdict.outcome == "survived":
+            found.setdefault(verdict.mutant.module, []).append(verdict.mutant.label)
+    return found
+
+
+def explained(told: dict[str, Any]) -> tuple[str, int]:
+    """Return the page that lists the survivors of a campaign with their reasons, and how many have none."""
+    reasons: dict[str, dict[str, str]] = json.loads(REASONS.read_text(encoding="utf-8"))
+    n_open = 0
+    lines = [
+        "# Mutants that no test noticed", "",
+        "Function, what stands there, what stood there unnoticed, and why that may be. Written by",
+        "`benchmarks/mutation.py`; the reasons are those of `benchmarks/mutation-reasons.json`.", "",
+    ]  # fmt: skip
+    for module, labels in told["survivors"].items():
         lines += [f"## {module}", ""]
-        for mutant in sorted((each for each in found if each.module == module), key=lambda each: each.lines):
-            reason = reasons.get(module, {}).get(mutant.label, "**no reason yet**")
-            lines.append(f"- `{mutant.function}`: `{mutant.old}` => `{mutant.new}`: {reason}")
+        for label in labels:
+            reason = reasons.get(module, {}).get(label)
+            n_open += reason is None
+            lines.append(f"- `` {label} ``\n  {reason or '**no reason yet**'}")
         lines.append("")
-    return "\n".join(lines)
+    return "\n".join(lines), n_open
 
 
-def stale(reasons: dict[str, dict[str, str]]) -> Iterator[str]:
-    """Yield the reasons that speak of what no longer stands in its module."""
+def stale() -> Iterator[str]:
+    """Yield what has a reason and no longer stands in its module."""
+    reasons: dict[str, dict[str, str]] = json.loads(REASONS.read_text(encoding="utf-8"))
     for module, given in reasons.items():
         path = PACKAGE / module
         text = " ".join(path.read_text(encoding="utf-8").split()) if path.exists() else ""
         for label in given:
-            if label.split(": ", 1)[1].split(" => ")[0] not in text:
+            if " ".join(label.split(": ", 1)[1].split(" => ")[0].split()) not in text:
                 yield f"{module}: {label}"
 
 
@@ -260,38 +270,43 @@ def main() -> int:
     parser.add_argument("--only", action="append", help="a module, as schema/tree.py")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--save", action="store_true", help=f"write {RESULTS.relative_to(ROOT)}")
+    parser.add_argument("--explain", action="store_true", help="write the page of the saved campaign anew")
     options = parser.parse_args()
+    if options.explain:
+        report(json.loads(RESULTS.read_text(encoding="utf-8")), save=True)
+        return 0
     modules = options.only or [module for area in AREAS.values() for module in area]
     chosen = drawn(modules, options.sample, options.seed)
     with tempfile.TemporaryDirectory() as folder:
         verdicts = campaign(chosen, options.processes, options.minutes, Path(folder))
-    reasons = json.loads(REASONS.read_text(encoding="utf-8"))
-    of_module = {
-        module: tally((each for each in verdicts if each.mutant.module == module), reasons) for module in modules
-    }
     told = {
         "tool": f"cosmic-ray {importlib.metadata.version('cosmic-ray')}",
         "seed": options.seed,
         "minutes": options.minutes or "no end",
         "sample": options.sample or "all",
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
-        "all": tally(verdicts, reasons),
-        "changed texts left out": tally((each for each in verdicts if each.mutant.operator != "ChangeText"), reasons),
+        "all": tally(verdicts),
+        "changed texts left out": tally(each for each in verdicts if each.mutant.operator != "ChangeText"),
         "areas": {
-            area: tally((each for each in verdicts if each.mutant.module in within), reasons)
-            for area, within in AREAS.items()
+            area: tally(each for each in verdicts if each.mutant.module in within) for area, within in AREAS.items()
         },
-        "modules": of_module,
-        "reasons for what is gone": sorted(stale(reasons)),
+        "modules": {module: tally(each for each in verdicts if each.mutant.module == module) for module in modules},
+        "survivors": survivors(verdicts),
     }
+    report(told, save=options.save)
+    return 0 if tally(verdicts)["score"] >= WANTED else 1
+
+
+def report(told: dict[str, Any], *, save: bool) -> None:
+    """Print a campaign with the reasons for its survivors, and keep both if wanted."""
     text = json.dumps(told, indent=2)
-    print(text)
-    page = survivors(verdicts, reasons)
-    print(page)
-    if options.save:
+    page, n_open = explained(told)
+    print(
+        text, page, f"survivors without a reason: {n_open}", *(f"no longer there: {each}" for each in stale()), sep="\n"
+    )
+    if save:
         RESULTS.write_text(text + "\n", encoding="utf-8")
         SURVIVORS.write_text(page, encoding="utf-8")
-    return 0 if tally(verdicts, reasons)["score"] >= WANTED else 1
 
 
 if __name__ == "__main__":

@@ -90,3 +90,19 @@ def test_what_may_come_on_some_engine_is_not_called_never(expression: str) -> No
 )  # fmt: skip
 def test_what_is_no_schedule_is_told_by_its_field(text: str, words: str) -> None:
     assert cron.problem(text) == words
+
+
+@pytest.mark.parametrize(
+    ("number", "name"),
+    list(enumerate(["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"], 1)),
+)
+def test_a_month_has_a_name(number: int, name: str) -> None:
+    assert cron.parsed(f"0 0 1 {name} *") == cron.parsed(f"0 0 1 {number} *") == cron.parsed(f"0 0 1 {name.upper()} *")
+    assert cron.parsed(f"0 0 1 {name} *").months == {number}
+    assert cron.problem(f"0 0 1 {name} *") is None
+
+
+@pytest.mark.parametrize(("number", "name"), list(enumerate(["sun", "mon", "tue", "wed", "thu", "fri", "sat"])))
+def test_a_weekday_has_a_name(number: int, name: str) -> None:
+    assert cron.parsed(f"0 0 * * {name}").weekdays == {number}
+    assert cron.problem(f"0 0 * * {name}") is None

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from documents import asked, pipeline, planned, told
 
+from pipec.compiler import spread
 from pipec.compiler.nested import MAX_DEPTH, MAX_TASKS
 
 LIST = list(range(1000))
@@ -59,3 +60,10 @@ def test_cells_that_wait_for_too_many_cells_are_told(reader: str, tmp_path: Path
     assert found == "p.yaml:6 PIPE003 `r` waits 1,000,000 times for `m`, and with all others more than 300,000"
     between = body.replace(reader, "needs: [all]") + "  all: {uses: ./mix.yaml, needs: [m]}\n"
     assert len(planned(tmp_path, between).task("all").needs) == 1000
+
+
+@pytest.mark.parametrize(("most", "n_told"), [(3, 0), (2, 1)])
+def test_a_step_waits_once_for_a_step_that_is_one_task(most: int, n_told: int, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(spread, "MAX_WAITS", most)
+    body = "steps: {a: {uses: ./mix.yaml}, b: {uses: ./mix.yaml, needs: [a]}, c: {uses: ./mix.yaml, needs: [a, b]}}"
+    assert len(told(asked(tmp_path, body))) == n_told
