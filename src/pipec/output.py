@@ -1,55 +1,74 @@
 """Writing files whole or not at all: temporary sibling, fsync, rename. A reader never sees half of one.
 
-Several files take their places one after another, each at once. Whoever is killed between two of them leaves the old
-and the new beside each other, all of them whole; `pipec compile --check` tells which are not current.
+Where anything fails, all files are again what they were. A kill between two renames is all that can leave new files
+beside old ones, each of them whole: `compile --check` tells them, and compiling again mends it and sweeps up.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import fcntl
 import os
-import re
-from collections.abc import Iterable
-from contextlib import suppress
+import shutil
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from pipec.targets.base import File
 
-_TEMPORARY = re.compile(r"\..+\.(?P<pid>[0-9]+)\.tmp")
+_NEW, _OLD = ".pipec-new", ".pipec-old"
 
 
 class OutputError(Exception):
-    """Not everything is written; the message is one line: cause, what was changed, and next action."""
+    """Nothing was changed; the message is one line: cause and next action."""
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A file on its way. has_old: what it replaces is kept beside it. is_first: it replaces nothing.
+
+    is_placed: it has taken its place.
+    """
+
+    path: Path
+    has_old: bool = False
+    is_first: bool = False
+    is_placed: bool = False
+
+    @property
+    def new(self) -> Path:
+        return self.path.with_name(f".{self.path.name}{_NEW}")
+
+    @property
+    def old(self) -> Path:
+        return self.path.with_name(f".{self.path.name}{_OLD}")
 
 
 def write(folder: Path, files: Iterable[File]) -> tuple[Path, ...]:
     """Write all files below `folder`, and return where they are. Raises OutputError.
 
-    Every file is complete on disk under a temporary name before the first one takes its place.
+    Every file is complete on disk under a temporary name before the first one takes its place. Something else than a
+    file in that place is refused; a link there is replaced, never followed.
     """
-    staged: list[tuple[Path, Path]] = []
-    placed: list[Path] = []
+    texts = {folder / file.path: file.text for file in files}
+    drafts = [_Draft(path) for path in texts]
+    made: list[Path] = []
     try:
-        for file in files:
-            path = folder / file.path
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _clean(path.parent)
-            staged.append((_staged(path, file.text), path))
-        for temporary, path in staged:
-            temporary.replace(path)
-            placed.append(path)
-        for parent in {path.parent for _, path in staged}:
-            _sync(parent)
+        for parent in dict.fromkeys(path.parent for path in texts):
+            _make(parent, made)
+        with _alone(folder):
+            _exchange(drafts, texts)
     except OSError as fault:
-        for temporary, _ in staged:
-            with suppress(OSError):
-                temporary.unlink()
-        where = fault.filename2 or fault.filename or str(folder)
+        for each in reversed(made):
+            with contextlib.suppress(OSError):
+                each.rmdir()
         cause = (fault.strerror or str(fault)).lower()
-        new = ", ".join(f"`{path}`" for path in placed)
-        left = f"{new} {'is' if len(placed) == 1 else 'are'} new already" if placed else "nothing is changed"
-        advice = "mend that and compile again, or choose another folder with -o"
-        raise OutputError(f"cannot write `{where}`: {cause}; {left}: {advice}") from None
-    return tuple(placed)
+        advice = "nothing is changed: mend that and compile again, or choose another folder with -o"
+        raise OutputError(f"cannot write `{fault.filename or folder}`: {cause}; {advice}") from None
+    return tuple(texts)
 
 
 def stale(folder: Path, files: Iterable[File]) -> tuple[str, ...]:
@@ -64,38 +83,103 @@ def _content(path: Path) -> str | None:
         return None
 
 
-def _staged(path: Path, text: str) -> Path:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+def _make(folder: Path, made: list[Path]) -> None:
+    """Make a folder with those above it, and add the new ones to `made`."""
+    if folder.is_dir():
+        return
+    if folder != folder.parent:
+        _make(folder.parent, made)
+    folder.mkdir(exist_ok=True)
+    made.append(folder)
+    _sync(folder.parent)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep others from writing into a folder, so that what lies about in it is what a killed one left."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        with temporary.open("wb") as stream:
-            stream.write(text.encode("utf-8"))
-            stream.flush()
-            os.fsync(stream.fileno())
+        with contextlib.suppress(OSError):  # some file systems have no locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            os.close(handle)
+
+
+def _exchange(drafts: list[_Draft], texts: dict[Path, str]) -> None:
+    parents = dict.fromkeys(draft.path.parent for draft in drafts)
+    try:
+        for parent in parents:
+            _sweep(parent)
+        for draft in drafts:
+            _refuse_other(draft.path)
+            _stage(draft.new, texts[draft.path])
+        for draft in drafts:
+            _keep(draft)
+        for draft in drafts:
+            draft.new.replace(draft.path)
+            draft.is_placed = True
+        for parent in parents:
+            _sync(parent)
     except OSError:
-        with suppress(OSError):
-            temporary.unlink()
+        for draft in drafts:
+            _undo(draft)
         raise
-    return temporary
+    for draft in drafts:
+        with contextlib.suppress(OSError):  # all is written; what is left is swept the next time
+            draft.old.unlink(missing_ok=True)
 
 
-def _clean(folder: Path) -> None:
-    """Remove what processes of this machine that were killed have left in a folder."""
-    with suppress(OSError), os.scandir(folder) as entries:
-        for entry in entries:
-            found = _TEMPORARY.fullmatch(entry.name)
-            if found and not _is_alive(int(found["pid"])):
-                with suppress(OSError):
-                    Path(entry.path).unlink()
+def _sweep(folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.name.startswith(".") and path.name.endswith((_NEW, _OLD)):
+            path.unlink()
 
 
-def _is_alive(pid: int) -> bool:
+def _refuse_other(path: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        mode = path.lstat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
+            raise OSError(0, "something else than a file has that name", str(path))
+
+
+def _stage(path: Path, text: str) -> None:
+    with path.open("xb") as stream:
+        stream.write(text.encode("utf-8"))
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _keep(draft: _Draft) -> None:
+    """Keep what a draft replaces beside it."""
     try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except OSError:
-        return True  # another user's
-    return True
+        _double(draft.path, draft.old)
+    except FileNotFoundError:
+        draft.is_first = True
+    else:
+        draft.has_old = True
+
+
+def _double(path: Path, other: Path) -> None:
+    """Give a file a second name, or make a copy on file systems where a file has but one."""
+    try:
+        os.link(path, other, follow_symlinks=False)
+    except OSError as fault:
+        if fault.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
+            raise
+        shutil.copy2(path, other, follow_symlinks=False)
+
+
+def _undo(draft: _Draft) -> None:
+    """Put back what a draft has replaced, and remove what is left of it."""
+    with contextlib.suppress(OSError):
+        if draft.has_old:
+            draft.old.replace(draft.path)
+            draft.old.unlink(missing_ok=True)  # of two names of one file, a rename removes none
+        elif draft.is_first and draft.is_placed:
+            draft.path.unlink()
+        draft.new.unlink(missing_ok=True)
 
 
 def _sync(folder: Path) -> None:
