@@ -1,18 +1,21 @@
 """What takes too long for CI: hostile texts, release safety against brute force, and runs that are killed.
 
-    python benchmarks/soak.py [--seconds 600] [--seed 1] [--save]
+    python benchmarks/soak.py [--seconds 600] [--seed 1] [--inputs N] [--save]
 
 Prints what was done and what failed; exits with 1 if anything did. A case is told by the seed and its number: see
-`tests/mutate.py` and `tests/oracle.py`. `--save` writes benchmarks/results/soak.json.
+`tests/mutate.py`, `tests/strategies.py` and `tests/oracle.py`. With `--inputs` nothing is done but to judge so many
+inputs by check and both compiles, on all cores. `--save` writes what was done into benchmarks/results/soak.json.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import platform
 import random
+import resource
 import shutil
 import signal
 import subprocess
@@ -21,6 +24,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,11 +35,13 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
 import fuzz  # noqa: E402
 import mutate  # noqa: E402
 import oracle  # noqa: E402
+import strategies  # noqa: E402
 
 from pipec.engine.journal import read  # noqa: E402
 from pipec.engine.outcome import Record  # noqa: E402
 
-SHARES = {"texts": 0.35, "releases": 0.2, "kills": 0.45}
+SHARES = {"texts": 0.2, "inputs": 0.2, "releases": 0.2, "kills": 0.4}
+CHUNK = 1000  # inputs that one process judges at a time
 N_ELSEWHERE = 200  # texts answered again by a process with other hashes
 MAX_FAILURES = 20  # told of each campaign
 PIPEC = (sys.executable, "-m", "pipec")
@@ -62,6 +68,12 @@ class Tally:
 
     counts: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
+    peak_mib: int = 0  # of the largest process, where it was measured
+
+    def add(self, other: Tally) -> None:
+        self.counts += other.counts
+        self.failures = [*self.failures, *other.failures][:MAX_FAILURES]
+        self.peak_mib = max(self.peak_mib, other.peak_mib)
 
     def fail(self, case: str, wrong: str) -> None:
         self.counts["failures"] += 1
@@ -98,6 +110,40 @@ def elsewhere(seed: int, place: Path) -> list[str]:
     )
     environ = {**ENVIRON, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT / 'tests'}", "PYTHONHASHSEED": "12345"}
     return subprocess.check_output([sys.executable, "-c", code, str(place)], env=environ, text=True).split()
+
+
+def inputs(seed: int, until: float, folder: Path, wanted: int = 0) -> Tally:
+    """Judge inputs once by check and both compiles, on all cores; so many of them, or as many as there is time for."""
+    tally, chunks = Tally(), itertools.count()
+    workers = os.cpu_count() or 1
+    places = [project(Path(tempfile.mkdtemp(dir=folder))) for _ in range(workers)]
+    with ProcessPoolExecutor(workers) as pool:
+        running = {pool.submit(chunk, seed, next(chunks), place): place for place in places}
+        while running:
+            for done in wait(running, return_when=FIRST_COMPLETED).done:
+                place = running.pop(done)
+                tally.add(done.result())
+                begun = tally.counts["inputs"] + len(running) * CHUNK
+                if begun < wanted if wanted else time.monotonic() < until:
+                    running[pool.submit(chunk, seed, next(chunks), place)] = place
+    return tally
+
+
+def chunk(seed: int, number: int, place: Path) -> Tally:
+    """Judge one chunk of inputs of all forms in this process, drawn by hypothesis."""
+    tally = Tally()
+
+    def judge(asked: mutate.Case) -> None:
+        verdict = fuzz.judge_once(asked, place)
+        tally.counts["inputs"] += 1
+        tally.counts["compiled"] += "compiled" in verdict.told
+        for wrong in sorted(verdict.wrong):
+            tally.fail(f"chunk {number}: {asked.content[:2000]!r}", wrong)
+
+    for form, (_, share) in strategies.FORMS.items():
+        strategies.walk(form, round(CHUNK * share), judge, f"{seed}:{number}")
+    tally.peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    return tally
 
 
 def releases(seed: int, until: float, folder: Path) -> Tally:
@@ -205,33 +251,48 @@ def replayed(records: list[Record]) -> tuple[int, list[str]]:
     return kept, redone
 
 
-CAMPAIGNS: dict[str, Callable[[int, float, Path], Tally]] = {"texts": texts, "releases": releases, "kills": kills}
+CAMPAIGNS: dict[str, Callable[[int, float, Path], Tally]] = {
+    "texts": texts, "inputs": inputs, "releases": releases, "kills": kills,
+}  # fmt: skip
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=600, help="for all campaigns together")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--inputs", type=int, default=0, metavar="N", help="judge N inputs, and do nothing else")
     parser.add_argument("--save", action="store_true", help=f"write {RESULTS.relative_to(ROOT)}")
     options = parser.parse_args()
     tallies: dict[str, Tally] = {}
-    for name, campaign in CAMPAIGNS.items():
-        with tempfile.TemporaryDirectory() as folder:
-            tallies[name] = campaign(options.seed, time.monotonic() + SHARES[name] * options.seconds, Path(folder))
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        if options.inputs:
+            tallies["inputs"] = inputs(options.seed, 0, Path(folder), options.inputs)
+        for name, campaign in CAMPAIGNS.items() if not options.inputs else ():
+            place = Path(tempfile.mkdtemp(dir=folder))
+            tallies[name] = campaign(options.seed, time.monotonic() + SHARES[name] * options.seconds, place)
     failures = [f"{name}: {failure}" for name, tally in tallies.items() for failure in tally.failures]
     told = {
         "seed": options.seed,
-        "seconds": options.seconds,
+        "seconds": round(time.monotonic() - started),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
-        "campaigns": {name: dict(sorted(tally.counts.items())) for name, tally in tallies.items()},
+        "campaigns": {
+            name: dict(sorted(tally.counts.items())) | ({"peak_mib": tally.peak_mib} if tally.peak_mib else {})
+            for name, tally in tallies.items()
+        },
         "failures": failures,
     }
-    text = json.dumps(told, indent=2)
-    print(text)
+    print(json.dumps(told, indent=2))
     if options.save:
-        RESULTS.parent.mkdir(parents=True, exist_ok=True)
-        RESULTS.write_text(text + "\n", encoding="utf-8")
+        save("long walk" if options.inputs else "soak", told)
     return 1 if failures else 0
+
+
+def save(part: str, told: dict[str, object]) -> None:
+    """Write what was done beside what the other kind of call has done."""
+    known = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    RESULTS.write_text(json.dumps({**known, part: told}, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import gc
 import hashlib
 import json
 import signal
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -40,11 +42,7 @@ def judge(asked: Case, folder: Path) -> Verdict:
 
     folder: holds what pipelines name; the case's files are written there.
     """
-    (folder / "pipec.yaml").write_bytes(asked.project)
-    path = folder / "p.yaml"
-    path.write_bytes(asked.content)
-    (folder / "inner.yaml").write_bytes(asked.inner)
-    verdict = Verdict()
+    path, verdict = _written(asked, folder), Verdict()
     answers = [_answer(asked, path, target, verdict) for target in (None, asked.target)]
     if answers != [_answer(asked, path, target, verdict) for target in (None, asked.target)]:
         verdict.wrong.add("the same text was answered twice and not alike")
@@ -54,17 +52,48 @@ def judge(asked: Case, folder: Path) -> Verdict:
     return verdict
 
 
+def judge_once(asked: Case, folder: Path) -> Verdict:
+    """Return what is wrong with the answers of check and of both compiles: an input of the long walks."""
+    path, verdict = _written(asked, folder), Verdict()
+    for target in (None, *sorted(api.TARGETS)):
+        _answer(asked, path, target, verdict)
+    return verdict
+
+
+class Walk:
+    """Inputs judged one after another in one folder. told: how often each code was; failures are raised."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.n_inputs = 0
+        self.told: Counter[str] = Counter()
+
+    def judge(self, asked: Case) -> None:
+        verdict = judge_once(asked, self.folder)
+        self.n_inputs += 1
+        self.told.update(verdict.told)
+        assert verdict.wrong == set()
+
+
+def _written(asked: Case, folder: Path) -> Path:
+    (folder / "pipec.yaml").write_bytes(asked.project)
+    (folder / "inner.yaml").write_bytes(asked.inner)
+    path = folder / "p.yaml"
+    path.write_bytes(asked.content)
+    return path
+
+
 def _changed_form(asked: Case, path: Path) -> set[str]:
     """Say whether texts of a pipeline became something else than texts in what was made of it."""
     forms = []
     for content in (asked.content, asked.twin):
         path.write_bytes(content)
         _, files = api.compile_(api.Request(path=path, environment=asked.environment, target=asked.target))
-        forms.append([_form(file.path, file.text) for file in files])
+        forms.append([form(file.path, file.text) for file in files])
     return set() if forms[0] == forms[1] else {"a text changed the form of what was emitted"}
 
 
-def _form(name: str, text: str) -> str:
+def form(name: str, text: str) -> str:
     """Return a file with each of its texts left out."""
     if not name.endswith(".py"):
         return json.dumps([_blank(tree.as_json(document)) for document in tree.read(Source(name, text))[0]])
@@ -87,12 +116,12 @@ def _blank(body: Json) -> Json:
 
 def _answer(asked: Case, path: Path, target: str | None, verdict: Verdict) -> str:
     """Check or compile once and return the whole answer as text."""
-    options = asked.options if target else {}
+    options = asked.options if target == asked.target else {}
     request = api.Request(path=path, environment=asked.environment, sets=asked.sets, target=target, options=options)
     try:
         with _patience():
             checked, files = api.compile_(request) if target else (api.check(request), ())
-            text = "".join(report.render(checked.report, form) for form in report.FORMATS)
+            text = report.render(checked.report, "text") + report.render(checked.report, "json")
     except api.UsageError as fault:
         verdict.told.add("usage")
         verdict.wrong |= {"a fault of the call takes more than a line"} if "\n" in str(fault) else set()
@@ -108,22 +137,24 @@ def _answer(asked: Case, path: Path, target: str | None, verdict: Verdict) -> st
         verdict.wrong.add("there are errors, and files" if files else "there are neither errors nor files")
     for file in files:
         verdict.wrong |= _unreadable(file.path, file.text)
-    verdict.wrong |= set(_misplaced(checked, path, asked))
+    verdict.wrong |= set(_misplaced(checked, path))
     return text.replace(path.parent.as_posix(), "") + "".join(file.path + file.text for file in files)
 
 
 @contextmanager
 def _patience() -> Iterator[None]:
-    """Raise Hang after `PATIENCE_S` of this process's CPU time."""
+    """Raise Hang after `PATIENCE_S` of this process's CPU time, in which no garbage is looked for: see `pipec.cli`."""
 
     def ring(number: int, frame: FrameType | None) -> None:
         raise Hang
 
     before = signal.signal(signal.SIGPROF, ring)
+    gc.disable()
     signal.setitimer(signal.ITIMER_PROF, PATIENCE_S)
     try:
         yield
     finally:
+        gc.enable()
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.signal(signal.SIGPROF, before)
 
@@ -143,20 +174,19 @@ def _unreadable(name: str, text: str) -> set[str]:
 CODES = frozenset(rule.code for rule in api.explained())
 
 
-def _misplaced(checked: api.Checked, path: Path, asked: Case) -> Iterator[str]:
+def _misplaced(checked: api.Checked, path: Path) -> Iterator[str]:
     """Say which findings stand outside of the text they speak of, or are of no registered kind."""
-    texts = {path.as_posix(): asked.content}
-    texts |= {
-        (path.parent / name).as_posix(): text
-        for name, text in (("pipec.yaml", asked.project), ("inner.yaml", asked.inner))
-    }
-    lines = {name: data.decode("utf-8", "replace").removeprefix("\ufeff").split("\n") for name, data in texts.items()}
+    lines: dict[str, list[str]] = {}
     for finding in checked.report.findings:
         if finding.rule.code not in CODES:
             yield f"{finding.rule.code} is not registered"
         if "\n" in finding.message or len(finding.message) > MAX_TEXT or not finding.message:
             yield f"{finding.rule.code} says {finding.message[:100]!r}"
         for loc in _places_of(finding):
+            if loc.path not in lines:
+                there = Path(loc.path).is_relative_to(path.parent) and Path(loc.path).is_file()
+                text = Path(loc.path).read_bytes().decode("utf-8", "replace") if there else ""
+                lines[loc.path] = text.removeprefix("\ufeff").split("\n")
             if not _is_inside(loc, lines):
                 yield f"{finding.rule.code} is placed at {loc.span} of {Path(loc.path).name}, outside of the text"
 

@@ -175,8 +175,11 @@ FREE = ("description", "target", "source", "message", "C", "batch", "A")
 
 def case(seed: int, number: int) -> Case:
     """Return case `number` of `seed`; equal arguments give equal cases."""
-    rng = random.Random(f"{seed}:{number}")
-    form = FORMS[number % len(FORMS)]
+    return made(random.Random(f"{seed}:{number}"), FORMS[number % len(FORMS)])
+
+
+def made(rng: random.Random, form: str) -> Case:
+    """Return a case of a form, as the draws of `rng` want it."""
     target = rng.choice(sorted(api.TARGETS))
     options = {
         rng.choice(["nope", *api.TARGETS[target].options]): rng.choice(("2.17", "docker", "kubernetes", "", "3"))

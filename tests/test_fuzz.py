@@ -78,6 +78,21 @@ def test_an_environment_neither_adds_steps_nor_removes_them(name: str, folder: P
 
 
 @pytest.mark.parametrize(
+    ("declared", "code"),
+    [("type: number, exclusiveMinimum: rate", "PIPE112"), ("type: number, pattern: '('", "PIPE111"),
+     ("type: [number]", "PIPE104"), ("type: number, enum: 3", "PIPE103"), ("", "PIPE102")],
+)  # fmt: skip
+def test_a_value_for_a_parameter_that_is_declared_wrongly_is_not_held_to_it(
+    declared: str, code: str, folder: Path
+) -> None:
+    text = HEAD + f"parameters: {{n: {{{declared}}}}}\nenvironments: {{prod: {{parameters: {{n: 2}}}}}}\n" + SPLIT
+    for environment in ("", "prod"):
+        for sets in ({}, {"n": "3"}):
+            verdict = judge(replace(PLAIN, content=text.encode(), environment=environment, sets=sets), folder)
+            assert (verdict.wrong, verdict.told - {"PIPE207"}) == (set(), {code})
+
+
+@pytest.mark.parametrize(
     ("given", "message"),
     [
         ("n=NaN", "is of type number, and `NaN` is not one in JSON"),

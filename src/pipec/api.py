@@ -253,32 +253,26 @@ def _sets(request: Request, document: tree.Mapping) -> dict[str, Json]:
 
     Of a file with several pipelines, each takes the values that it has a parameter or an input for.
     """
-    return {
-        name: _set(name, text, declared)
-        for name, text in request.sets.items()
-        if (declared := _declared(document, name))
-    }
+    return {name: _set(name, text, *held) for name, text in request.sets.items() if (held := _held(document, name))}
 
 
-def _declared(document: tree.Mapping, name: str) -> Mapping[str, Json] | None:
-    """Return the declaration of a parameter, or of an input, which is given as a location."""
-    for section in ("parameters", "inputs"):
-        entries = document.get(section)
-        body = entries.get(name) if isinstance(entries, tree.Mapping) else None
-        declaration = tree.as_json(body) if body else None
-        if isinstance(declaration, dict) and section == "inputs":
-            return {"type": "string"}
-        if isinstance(declaration, dict) and declaration.get("type") in list(Kind):
-            return declaration
-    return None
+def _held(document: tree.Mapping, name: str) -> tuple[Kind, Mapping[str, Json]] | None:
+    """Return the type of a parameter and the schema of its values; of an input, which is given as a location, its."""
+    inputs, parameters = document.get("inputs"), document.get("parameters")
+    if isinstance(inputs, tree.Mapping) and isinstance(inputs.get(name), tree.Mapping):
+        return Kind.STRING, load.LOCATION
+    body = parameters.get(name) if isinstance(parameters, tree.Mapping) else None
+    schema = load.schema_of(body) if body else None
+    given = tree.as_json(body) if schema and body else None
+    return (Kind(given["type"]), schema) if schema and isinstance(given, dict) else None
 
 
-def _set(name: str, text: str, declaration: Mapping[str, Json]) -> Json:
+def _set(name: str, text: str, kind: Kind, schema: Mapping[str, Json]) -> Json:
     try:
-        node = load.typed_set(name, text, str(declaration["type"]))
+        node = load.typed_set(name, text, kind)
     except ValueError as fault:
         raise UsageError(f"--set: {fault}") from None
-    for problem in shape.value_problems(name, node, load.parameter_schema(declaration)):
+    for problem in shape.value_problems(name, node, schema):
         raise UsageError(f"--set: {problem.message}")
     return tree.as_json(node)
 

@@ -110,12 +110,12 @@ def _parameters(
     """Return the parameters and the inputs of a document with the values in force: to who gives them they are one."""
     found: list[Finding] = []
     declared, inputs = _entries(document.get("parameters")), _entries(document.get("inputs"))
-    schemas = {entry.key: parameter_schema(as_json(entry.value)) for entry in declared}
-    schemas |= {entry.key: LOCATION for entry in inputs}
+    held = {entry.key: declaration(entry, found) for entry in declared}
+    schemas = held | {entry.key: LOCATION for entry in inputs}
     for name, given in _overlays(document, "parameters"):
         found += bounded(_given_values(name, given, schemas))
     values = dict(_overlays(document, "parameters")).get(environment)
-    uses = tuple(_parameter(entry, values, sets, found) for entry in declared)
+    uses = tuple(_parameter(entry, held[entry.key], values, sets, found) for entry in declared)
     return uses, tuple(_input(entry, values, sets) for entry in inputs), found
 
 
@@ -128,11 +128,11 @@ def _given_values(environment: str, given: Mapping, schemas: Map[str, dict[str, 
             yield from check.value_problems(entry.key, entry.value, schemas[entry.key])
 
 
-def _parameter(entry: Entry, values: Mapping | None, sets: Map[str, Json], found: list[Finding]) -> ParameterUse:
+def _parameter(
+    entry: Entry, schema: dict[str, Json], values: Mapping | None, sets: Map[str, Json], found: list[Finding]
+) -> ParameterUse:
     body: Any = as_json(entry.value)
-    schema, own = declaration(entry, found)
-    over = values.entry(entry.key) if values else None
-    node = over or own
+    node = (values.entry(entry.key) if values else None) or _default(entry)
     default: Json | Missing = sets.get(entry.key, as_json(node.value) if node else MISSING)
     if body.get("const", False) and default is MISSING:
         message = f"`{entry.key}` is const, and has no value when the pipeline is compiled"
@@ -149,22 +149,20 @@ def _parameter(entry: Entry, values: Mapping | None, sets: Map[str, Json], found
     )
 
 
-def declaration(entry: Entry, found: list[Finding]) -> tuple[dict[str, Json], Entry | None]:
-    """Return the schema of a declared parameter, and its default; adds what is wrong with either to `found`."""
-    schema = parameter_schema(as_json(entry.value))
+def declaration(entry: Entry, found: list[Finding]) -> dict[str, Json]:
+    """Return the schema of a declared parameter; adds what is wrong with it, or with the default, to `found`."""
+    schema = _parameter_schema(as_json(entry.value))
     if problem := check.schema_problem(schema):
-        found.append(
-            kinds.WRONG_VALUE.at(
-                entry.key_loc,
-                f"the constraints of `{entry.key}` cannot be held to: {problem}",
-                help="constraints are those of JSON Schema",
-            )
-        )
+        message = f"the constraints of `{entry.key}` cannot be held to: {problem}"
+        found.append(kinds.WRONG_VALUE.at(entry.key_loc, message, help="constraints are those of JSON Schema"))
         schema = {"type": schema["type"]}
-    own = entry.value.entry("default") if isinstance(entry.value, Mapping) else None
-    if own is not None:
+    if own := _default(entry):
         found.extend(check.value_problems(entry.key, own.value, schema))
-    return schema, own
+    return schema
+
+
+def _default(entry: Entry) -> Entry | None:
+    return entry.value.entry("default") if isinstance(entry.value, Mapping) else None
 
 
 def schema_of(node: Tree) -> dict[str, Json] | None:
@@ -172,11 +170,11 @@ def schema_of(node: Tree) -> dict[str, Json] | None:
     body = as_json(node)
     if not (isinstance(body, dict) and body.get("type") in list(Kind)):
         return None
-    schema = parameter_schema(body)
+    schema = _parameter_schema(body)
     return None if check.schema_problem(schema) else schema
 
 
-def parameter_schema(body: Any) -> dict[str, Json]:
+def _parameter_schema(body: Any) -> dict[str, Json]:
     constraints = {key: body[key] for key in _CONSTRAINTS if key in body}
     return {"type": Kind(body["type"]).json_type, **constraints}
 

@@ -96,7 +96,7 @@ def _output(name: str, body: Any) -> Output:
 
 def _parameter(entry: Entry, found: list[Finding]) -> Parameter:
     body: Any = as_json(entry.value)
-    schema, _ = load.declaration(entry, found)
+    schema = load.declaration(entry, found)
     if body.get("path") and body["type"] != Kind.STRING:
         message = f"`{entry.key}` names a file, so its type is `string`"
         found.append(kinds.BAD_DECLARATION.at(_place(entry, "type"), message, help="write `type: string`"))
