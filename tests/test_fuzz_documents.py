@@ -16,5 +16,5 @@ def test_every_drawn_document_is_answered(form: str, families: str, tmp_path: Pa
     taken = Walk(Path(shutil.copytree(EXAMPLES, tmp_path / "project")))
     walk(form, count(form), taken.judge)
     assert taken.n_inputs >= count(form)
-    assert taken.told["compiled"] > count(form) // 400, "a walk over refusals alone never meets the printers"
+    assert taken.told["compiled"] >= count(form) // 400, "a walk over refusals alone never meets the printers"
     assert {code[:5] for code in taken.told} >= {f"PIPE{family}" for family in families}

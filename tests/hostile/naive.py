@@ -1,8 +1,9 @@
-"""What a careless command line does: the control that the cage is not blind."""
+"""What a careless command line does: the control that no proof here is blind."""
 
 from __future__ import annotations
 
 import re
+from typing import Any
 
 
 def main(arguments: list[str]) -> int:
@@ -15,3 +16,12 @@ def main(arguments: list[str]) -> int:
         case "fails":
             raise ValueError("nobody caught this")
     return 1
+
+
+def emitted(document: Any) -> str:
+    """Return a DAG file with the texts of a document put between quotes."""
+    lines = [f"# {document['metadata'].get('description', '')}", "from airflow.sdk import DAG", ""]
+    for name, step in document["steps"].items():
+        given = ", ".join(f"{key}='{value}'" for key, value in (step.get("with") or {}).items())
+        lines.append(f"{name} = Operator(task_id='{name}', {given})")
+    return "\n".join(lines) + "\n"
