@@ -7,6 +7,7 @@ import gc
 import hashlib
 import json
 import signal
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -119,7 +120,8 @@ def _answer(asked: Case, path: Path, target: str | None, verdict: Verdict) -> st
     options = asked.options if target == asked.target else {}
     request = api.Request(path=path, environment=asked.environment, sets=asked.sets, target=target, options=options)
     try:
-        with _patience():
+        with _patience(), warnings.catch_warnings():
+            warnings.simplefilter("error")  # the command line would print them
             checked, files = api.compile_(request) if target else (api.check(request), ())
             text = report.render(checked.report, "text") + report.render(checked.report, "json")
     except api.UsageError as fault:

@@ -36,6 +36,10 @@ ONCE: dict[str, tuple[str, set[str]]] = {
     "a carriage return alone": ("a: 1\rb: [", {"PIPE004"}),
     "an end without a line end": ("a: [", {"PIPE001"}),
     "a line end inside a key": (HEAD + 'steps: {}\n"a\\nb": 1', {"PIPE101", "PIPE104"}),
+    "a pattern that Python warns of": (
+        HEAD + "parameters: {s: {type: string, default: a, pattern: '[[a]]'}}\nsteps: {s: {uses: ingest}}\n",
+        {"PIPE111"},
+    ),
     "a number of thousands of digits": (HEAD + "steps: {v: {uses: %s}}" % ("9" * 5000), {"PIPE008"}),
 }
 

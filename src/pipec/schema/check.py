@@ -16,7 +16,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import SchemaError, ValidationError
 from jsonschema.validators import extend
 
@@ -37,6 +37,7 @@ _TYPES = {
 PLACES = (
     "`with`, `env`, `for_each`, `when`, `outputs` and a trigger's `parameters`"  # of a pipeline that hold expressions
 )
+_NO_FORMATS = FormatChecker(())  # Python's `re`, which would judge `pattern` here, is not what matches it
 _RULES = {rule.code: rule for rule in kinds.RULES}
 
 
@@ -147,7 +148,7 @@ def schema_problem(wanted: Mapping[str, Any]) -> str | None:
     try:
         for text in _patterns(wanted):
             check_pattern(text)
-        Draft202012Validator.check_schema(wanted)
+        Draft202012Validator.check_schema(wanted, format_checker=_NO_FORMATS)
     except SchemaError as fault:
         key = next((part for part in reversed(fault.absolute_path) if isinstance(part, str)), "")
         types = fault.validator_value if isinstance(fault.validator_value, list) else [fault.validator_value]
