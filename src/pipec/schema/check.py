@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -129,8 +129,12 @@ def value_problems(
 
 
 def _value_problems(name: str, tree: yaml.Tree, wanted: Mapping[str, Any], rule: Rule) -> Iterator[Finding]:
-    for error in _problems(_validator(json.dumps(wanted, sort_keys=True)), yaml.as_json(tree)):
+    problems = list(_problems(_validator(json.dumps(wanted, sort_keys=True)), yaml.as_json(tree)))
+    told = {problem.path for problem in problems if problem.keyword != "anyOf"}
+    for error in problems:
         entry, node = _locate(tree, error.path)
+        if error.keyword == "anyOf" and error.path in told:
+            continue  # what is misspelt is missing too
         if isinstance(node, yaml.Scalar) and isinstance(node.value, str) and has_expression(node.value):
             continue
         label = ".".join([name, *(str(part) for part in error.path)])
@@ -240,6 +244,9 @@ def _value_finding(label: str, node: yaml.Tree, key_loc: Loc, error: Problem, ru
             yield from _unknown_keys(node, error)
         case "required":
             yield from _missing_keys(node, node, error, yaml.Entry(label, key_loc, node))
+        case "anyOf" if all(list(one) == ["required"] for one in error.bound):
+            keys = [f"`{key}`" for one in error.bound for key in one["required"]]
+            yield kinds.MISSING_KEY.at(node.loc, f"`{label}` needs {_either(keys)}", help=f"add {keys[0][:-1]}: ...`")
         case "enum":
             advice = suggest(str(error.instance), [_plain(choice) for choice in error.bound], "allowed:")
             yield rule.at(node.loc, f"`{label}` cannot be {seen or 'this'}", help=advice)
@@ -250,6 +257,10 @@ def _value_finding(label: str, node: yaml.Tree, key_loc: Loc, error: Problem, ru
             yield named.at(node.loc, f"`{label}` needs {expects}, not {seen}", help=advice)
         case _:
             yield rule.at(node.loc, f"`{label}` {_bound(error)}" + (f", not {seen}" if seen else ""))
+
+
+def _either(words: Sequence[str]) -> str:
+    return f"{', '.join(words[:-1])} or {words[-1]}" if len(words) > 1 else words[0]
 
 
 def mended(said: Json, pattern: str) -> str:

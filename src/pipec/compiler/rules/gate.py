@@ -26,6 +26,7 @@ class Range(NamedTuple):
 
 # What `evaluate` counts: shares and areas lie between 0 and 1, errors from 0 on; `r2` is at most 1, with no end below.
 _SHARE, _ERROR = Range(0, 1), Range(0, None)
+_KEYS = {"metric", "minimum", "maximum", "better_by", "on_fail"}
 _RANGES = {
     **dict.fromkeys(("accuracy", "balanced_accuracy", "f1_macro", "precision_macro", "recall_macro", "roc_auc",
                      "precision", "recall", "f1"), _SHARE),
@@ -122,7 +123,7 @@ def toothless_gate(rule: Rule, subject: Subject) -> Iterator[Finding]:
 
 def _toothless(gate: dict[str, Value], *, has_champion: bool) -> str:
     """Return why a gate that stops can stop nothing; empty if it can, or if that is not known."""
-    is_known = {"metric"} < set(gate) and all(isinstance(value, Literal) for value in gate.values())
+    is_known = {"metric"} < set(gate) <= _KEYS and all(isinstance(value, Literal) for value in gate.values())
     if not is_known or _known(gate, "on_fail") == "report":
         return ""
     low, high = _RANGES.get(str(_known(gate, "metric")), Range(None, None))
