@@ -68,6 +68,7 @@ DOORS = {
     "jsonschema": ("pipec.schema.check",),
     "networkx": ("pipec.compiler.graph",),
     "re2": ("pipec.schema.pattern",),
+    "tzdata": ("pipec.compiler.zone",),
     "jinja2": ("pipec.targets.airflow", "pipec.engine.html"),
     "kfp": ("pipec.submit",),
     "airflow_client": ("pipec.submit",),

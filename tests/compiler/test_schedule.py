@@ -117,3 +117,15 @@ def test_a_trigger_that_stands_twice_is_told(case: str, tmp_path: Path) -> None:
     )
     other = pipeline("steps: {a: {uses: ./mix.yaml}}\n", "q")
     assert [line.split()[1] for line in told(asked(tmp_path, {"p.yaml": f"{one}---\n{other}"}))] == ["PIPE416"] * n_told
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [("Europe/Wien", "Europe/Vienna"), ("utc", "UTC"), ("europe/vienna", "Europe/Vienna"), ("Mars/Base", None),
+     ("UTC", ""), ("Etc/GMT-14", ""), ("US/Pacific", ""), ("EST5EDT", "")],
+)  # fmt: skip
+def test_a_time_zone_is_one_of_the_list(name: str, near: str | None, tmp_path: Path) -> None:
+    text = f'triggers: [{{schedule: {{cron: "0 3 * * 1", timezone: {name}}}}}]\nsteps: {{one: {STEP % ""}}}\n'
+    found = [finding for finding in asked(tmp_path, text).report.findings if finding.rule.code == "PIPE418"]
+    wanted = f"did you mean `{near}`?" if near else "write a name of the IANA's list, such as `Europe/Vienna`"
+    assert [finding.help for finding in found] == ([] if near == "" else [wanted])

@@ -267,7 +267,9 @@ def _schedule(node: Mapping) -> ScheduleUse:
     body: Any = as_json(node)
     said = node.get("cron")
     loc = said.loc if said else node.loc
-    return ScheduleUse(body["cron"], body.get("timezone", "UTC"), body.get("catchup", False), loc)
+    zone = node.get("timezone")
+    place = zone.loc if zone else loc
+    return ScheduleUse(body["cron"], body.get("timezone", "UTC"), body.get("catchup", False), loc, place)
 
 
 def _after(node: Mapping, templates: Templates, found: list[Finding]) -> AfterUse:

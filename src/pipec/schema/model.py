@@ -262,12 +262,13 @@ class AfterUse:
 
 @dataclass(frozen=True, slots=True)
 class ScheduleUse:
-    """A schedule as written. loc: of its `cron`."""
+    """A schedule as written. loc: of its `cron`. timezone_loc: of its time zone, if one is written."""
 
     cron: str
     timezone: str
     catchup: bool
     loc: Loc
+    timezone_loc: Loc
 
 
 Places: TypeAlias = Mapping[str, Mapping[str, Json]]  # by name: where a secret, a config or a volume lies

@@ -1,13 +1,13 @@
-"""`PIPE410`, `PIPE413`, `PIPE414`, `PIPE416`: what starts runs by the clock, and what starts them twice."""
+"""`PIPE410`, `PIPE413`, `PIPE414`, `PIPE416`, `PIPE418`: what starts runs by the clock, and what starts them twice."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipec.compiler import cron
+from pipec.compiler import cron, zone
 from pipec.compiler.rule import Subject, rule
 from pipec.condition import describe
-from pipec.diagnostics import Finding, Loc, Note, Rule, Severity
+from pipec.diagnostics import Finding, Loc, Note, Rule, Severity, guess
 from pipec.digest import canonical
 from pipec.schema.model import AfterUse, Pipeline, ScheduleUse
 from pipec.schema.tree import as_json
@@ -32,6 +32,26 @@ def bad_cron(rule: Rule, subject: Subject) -> Iterator[Finding]:
         if problem := cron.problem(schedule.cron):
             yield rule.at(schedule.loc, f"`{schedule.cron}` is not a schedule: {problem}",
                           help="the form is `minute hour day month weekday`, such as `0 3 * * 1`")  # fmt: skip
+
+
+@rule("PIPE418", "unknown-timezone")
+def unknown_timezone(rule: Rule, subject: Subject) -> Iterator[Finding]:
+    """A schedule names a time zone that the IANA's list does not have.
+
+    Why: an engine refuses the whole pipeline for it, after it was deployed, or takes UTC without a word.
+
+    Bad:
+        triggers: [{schedule: {cron: "0 3 * * 1", timezone: Europe/Wien}}]
+
+    Fix:
+        triggers: [{schedule: {cron: "0 3 * * 1", timezone: Europe/Vienna}}]
+    """
+    for schedule in subject.pipeline.schedules:
+        if not zone.is_known(schedule.timezone):
+            alike = (name for name in zone.names() if name.casefold() == schedule.timezone.casefold())
+            near = next(alike, None) or guess(schedule.timezone, zone.names())
+            advice = f"did you mean `{near}`?" if near else "write a name of the IANA's list, such as `Europe/Vienna`"
+            yield rule.at(schedule.timezone_loc, f"there is no time zone `{schedule.timezone}`", help=advice)
 
 
 @rule("PIPE413", "never-due")
