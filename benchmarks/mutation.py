@@ -59,9 +59,10 @@ AREAS = {
 # Those that run in one process: another one would not see which lines they reach. The second ones import kfp, which
 # takes seconds, and are asked only about what the first ones did not notice.
 TESTS = (
-    ("tests/schema", "tests/compiler", "tests/test_ignores.py", "tests/test_report.py"),
+    ("tests/schema", "tests/compiler", "tests/report", "tests/test_ignores.py", "tests/test_mistakes.py",
+     "tests/test_messages.py"),
     ("tests/targets",),
-)
+)  # fmt: skip
 MARKS = "not airflow and not docker and not browser"
 # A test that takes this many times its usual, and this many seconds more, runs in circles.
 PATIENCE, GRACE_S = 3, 20
