@@ -69,7 +69,10 @@ def test_a_deaf_process_is_killed_at_its_deadline(tmp_path: Path) -> None:
 
 
 def test_a_process_may_clean_up_within_the_grace(tmp_path: Path) -> None:
-    program = "import signal, sys, time; signal.signal(15, lambda *_: sys.exit(9)); open('up', 'w'); time.sleep(600)"
+    # Closed by name: what a handler raises while the collector closes a file is lost.
+    program = (
+        "import signal, sys, time; signal.signal(15, lambda *_: sys.exit(9)); open('up', 'w').close(); time.sleep(600)"
+    )
     stop = Stop()
 
     def end_when_up() -> None:
@@ -99,7 +102,9 @@ def test_nothing_of_the_family_is_left(tmp_path: Path) -> None:
 
 
 def test_the_families_below_a_folder_are_found(tmp_path: Path) -> None:
-    running = python(tmp_path, "open('up', 'w'); import time; time.sleep(600)", mark=str(tmp_path / "work" / "a" / "1"))
+    running = python(
+        tmp_path, "open('up', 'w').close(); import time; time.sleep(600)", mark=str(tmp_path / "work" / "a" / "1")
+    )
     stop = Stop()
     thread = threading.Thread(target=execute, args=(running, stop))
     thread.start()
