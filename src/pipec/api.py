@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pipec import __version__, stages
 from pipec.answers import Answers, gathered, in_order, undoubled
-from pipec.compiler import rule, rules
+from pipec.compiler import device, rule, rules
 from pipec.compiler.nested import World
 from pipec.diagnostics import (
     START,
@@ -340,6 +340,11 @@ def _told(origin: Origin) -> str:
 
 def _rules() -> dict[str, Rule]:
     return {rule.code: rule for rule in explained()}
+
+
+def devices() -> tuple[device.Device, ...]:
+    """Return the models of accelerators of which the rules about resources know the memory."""
+    return device.listed()
 
 
 def explained() -> tuple[Rule, ...]:

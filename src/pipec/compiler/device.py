@@ -15,6 +15,7 @@ class Device(NamedTuple):
 
     kind: str
     vendor: str
+    model: str
     memory_gib: int
 
 
@@ -26,9 +27,9 @@ _NVIDIA = {
 _AMD = {"mi100": 32, "mi210": 64, "mi250": 128, "mi250x": 128, "mi300a": 128, "mi300x": 192, "mi325x": 256}
 _GOOGLE = {"v5litepod": 16, "v5e": 16, "v5p": 95, "v6e": 32}
 _MODELS = {
-    **{name: Device("gpu", "nvidia", memory) for name, memory in _NVIDIA.items()},
-    **{name: Device("gpu", "amd", memory) for name, memory in _AMD.items()},
-    **{name: Device("tpu", "google", memory) for name, memory in _GOOGLE.items()},
+    **{name: Device("gpu", "nvidia", name, memory) for name, memory in _NVIDIA.items()},
+    **{name: Device("gpu", "amd", name, memory) for name, memory in _AMD.items()},
+    **{name: Device("tpu", "google", name, memory) for name, memory in _GOOGLE.items()},
 }
 _NEVER = {
     "nvidia": ("tpu",),
@@ -36,6 +37,11 @@ _NEVER = {
     "intel": ("tpu",),
     "google": ("gpu",),
 }  # kinds that a vendor has not made
+
+
+def listed() -> tuple[Device, ...]:
+    """Return all that is known, for people to see what is assumed."""
+    return tuple(_MODELS.values())
 
 
 def known(model: str | None) -> Device | None:

@@ -1,4 +1,4 @@
-"""A rule's page, in its parts, and as Markdown; and all pages as one document."""
+"""A rule's page, in its parts, and as Markdown; and all pages as one document, with what they assume of devices."""
 
 from __future__ import annotations
 
@@ -25,6 +25,15 @@ Every kind of finding that `pipec check` and `pipec compile` tell, by code. This
 `pipec explain CODE` prints the same. An error keeps a pipeline from being compiled and run; a warning does so with
 `--strict`. What may be ignored, and where, stands at each.
 """
+_DEVICES = """
+## Known devices
+
+What PIPE409 assumes of a model of accelerator: its kind, its maker, and the memory of one device; of a model that is
+sold with several sizes, the largest. Upper case counts as lower case. A model that is not listed is taken as it is
+said.
+
+| kind | vendor | model | memory |
+|---|---|---|---|"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +69,14 @@ def how_to_ignore(rule: Rule) -> str:
     return _IGNORED[rule.ignorable].format(code=rule.code)
 
 
-def document(rules: Iterable[Rule]) -> str:
-    """Return the pages of all rules as one Markdown document, in the order of their codes."""
-    return "\n".join(_lines(sorted(rules, key=lambda rule: rule.code))) + "\n"
+def document(rules: Iterable[Rule], devices: Iterable[tuple[str, str, str, int]]) -> str:
+    """Return the pages of all rules as one Markdown document, in the order of their codes, and what they assume.
+
+    devices: kind, vendor, model and GiB of memory of each.
+    """
+    lines = _lines(sorted(rules, key=lambda rule: rule.code))
+    rows = (f"| {kind} | {vendor} | `{model}` | {gib}Gi |" for kind, vendor, model, gib in devices)
+    return "\n".join([*lines, _DEVICES, *rows]) + "\n"
 
 
 def _lines(rules: list[Rule]) -> Iterator[str]:
