@@ -25,6 +25,7 @@ steps:
   a: {uses: ./mix.yaml, with: {one: "${{ inputs.rows }}", n: "${{ parameters.n }}", list: "${{ parameters.list }}"}}
 """
 ENDED = """parameters: {size: {type: integer, default: 5}, n: {type: integer, default: 6}}
+inputs: {late: {type: Dataset, default: late.csv}}
 steps:
   m: {uses: ./mix.yaml, matrix: {axes: {x: [1, 2]}}}
   l: {uses: ./mix.yaml, for_each: [1, 2]}
@@ -63,6 +64,7 @@ def test_a_trigger_is_said_in_terms_of_the_tasks_of_the_run_that_ended(tmp_path:
     ("given", "value"),
     [
         ("n: 3", Literal(3)), ("rows: s3://rows", Literal("s3://rows")),
+        ('rows: "${{ inputs.late }}"', ParameterRef("late")),
         ('rows: "${{ steps.s.text }}"', OutputRef("s", "text")), ('n: "${{ steps.f.k }}"', ParameterRef("size")),
         ('list: "${{ steps.l[*].n }}"', EachRef("l", "n")), ('list: [1, "${{ run.id }}"]', ListOf((Literal(1), RunRef("id")))), ('text: "${{ environment.name }}"', Literal("dev")),
     ],
@@ -70,6 +72,10 @@ def test_a_trigger_is_said_in_terms_of_the_tasks_of_the_run_that_ended(tmp_path:
 def test_what_a_trigger_gives_is_a_value_of_the_run_that_ended(given: str, value: Value, tmp_path: Path) -> None:
     found = checked(tmp_path, f"{{pipeline: q, parameters: {{{given}}}}}", environment="dev")
     assert plans(found)["p"].after[0].parameters == ((given.partition(":")[0], value),)
+
+
+def test_a_trigger_that_names_only_a_pipeline_comes_after_every_success_of_it(tmp_path: Path) -> None:
+    assert plans(checked(tmp_path, "{pipeline: q}"))["p"].after == (After(pipeline="q"),)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +134,10 @@ def test_one_pipeline_is_asked_for_with_those_that_it_starts_after(tmp_path: Pat
 def test_a_set_reaches_every_pipeline_that_takes_it(tmp_path: Path) -> None:
     found = checked(tmp_path, "{pipeline: q}", sets={"n": "9", "size": "7", "rows": "s3://rows"})
     defaults = {name: {p.name: p.default for p in plan.parameters} for name, plan in plans(found).items()}
-    assert defaults == {"p": {"rows": "s3://rows", "text": "x", "n": 9, "list": []}, "q": {"size": 7, "n": 9}}
+    assert defaults == {
+        "p": {"rows": "s3://rows", "text": "x", "n": 9, "list": []},
+        "q": {"size": 7, "n": 9, "late": "late.csv"},
+    }
 
 
 @pytest.mark.parametrize(

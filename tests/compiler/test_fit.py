@@ -62,6 +62,16 @@ def test_a_value_inside_of_a_list_is_told_with_its_place(tmp_path: Path) -> None
     )  # fmt: skip
 
 
+def test_a_value_that_is_handed_into_a_list_of_an_inner_pipeline_is_told_with_its_place(tmp_path: Path) -> None:
+    step = TRAIN % 'hidden: [8, "${{ parameters.n }}"]'
+    inner = pipeline(f"parameters: {{n: {{type: integer, default: 5}}}}\nsteps: {{train: {step}}}\n", "inner")
+    body = f"parameters: {{n: {{type: integer, default: 0}}}}\n{OUTER}"
+    (finding,) = asked(tmp_path, {"p.yaml": pipeline(body), "inner.yaml": inner}).report.findings
+    assert (finding.message, finding.notes[0].message) == (
+        "`n` must be at least 1, not `0`", "step `inner.train` gets it as `hidden.1`",
+    )  # fmt: skip
+
+
 def test_a_list_is_judged_by_its_items(tmp_path: Path) -> None:
     step = TRAIN % 'hidden: "${{ parameters.n }}"'
     body = f"parameters: {{n: {{type: list, default: [a], items: {{type: string}}}}}}\nsteps: {{a: {step}}}\n"

@@ -366,6 +366,18 @@ outputs: {ns: "${{ steps.f.ns }}", ls: "${{ steps.f.ls }}"}
     assert (made.task("f.leaf.m-1").group, made.task("f.leaf.m-1").title) == ("f.leaf.m", "f.leaf.m (x=6)")
 
 
+def test_what_the_step_around_asks_and_waits_for_holds_for_a_loop_two_pipelines_below(tmp_path: Path) -> None:
+    each = pipeline("steps: {x: {uses: ./mix.yaml}}\n", "each")
+    between = pipeline("steps: {each: {uses: ./each.yaml, for_each: [1, 2]}}\n", "between")
+    body = """steps:
+  a: {uses: ./mix.yaml}
+  f: {uses: ./between.yaml, needs: [a], when: steps.a.ok}
+"""
+    made = plan(tmp_path, body, each=each, between=between)
+    carrier = made.task("f.each")
+    assert (carrier.when, waits(carrier)) == (Holds(OutputRef("a", "ok")), {"a": ""})
+
+
 def test_a_matrix_stands_in_a_pipeline_of_a_matrix(tmp_path: Path) -> None:
     body = """steps:
   f: {uses: ./mid.yaml, matrix: {axes: {x: [1, 2]}}, with: {rows: r.csv, z: "${{ matrix.x }}"}}

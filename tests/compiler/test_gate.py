@@ -55,6 +55,10 @@ def told(text: str, folder: Path, environment: str = "") -> list[tuple[str, str]
         ("{metric: accuracy, better_by: 0.1, minimum: 0.5}", None),
         ("{metric: accuracy, better_by: 0.1, minimum: 0}", "it is never below 0"),
         ("{metric: accuracy, minimum: 0, on_fail: report}", None),
+        (
+            "{metric: accuracy, minimum: 0, maximum: 1, better_by: 0.1, on_fail: stop}",
+            "it is never below 0 and never above 1",
+        ),
         ('{metric: accuracy, minimum: "${{ parameters.least }}"}', None),
     ],
 )

@@ -1,11 +1,11 @@
-"""What a few lines could stand for: tasks without number are told, and not made."""
+"""What a few lines could stand for: tasks without number are told, and not made; and how large files may be."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from documents import asked, pipeline, planned, told
+from documents import MIX, PROJECT, STEP, asked, pipeline, planned, told
 
 from pipec.compiler import spread
 from pipec.compiler.nested import MAX_DEPTH, MAX_TASKS
@@ -60,6 +60,60 @@ def test_cells_that_wait_for_too_many_cells_are_told(reader: str, tmp_path: Path
     assert found == "p.yaml:6 PIPE003 `r` waits 1,000,000 times for `m`, and with all others more than 300,000"
     between = body.replace(reader, "needs: [all]") + "  all: {uses: ./mix.yaml, needs: [m]}\n"
     assert len(planned(tmp_path, between).task("all").needs) == 1000
+
+
+# A step whose parameter names a file.
+ASK = (
+    STEP % "ask"
+    + """parameters: {query: {type: string, path: true}}
+outputs: {n: {type: integer}}
+command: [ask]
+args: ["${{ parameters.query }}", "${{ outputs.n }}"]
+"""
+)
+MOST = 64 << 10
+
+
+def asking(*sizes: int) -> dict[str, str]:
+    """Return files of which a pipeline's steps name one each, of so many bytes and fewer characters."""
+    files = {f"f{n}.sql": "\u00e4" * (size // 2) + "-" * (size % 2) for n, size in enumerate(sizes)}
+    steps = "".join(f"  s{n}: {{uses: ./ask.yaml, with: {{query: {name}}}}}\n" for n, name in enumerate(files))
+    return {**files, "ask.yaml": ASK, "p.yaml": pipeline(f"steps:\n{steps}")}
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_file_that_a_step_names_has_64_kib_at_most(more: int, tmp_path: Path) -> None:
+    found = told(asked(tmp_path, asking(MOST + more)))
+    assert found == ["p.yaml:5 PIPE002 `f0.sql` is larger than 64 KiB"] * more
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_all_files_of_a_pipeline_have_512_kib_at_most_together(more: int, tmp_path: Path) -> None:
+    found = asked(tmp_path, asking(*[MOST] * 7, MOST - 1, 1 + more)).report.findings
+    message = "the files of this pipeline are together larger than 512 KiB"
+    advice = "make large ones artifacts, or put them in the image"
+    assert [(one.loc.span.line, one.rule.code, one.message, one.help) for one in found] == [
+        (13, "PIPE003", message, advice)
+    ] * more
+
+
+@pytest.mark.parametrize("more", [0, 1])
+@pytest.mark.parametrize(
+    ("name", "text", "most", "place"),
+    [
+        ("pipec.yaml", PROJECT, 8 << 20, "pipec.yaml:1"),
+        ("p.yaml", pipeline("steps: {a: {uses: ./mix.yaml}}\n"), 8 << 20, "p.yaml:1"),
+        ("mix.yaml", MIX, 1 << 20, "p.yaml:4"),
+    ],
+    ids=["the project", "the pipeline", "a step's"],
+)
+def test_a_document_is_read_up_to_its_last_byte(
+    name: str, text: str, most: int, place: str, more: int, tmp_path: Path
+) -> None:
+    files = {"p.yaml": pipeline("steps: {a: {uses: ./mix.yaml}}\n"), name: text + "#" * (most - len(text) + more)}
+    found = told(asked(tmp_path, files))
+    assert [line.partition(" ")[0] for line in found] == [place] * more
+    assert all(line.endswith(f"{name}` is larger than {most >> 10} KiB") for line in found)
 
 
 @pytest.mark.parametrize(("most", "n_told"), [(3, 0), (2, 1)])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipec import api
-from pipec.compiler.plan import Need, Plan
+from pipec.compiler.plan import Need, Plan, Task
 from pipec.condition import AllOf, Compare, Status
 from pipec.steps.interface import Accelerator, Retry
 from pipec.values import (
@@ -137,6 +137,18 @@ def test_defaults_come_from_the_nearest_that_speaks(tmp_path: Path) -> None:
     )
     own = plan(tmp_path, "prod", tail=f"image: {PINNED % 'own'}\ndefaults: {{timeout: 1m}}\n")
     assert (own.task("split").timeout_s, own.task("split").image) == (60, PINNED % "own")
+
+
+def test_what_a_document_leaves_out_is_what_a_task_has_by_default(tmp_path: Path) -> None:
+    split = 'b: {uses: split, needs: [a], with: {data: "${{ steps.a.data }}"}}'
+    (tmp_path / "p.yaml").write_text(f"{HEAD}steps: {{a: {{uses: ingest, with: {{source: a.csv}}}}, {split}}}\n")
+    (unit,) = api.check(api.Request(path=tmp_path / "p.yaml")).units
+    assert unit.plan is not None
+    made = unit.plan.task("b")
+    assert made == Task(
+        name="b", step="b", interface=made.interface, parameters=made.parameters,
+        inputs=(("data", (OutputRef("a", "data"),)),), needs=(Need("a"),), description=made.interface.summary,
+    )  # fmt: skip
 
 
 def test_a_person_is_not_asked_again_by_a_default(dev: Plan) -> None:

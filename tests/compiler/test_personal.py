@@ -16,6 +16,8 @@ FILES = {
     'args: ["${{ inputs.data }}", "${{ outputs.data }}"]\n',
     "send.yaml": STEP + "role: export\ninputs: {data: {type: Dataset, optional: true}}\n"
     'parameters: {text: {type: string, default: ""}}\nargs: [["${{ inputs.data }}"], "${{ parameters.text }}"]\n',
+    "count.yaml": STEP + "role: anonymize\ninputs: {data: {type: Dataset}}\noutputs: {told: {type: string}}\n"
+    'args: ["${{ inputs.data }}", "${{ outputs.told }}"]\n',
     "look.yaml": STEP + "inputs: {data: {type: Dataset}}\n"
     "outputs: {first: {type: string}, mean: {type: number}, rows: {type: Dataset}}\n"
     'args: ["${{ inputs.data }}", "${{ outputs.first }}", "${{ outputs.mean }}", "${{ outputs.rows }}"]\n',
@@ -58,12 +60,22 @@ def routes(steps: str, folder: Path, head: str = "", environment: str = "") -> l
         (INGEST + LOOK % "a.data" + '  out: {uses: ./send.yaml, with: {text: "x ${{ steps.look.mean }}"}}\n', []),
         (INGEST + '  out: {uses: ./send.yaml, with: {text: "${{ steps.a.n_rows }} rows"}}\n', []),
         (
+            INGEST + '  c: {uses: ./count.yaml, with: {data: "${{ steps.a.data }}"}}\n'
+            '  out: {uses: ./send.yaml, with: {text: "${{ steps.c.told }}"}}\n',
+            [],
+        ),
+        (
+            INGEST + '  watch: {uses: monitor, with: {reference: "${{ steps.a.data }}", batch: b.csv}}\n'
+            '  out: {uses: ./send.yaml, with: {text: "${{ steps.watch.verdict }}"}}\n',
+            [],
+        ),
+        (
             INGEST + '  inner: {uses: ./inner.yaml, with: {rows: "${{ steps.a.data }}"}}\n' + SEND % "inner.rows",
             ["a.data -> inner.look.rows -> out.data"],
         ),
     ],
     ids=["sent", "said not to be", "not marked", "a manifest's", "another output", "made with it", "masked",
-         "in a text", "a number", "a count", "through a pipeline"],
+         "in a text", "a number", "a count", "a masked text", "a verdict of the library", "through a pipeline"],
 )  # fmt: skip
 def test_what_is_marked_is_followed(steps: str, expected: list[str], tmp_path: Path) -> None:
     assert routes(steps, tmp_path) == expected

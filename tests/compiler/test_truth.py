@@ -57,6 +57,8 @@ def told(condition: str, folder: Path, **asked: str) -> list[tuple[str, str]]:
         ("1 == 2", NEVER),
         ("1 == 1", ALWAYS),
         ("'b' > 'a'", ALWAYS),
+        ("'a' >= 'a'", ALWAYS),
+        ("'a' < 'a'", NEVER),
         ("2 in [1, 3]", NEVER),
         ("true", None),
         ("false", None),
@@ -122,6 +124,20 @@ def test_a_condition_of_very_many_names_is_left_alone(tmp_path: Path) -> None:
     terms = " and ".join(f"steps.a.n_rows != {number}" for number in range(300))
     assert told(terms, tmp_path) == []
     assert told(f"{terms} and steps.a.n_rows == 7", tmp_path) == [(NEVER, f"{terms} and steps.a.n_rows == 7")]
+
+
+@pytest.mark.parametrize(("n_flags", "n_told"), [(12, 1), (13, 0)])
+def test_twelve_switches_are_tried_in_all_their_ways_and_thirteen_are_left_alone(
+    n_flags: int, n_told: int, tmp_path: Path
+) -> None:
+    flags = [f"f{n}" for n in range(n_flags)]
+    declared = ", ".join(f"{flag}: {{type: boolean, default: true}}" for flag in flags)
+    asks = " and ".join(f"parameters.{flag}" for flag in flags) + " and not parameters.f0"
+    step = f"{{uses: notify, when: {asks}, with: {{channel: c, message: m}}}}"
+    text = f"parameters: {{{declared}}}\nsteps: {{w: {step}}}\n"
+    (tmp_path / "p.yaml").write_text(HEAD.partition("parameters:")[0] + text)
+    found = api.check(api.Request(path=tmp_path / "p.yaml")).report.findings
+    assert [finding.message for finding in found] == [NEVER] * n_told
 
 
 def test_the_answer_is_that_of_trying_every_value(tmp_path: Path) -> None:

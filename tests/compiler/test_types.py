@@ -62,6 +62,7 @@ UNFIT: dict[str, tuple[str, str]] = {
     "a number for a text": (EVALUATE % '{metric: "${{ parameters.part }}", minimum: 1}', "`gates.0.metric` of `probe` needs a string, but `parameters.part` is a number"),
     "an object as an item": (EVALUATE % '"${{ parameters.text }}"', "`gates.0` of `probe` needs an object, but `parameters.text` is a string"),
     "a number among integers": (TRAIN % 'hidden: [8, "${{ parameters.part }}"]', "`hidden.1` of `probe` needs an integer, but `parameters.part` is a number"),
+    "a number where texts are listed": (EVALUATE % '{metric: f1_macro, minimum: 1, on_fail: "${{ parameters.whole }}"}', "`gates.0.on_fail` of `probe` needs a string, but `parameters.whole` is an integer"),
     "an artifact among values": (TRAIN % 'hyperparameters: {t: ["${{ steps.a.data }}"]}', "`hyperparameters.t.0` of `probe` takes a value, but `steps.a.data` is a dataset"),
     "a list inside a text in a list": (TRAIN % 'features: ["x ${{ parameters.list }}"]', "`parameters.list` is a list and cannot stand inside a text"),
     "a written item": ('{uses: train, for_each: [1, x], with: {data: r.csv, target: y, epochs: "${{ item }}"}}', "`item` needs a whole number, but `x` is text"),

@@ -92,6 +92,12 @@ def test_a_config_that_only_another_environment_reads_is_read(tmp_path: Path) ->
     assert found(tmp_path, body, "PIPE214", environment="dev") == []
 
 
+def test_a_secret_that_only_a_step_of_finally_reads_is_read(tmp_path: Path) -> None:
+    body = f"environments: {{prod: {{secrets: {{token: {SECRET}}}}}}}\nsteps: {{a: {{uses: ./mix.yaml}}}}\n"
+    body += 'finally: {b: {uses: ./mix.yaml, env: {T: "${{ secrets.token }}"}}}\n'
+    assert found(tmp_path, body, "PIPE214", environment="prod") == []
+
+
 READ = {
     "in a condition": 'matrix: {axes: {x: [1, 2]}}, when: "matrix.x > 1"',
     "in a variable": 'matrix: {axes: {x: [1, 2]}}, env: {X: "${{ matrix.x }}"}',

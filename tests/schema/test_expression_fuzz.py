@@ -43,15 +43,16 @@ def test_any_text_is_read_or_refused_inside_of_itself(text: str) -> None:
             parse(text)
         except ExpressionError as fault:
             assert 0 <= fault.start < fault.end <= len(text) + 1, (parse.__name__, text)
-            assert fault.message and "\n" not in fault.message
+            assert fault.message  # whose words may be the text's own; a finding makes them one line
 
 
 paths = st.builds(
     lambda names, spread: (*names[:2], "*", *names[2:]) if spread and len(names) > 2 else tuple(names),
     st.lists(NAMES, min_size=1, max_size=4), st.booleans(),
 ).map(lambda parts: Path(parts, 0, 0))  # fmt: skip
+texts = st.text(st.characters(exclude_characters="'", codec="utf-8")).filter(lambda text: "${{" not in text)
 scalars = st.one_of(
-    st.integers(-(2**53) + 1, 2**53 - 1), st.booleans(), st.text(st.characters(exclude_characters="'", codec="utf-8")),
+    st.integers(-(2**53) + 1, 2**53 - 1), st.booleans(), texts,
     st.floats(-1e6, 1e6, allow_nan=False).map(abs),
 )  # fmt: skip
 operands = st.one_of(

@@ -50,6 +50,8 @@ def test_what_is_larger_than_anyone_writes_is_refused(parse) -> None:
     with pytest.raises(ExpressionError, match=r"more than 100 expressions|longer than 8192 characters"):
         parse(text)
     assert len(parse_template("${{ a }}" * 100)) == 100
+    assert parse_condition("a" * 8192) == Path(("a" * 8192,), 0, 8192)
+    assert isinstance(parse_condition("not " * 31 + "a"), Negation)
 
 
 def test_and_binds_closer_than_or_and_not_closest() -> None:

@@ -37,6 +37,10 @@ def test_what_is_not_matched_in_bounded_time_is_refused_in_words(pattern: str, w
     assert str(caught.value) == why
 
 
+def test_a_pattern_of_a_thousand_characters_is_taken() -> None:
+    check("a" * 1000)
+
+
 @pytest.mark.parametrize("pattern", ["^(a+)+$", "^(a|a)*$", "^(a{1,10}){1,10}$", "^" + "a*" * 30 + "b$", "(.*)*x$"])
 def test_no_pattern_makes_its_matcher_go_back(pattern: str) -> None:
     # Python's own takes years for each of these; the time limit of the tests would end it.

@@ -61,6 +61,8 @@ def shown(text: str, piece: str, nth: int = 0) -> str:
         ("a: x y\r\n", "y", 0, "1: y"),
         ("a: \U0001f9ea e\u0301 z", "z", 0, "1: z"),
         ('a: "\\_\\t x"', "x", 0, "1: x"),
+        ('a: "x\\/y \\/ z"', "/", 0, "1: \\/"),
+        ('a: "x\\/y \\/ z"', "/ z", 0, "1: \\/ z"),
     ],
 )
 def test_a_piece_is_found_where_it_is_written(text: str, piece: str, nth: int, found: str) -> None:

@@ -104,6 +104,7 @@ def test_what_only_looks_like_a_secret_is_left_alone(text: str) -> None:
         ("a: postgresql://me:abc@db/x\n", [("a password in a URL", "me:abc")]),
         ("a: |\n  one\n  AKIAIOSFODNN7EXAMPLE\n", [("an AWS access key", "AKIAIOSFODNN7EXAMPLE")]),
         ('a: "AKIA\\x49OSFODNN7EXAMPLE"\n', [("an AWS access key", '"AKIA\\x49OSFODNN7EXAMPLE"')]),
+        ('{a: "one\nAKIAIOSFODNN7EXAMPLE two"}\n', [("an AWS access key", "AKIAIOSFODNN7EXAMPLE")]),
     ],
 )
 def test_a_secret_is_pointed_at_where_it_stands(text: str, seen: list[tuple[str, str]]) -> None:

@@ -96,13 +96,19 @@ def test_deep_nesting_is_one_finding_and_not_a_crash(opening: str) -> None:
     assert len(codes(opening * 100_000)) == 1
 
 
-def test_a_document_above_the_size_limit_is_one_finding() -> None:
-    assert codes("a: " + "x" * tree.MAX_BYTES) == ["PIPE003"]
+LIMITS = {
+    "the file is larger than 8 MiB": lambda more: "a: 1\n#" + "\u00e4" * ((4 << 20) - 3) + "x" * more,
+    "the file holds more than 250,000 values": lambda more: "[" + "1," * (249_999 + more) + "]",
+    "values are nested more than 64 deep": lambda more: "[" * (64 + more) + "]" * (64 + more),
+    "the file holds more than 64 documents": lambda more: "--- a\n" * (64 + more),
+    "a key is longer than 1,024 characters": lambda more: "? " + "k" * (1024 + more) + "\n: 1\n",
+}
 
 
-def test_too_many_values_are_one_finding(monkeypatch) -> None:
-    monkeypatch.setattr(tree, "MAX_NODES", 100)
-    assert codes("[" + "1," * 200 + "]") == ["PIPE003"]
+@pytest.mark.parametrize("message", LIMITS)
+def test_a_text_is_read_up_to_its_limit_and_told_beyond_it(message: str) -> None:
+    assert [finding.message for finding in read(Source("x.yaml", LIMITS[message](0)))[1]] == []
+    assert [finding.message for finding in read(Source("x.yaml", LIMITS[message](1)))[1]] == [message]
 
 
 def test_all_faults_of_a_text_are_told_at_once() -> None:
@@ -110,13 +116,14 @@ def test_all_faults_of_a_text_are_told_at_once() -> None:
 
 
 def test_places_are_one_based_and_end_after_the_last_character() -> None:
-    (root,), _ = read(Source("x.yaml", "key: value\nother: [1, 22]\nblock:\n  inner: x\nlast: y\n"))
+    (root,), _ = read(Source("x.yaml", "key: value\nother: [1, 22]\nblock:\n  inner: x\nlast:\n- y\n- z\n\nend: 1\n"))
     entry = root.entry("key")
     assert tuple(entry.key_loc.span) == (1, 1, 1, 4)
     assert tuple(entry.value.loc.span) == (1, 6, 1, 11)
     assert tuple(root.get("other").loc.span) == (2, 8, 2, 15)
     assert tuple(root.get("other").items[1].loc.span) == (2, 12, 2, 14)
     assert tuple(root.get("block").loc.span) == (4, 3, 4, 11)
+    assert tuple(root.get("last").loc.span) == (6, 1, 7, 4)
 
 
 def test_a_repeated_key_points_at_both_places() -> None:
@@ -139,7 +146,7 @@ def test_what_is_dumped_reads_back_the_same_in_yaml_1_1_and_1_2() -> None:
 @given(st.text(max_size=200) | st.text(alphabet="ab:-?[]{},&*!|>'\"%#\n \t\\", max_size=60))
 def test_any_text_gives_documents_or_findings_and_never_an_exception(text: str) -> None:
     documents, found = read(Source("x.yaml", text))
-    assert bool(documents) != bool(found)
+    assert bool(documents) != has_error(found)
 
 
 @pytest.mark.parametrize("value", [None, True, 3, 0.5, "x", [], {}, [None, {"a": [1, "b"]}], {"a": {"b": None}}])

@@ -25,17 +25,17 @@ EMPTY: Mapping[str, Composite] = MappingProxyType({})
 class Edge:
     """`target` waits for `source`.
 
-    output, argument: what flows along it, and into which argument; both empty for order alone. soft: the target may run
-    if the source was skipped. forgiving: it may run if the source failed too. of: the step that becomes several tasks,
-    where one is named; all of them are then waited for. loc: the text that makes the edge.
+    soft: the target may run if the source was skipped. output: what flows along it, empty for order alone. argument:
+    that of `with` which names the source. forgiving: the target may run if the source failed too. of: the step that
+    becomes several tasks, where one is named; all of them are then waited for. loc: the text that makes the edge.
     """
 
     source: str
     target: str
     loc: Loc
+    soft: bool
     output: str = ""
     argument: str = ""
-    soft: bool = False
     forgiving: bool = False
     of: str = ""
 
@@ -220,15 +220,15 @@ class _Places:
             if reference.is_spread:
                 yield from self._spread(reference, use.name, into, soft=soft)
             elif source in self.steps:
-                yield Edge(source, use.name, reference.loc, reference.output, into, soft)
+                yield Edge(source, use.name, reference.loc, soft, reference.output, into)
 
     def _whole(self, name: str, target: str, loc: Loc, *, soft: bool) -> Iterator[Edge]:
         """Yield the edges of order from all that a step becomes."""
         if name in self.composites:
             for member in self.composites[name].members:
-                yield Edge(member, target, loc, soft=soft, of=name)
+                yield Edge(member, target, loc, soft, of=name)
         elif name in self.steps:
-            yield Edge(name, target, loc, soft=soft, of=name if self.steps[name].is_many else "")
+            yield Edge(name, target, loc, soft, of=name if self.steps[name].is_many else "")
 
     def _spread(self, reference: Reference, target: str, into: str, *, soft: bool) -> Iterator[Edge]:
         """Yield the edges from all cells or iterations of a step, along which one of its outputs flows."""
@@ -239,13 +239,12 @@ class _Places:
         many = use.matrix or use.for_each
         forgiving = many is not None and not many.fail_fast
         if composite is None:
-            yield Edge(name, target, reference.loc, reference.output, into, soft, forgiving, name)
+            yield Edge(name, target, reference.loc, soft, reference.output, into, forgiving, name)
             return
         inner = composite.outputs.get(reference.output)
         written = {ref.task: ref.output for ref in references(inner) if isinstance(ref, OutputRef)} if inner else {}
         for member in composite.members:
-            output = written.get(member, "")
-            yield Edge(member, target, reference.loc, output, into if output else "", soft, forgiving, name)
+            yield Edge(member, target, reference.loc, soft, written.get(member, ""), into, forgiving, name)
 
 
 def _sorted(names: list[str], edges: Iterable[Edge]) -> tuple[tuple[str, ...], tuple[Edge, ...]]:

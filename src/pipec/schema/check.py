@@ -292,7 +292,7 @@ def _bound(error: Problem) -> str:
         "exclusiveMinimum": f"must be above {bound}", "exclusiveMaximum": f"must be below {bound}",
         "uniqueItems": "must name each item once",
     }  # fmt: skip
-    if (counted := _COUNTED.get(error.keyword[3:])) and error.keyword[:3] in ("min", "max"):
+    if counted := _COUNTED.get(error.keyword[3:]):
         return f"must have at {'least' if error.keyword.startswith('min') else 'most'} {bound} {counted[bound != 1]}"
     return words.get(error.keyword, "has another form than its declaration wants")
 

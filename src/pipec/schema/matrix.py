@@ -112,5 +112,5 @@ def for_each(entry: Entry, templates: Templates) -> ForEachUse:
     if isinstance(node, Mapping):
         body = {e.key: as_json(e.value) for e in node.entries if e.key in ("max_parallel", "fail_fast")}
         items = node.get("items") or node
-    argument = templates.argument("for_each", entry.key_loc, items)
+    argument = templates.argument(entry.key, entry.key_loc, items)
     return ForEachUse(argument, entry.key_loc, body.get("max_parallel"), body.get("fail_fast", True))

@@ -6,14 +6,14 @@ Names are not resolved here: whether `steps.train.model` exists is for the rules
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from pipec.condition import Condition
 from pipec.diagnostics import Loc, Span
-from pipec.schema.tree import Entry, Tree
 from pipec.schema.tree import Mapping as MappingNode
+from pipec.schema.tree import Tree
 from pipec.steps.interface import MISSING, Accelerator, Artifact, Kind, Missing, Retry
 from pipec.values import Json, Value
 
@@ -376,13 +376,15 @@ class Pipeline:
 
     def locate(self, *path: str) -> Loc:
         """Return the place of a key path, or of its deepest part that is written."""
-        loc, node = self.loc, self.tree
-        for part in path:
-            entry: Entry | None = node.entry(part)
-            if entry is None:
-                return loc
-            loc = entry.key_loc
-            if not isinstance(entry.value, MappingNode):
-                return entry.value.loc
-            node = entry.value
-        return loc
+        return locate(self.tree, self.loc, path)
+
+
+def locate(node: Tree, loc: Loc, path: Iterable[str]) -> Loc:
+    """Return the place of a key path below a node that stands at `loc`, or of its deepest part that is written."""
+    for part in path:
+        entry = node.entry(part) if isinstance(node, MappingNode) else None
+        if entry is None:
+            return loc
+        node = entry.value
+        loc = entry.key_loc if isinstance(node, MappingNode) else node.loc
+    return loc

@@ -17,8 +17,9 @@ from pipec.diagnostics import Loc, Source, Span
 _PLAIN = re.compile(r"\S{1,256}")
 _SINGLE = re.compile(r"''|[^'\s]{1,256}")
 _DOUBLE = re.compile(r"\\(?:x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}|.)|[^\\\s]{1,256}")
-_ESCAPES = {"0": "\0", "a": "\a", "b": "\b", "e": "\x1b", '"': '"', "/": "/", "\\": "\\"}  # but for white space
-_WHITE = "tnvfrN_LP \t"
+# Escapes that mean white space. Of the others with one character, `"`, `/` and `\` mean themselves; the rest means what
+# the reader refuses (PIPE004), so no place is asked for in it.
+_WHITE = "tnr_ \t"
 
 
 class _Run(NamedTuple):
@@ -107,5 +108,5 @@ def _meaning(written: str, style: str) -> str:
     if style != '"' or not written.startswith("\\"):
         return written
     code, digits = written[1], written[2:]
-    meant = chr(int(digits, 16)) if digits and int(digits, 16) < 0x110000 else _ESCAPES.get(code, "")
+    meant = chr(int(digits, 16)) if digits else code
     return "" if code in _WHITE or meant.isspace() else meant

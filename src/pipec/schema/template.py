@@ -151,10 +151,9 @@ class Templates:
                 found.append(Reference(("status", step), self.place(loc, text, tree.start, tree.end)))
                 return Status(state, step)
             case Comparison(operator, left, right):
-                term = Term(operator, self._operand(left, loc, text, found), self._operand(right, loc, text, found))
-                terms.append(term)
-                assert term.right is not None, "template._asked made a comparison of one operand"
-                return Compare(operator, term.left.value, term.right.value)
+                one, other = (self._operand(operand, loc, text, found) for operand in (left, right))
+                terms.append(Term(operator, one, other))
+                return Compare(operator, one.value, other.value)
             case Negation(term):
                 return Not(self._asked(term, loc, text, found, terms))
             case Junction(operator, parts):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from pipec.compiler.rule import Subject
 from pipec.diagnostics import Loc
-from pipec.schema.model import Ask, StepUse
+from pipec.schema.model import Ask, StepUse, locate
 from pipec.schema.overlay import lay
 from pipec.schema.part import ask
 from pipec.schema.tree import Mapping, Tree, as_json
@@ -23,14 +23,7 @@ class Asked(NamedTuple):
 
     def place(self, *keys: str) -> Loc:
         """Return the place of a key path under `resources`, or of its deepest part that is written."""
-        node, loc = self.written, self.written.loc
-        for key in keys:
-            below = node.entry(key) if isinstance(node, Mapping) else None
-            if below is None:
-                break
-            node = below.value
-            loc = below.key_loc if isinstance(node, Mapping) else node.loc
-        return loc
+        return locate(self.written, self.written.loc, keys)
 
 
 def asks(subject: Subject) -> Iterator[Asked]:

@@ -102,15 +102,16 @@ def overlapping_runs(rule: Rule, subject: Subject) -> Iterator[Finding]:
 def _slowest(subject: Subject) -> tuple[str, int, Loc] | None:
     """Return the step to which the document gives the most time for an attempt, that time, and where it says so."""
     timed = [
-        (use.timeout_s or use.defaults.timeout_s or 0, use)
+        (timeout_s, use)
         for use in subject.pipeline.steps
         if use.name not in subject.composite
         and (interface := subject.graph.interfaces.get(use.name))
         and interface.role is not Role.APPROVE
+        and (timeout_s := use.timeout_s or use.defaults.timeout_s)
     ]
-    timeout_s, use = max(timed, key=lambda each: each[0], default=(0, None))
-    if use is None or not timeout_s:
+    if not timed:
         return None
+    timeout_s, use = max(timed, key=lambda each: each[0])
     own = ("finally" if use.is_final else "steps", use.name, "timeout")
     return use.name, timeout_s, subject.pipeline.locate(*(own if use.timeout_s else ("defaults", "timeout")))
 

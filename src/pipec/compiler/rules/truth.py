@@ -270,10 +270,11 @@ def _compares(operator: str, left: Json, right: Json) -> bool:
         return isinstance(right, list) and any(_is_same(left, item) for item in right)
     if operator in ("==", "!="):
         return _is_same(left, right) == (operator == "==")
-    if isinstance(left, int | float) and isinstance(right, int | float):
-        sign = (left > right) - (left < right)
-    else:  # two texts that are written out: names are sampled for `==` alone
-        sign = (str(left) > str(right)) - (str(left) < str(right))
+    match left, right:
+        case (int() | float(), int() | float()):
+            sign = (left > right) - (left < right)
+        case _:  # two texts that are written out: names are sampled for `==` alone
+            sign = (str(left) > str(right)) - (str(left) < str(right))
     return {"<": sign < 0, "<=": sign <= 0, ">": sign > 0, ">=": sign >= 0}[operator]
 
 
@@ -297,10 +298,10 @@ def _numbers(said: list[int | float], schema: Mapping[str, Json], *, is_whole: b
     """Return the numbers at, between and beyond those given, as far as a schema allows them."""
     bounds = [schema[key] for key in ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum") if key in schema]
     points = sorted({*said, *(bound for bound in bounds if isinstance(bound, int | float))}) or [0]
-    step = 1 if is_whole else 0.5
-    found: list[int | float] = [points[0] - 1, *points, points[-1] + 1]
-    for low, high in pairwise(points):
-        found += [low + step, high - step] if high - low > 1 else [(low + high) / 2]
+    # Where a whole number lies between two points, one lies beside their middle, which is found by halves: a sum may
+    # be too large for a number.
+    between = [low / 2 + high / 2 for low, high in pairwise(points)]
+    found: list[int | float] = [points[0] - 1, *points, *between, points[-1] + 1]
     whole = [int(value // 1) for value in found] + [-int(-value // 1) for value in found]
     return tuple(value for value in dict.fromkeys(whole if is_whole else found) if _allows(schema, value))
 
