@@ -10,12 +10,12 @@ import pytest
 from pipec.compiler import cron
 
 DAYS = [date(1973, 1, 1) + timedelta(days=day) for day in range(28 * 366)]
-OPEN = ("*/2 * */2 * 1", "0 0 1 * */2")
+OPEN = ("*/2 * */2 * 1", "0 3 */2 * 1", "0 0 1 * */2")
 KNOWN = [
     "*/30 * * * *", "0 3 * * 1", "0 3 * * mon-fri", "5 0,23 * * *", "50,10 * * * *", "0 0 31 * *", "0 0 29 2 *",
     "0 0 1,15 * *", "0 12 28-31 1,2 *", "0 0 13 * fri", "0 0 * jan,dec sun", "59 23 * * 0,6", "0 22 * * 7",
     "15 5/6 * * *", "0 0 */10 * *", "0 0 1 1 *", "0 0 31 12 *", "0 0 1 1,12 *", "30 1 * * 1/3", "0 0 30 2 1",
-    "0 0 29 2 1",
+    "0 0 29 2 1", "0 0 * * 0/2", "0 */23 * * *", "*/59 * * * *",
 ]  # fmt: skip
 
 
@@ -55,6 +55,7 @@ def test_the_shortest_gap_is_that_of_a_calendar(expression: str) -> None:
     gaps = [later - earlier for earlier, later in pairwise(found)]
     parsed = cron.parsed(expression)
     # In 28 years 29 February comes every fourth; told is the gap of one year, which is shorter than any timeout.
+    assert cron.problem(expression) is None
     expected = 366 * cron.MINUTES_OF_DAY if expression == "0 0 29 2 *" else min(gaps)
     assert (parsed.shortest_gap(), parsed.is_due) == (expected, True)
 

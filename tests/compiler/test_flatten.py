@@ -304,6 +304,14 @@ def test_a_loop_of_a_pipeline_is_one_task_with_the_pipeline_as_its_body(tmp_path
     assert made.task("u").when == Status("failed", "f")
 
 
+def test_a_reader_of_a_pipeline_in_a_loop_comes_after_it_wherever_it_stands(tmp_path: Path) -> None:
+    body = """steps:
+  r: {uses: ./mix.yaml, with: {list: "${{ steps.f[*].n }}"}}
+  f: {uses: ./inner.yaml, for_each: [1, 2], with: {rows: r.csv, k: "${{ item }}"}}
+"""
+    assert [*tasks(plan(tmp_path, body))] == ["f", "f/f.clean", "f/f.last", "f/f.list", "r"]
+
+
 def test_a_matrix_of_a_pipeline_is_a_loop_over_its_cells(tmp_path: Path) -> None:
     body = """steps:
   f: {uses: ./inner.yaml, matrix: {axes: {x: [1, 2], y: [b]}, fail_fast: false}, with: {rows: r.csv, k: "${{ matrix.x }}", t: "${{ matrix.y }}"}, when: matrix.x > 1}

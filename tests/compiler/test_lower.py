@@ -229,6 +229,8 @@ parameters: {at: {type: string, default: of-parameter.csv}, below: {type: string
 steps:
   one: {uses: ingest, with: {source: said.csv}}
   two: {uses: ingest, with: {source: "${{ parameters.at }}"}}
+  away: {uses: ingest, with: {source: /srv/rows.csv}}
+  both: {uses: ingest, with: {source: "${{ parameters.below }}/${{ parameters.at }}"}}
   three: {uses: ingest, with: {source: "./${{ parameters.below }}/rows.csv"}}
   four: {uses: ingest, with: {source: "s3://rows/${{ parameters.below }}"}}
   five: {uses: split, with: {data: "${{ inputs.rows }}"}}
@@ -248,6 +250,8 @@ steps:
     said = {task.name: dict(task.parameters).get("source") for task in found.tasks if task.interface.name == "ingest"}
     assert {name: value.value for name, value in said.items() if isinstance(value, Literal)} == {
         "a.one": "sub/said.csv", "a.two": "sub/of-parameter.csv", "a.three": "sub/x/rows.csv", "a.four": "s3://rows/x",
+        "a.away": "/srv/rows.csv", "a.both": "sub/x/of-parameter.csv",
+        "b.away": "/srv/rows.csv", "b.both": "sub/x/mine.csv",
         "b.one": "sub/said.csv", "b.two": "mine.csv", "b.three": "sub/x/rows.csv", "b.four": "s3://rows/x",
     }  # fmt: skip
     assert [dict(found.task(name).inputs)["data"] for name in ("a.five", "b.five")] == [

@@ -62,6 +62,18 @@ def test_a_default_that_an_environment_hands_over_is_judged_there(environment: s
     assert told(found) == ["p.yaml:4 PIPE311 `n` must be at least 1, not `0`"]
 
 
+@pytest.mark.parametrize("environment", ["", "dev", "prod"])
+def test_a_value_that_an_environment_gives_a_step_is_judged_whichever_is_chosen(
+    environment: str, tmp_path: Path
+) -> None:
+    body = "environments: {prod: {steps: {say: {with: {n: 0, m: 1}}}}}\n" + STEPS
+    found = asked(tmp_path, {"pipec.yaml": PROJECT, "say.yaml": SAY, "p.yaml": pipeline(body)}, environment=environment)
+    assert told(found) == [
+        "p.yaml:4 PIPE111 `n` must be at least 1, not `0`",
+        "p.yaml:4 PIPE110 step `say` has no parameter `m`",
+    ]
+
+
 @pytest.mark.parametrize("environment", ["", "dev"])
 def test_what_an_environment_lacks_is_told_with_its_name(environment: str, tmp_path: Path) -> None:
     body = (

@@ -23,12 +23,14 @@ FILES = {
     'args: ["${{ inputs.data }}", "${{ outputs.first }}", "${{ outputs.mean }}", "${{ outputs.rows }}"]\n',
     "read.yaml": STEP + "outputs: {rows: {type: Dataset, personal: true}, plain: {type: Dataset}}\n"
     'args: ["${{ outputs.rows }}", "${{ outputs.plain }}"]\n',
+    "sendall.yaml": STEP + 'role: export\ninputs: {all: {type: Dataset, many: true}}\nargs: ["${{ inputs.all }}"]\n',
     "inner.yaml": HEAD + "inputs: {rows: {type: Dataset}}\n"
     'steps: {look: {uses: ./look.yaml, with: {data: "${{ inputs.rows }}"}}}\n'
     'outputs: {rows: "${{ steps.look.rows }}"}\n',
 }
 INGEST = "  a: {uses: ingest, with: {source: a.csv, personal: true}}\n"
 SEND = '  out: {uses: ./send.yaml, with: {data: "${{ steps.%s }}"}}\n'
+SEND_ALL = '  out: {uses: ./sendall.yaml, with: {all: "${{ steps.%s }}"}}\n'
 LOOK = '  look: {uses: ./look.yaml, with: {data: "${{ steps.%s }}"}}\n'
 
 
@@ -38,7 +40,7 @@ def routes(steps: str, folder: Path, head: str = "", environment: str = "") -> l
         (folder / name).write_text(text)
     (folder / "p.yaml").write_text(f"{HEAD}{head}steps:\n{steps}")
     found = api.check(api.Request(path=folder / "p.yaml", environment=environment)).report.findings
-    assert {finding.rule.code for finding in found} <= {"PIPE508", "PIPE501", "PIPE502", "PIPE504"}, found
+    assert {finding.rule.code for finding in found} <= {"PIPE508", "PIPE501", "PIPE502", "PIPE504", "PIPE215"}, found
     notes = [finding.notes[1].message for finding in found if finding.rule.code == "PIPE508"]
     return [note.removeprefix("the data goes ").replace("`", "") for note in notes]
 
@@ -52,6 +54,20 @@ def routes(steps: str, folder: Path, head: str = "", environment: str = "") -> l
         ("  r: {uses: ./read.yaml}\n" + SEND % "r.rows", ["r.rows -> out.data"]),
         ("  r: {uses: ./read.yaml}\n" + SEND % "r.plain", []),
         (INGEST + LOOK % "a.data" + SEND % "look.rows", ["a.data -> look.rows -> out.data"]),
+        (
+            INGEST + LOOK.replace("}}\n", "}, for_each: [1, 2]}\n") % "a.data" + SEND_ALL % "look[*].rows",
+            ["a.data -> look.rows -> out.all"],
+        ),
+        (
+            INGEST + '  f: {uses: ./inner.yaml, for_each: [1, 2], with: {rows: "${{ steps.a.data }}"}}\n'
+            + SEND_ALL % "f[*].rows",
+            ["a.data -> f.look.rows -> out.all"],
+        ),
+        (
+            INGEST + '  f: {uses: ./inner.yaml, matrix: {axes: {n: [1, 2]}}, with: {rows: "${{ steps.a.data }}"}}\n'
+            + SEND_ALL % "f[*].rows",
+            ["a.data -> f.look.rows -> out.all"],
+        ),
         (INGEST + '  m: {uses: ./mask.yaml, with: {data: "${{ steps.a.data }}"}}\n' + SEND % "m.data", []),
         (
             INGEST + LOOK % "a.data" + '  out: {uses: ./send.yaml, with: {text: "x ${{ steps.look.first }}"}}\n',
@@ -74,7 +90,8 @@ def routes(steps: str, folder: Path, head: str = "", environment: str = "") -> l
             ["a.data -> inner.look.rows -> out.data"],
         ),
     ],
-    ids=["sent", "said not to be", "not marked", "a manifest's", "another output", "made with it", "masked",
+    ids=["sent", "said not to be", "not marked", "a manifest's", "another output", "made with it", "in a loop",
+         "through a pipeline in a loop", "through a pipeline in a matrix", "masked",
          "in a text", "a number", "a count", "a masked text", "a verdict of the library", "through a pipeline"],
 )  # fmt: skip
 def test_what_is_marked_is_followed(steps: str, expected: list[str], tmp_path: Path) -> None:

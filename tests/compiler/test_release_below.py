@@ -98,6 +98,14 @@ UNSAFE: dict[str, tuple[dict[str, str | None], list[str]]] = {
          "best": '{uses: select, with: {models: [s3://a], data: "${{ steps.ingest.data }}"}}', "again": '{uses: ./fit.yaml, for_each: "${{ steps.split[*].test }}", with: {rows: "${{ item }}"}}'},
         ["p.yaml:9 PIPE302 `again` loops over a list, but `steps.split[*].test` is a dataset"],
     ),
+    "the best of pipelines in a loop, fitted on rows that nobody validated": (
+        {
+            "train": '{uses: ./fit.yaml, for_each: [1, 2], with: {rows: "${{ steps.ingest.data }}"}}',
+            "best": '{uses: select, with: {models: "${{ steps.train[*].model }}", data: "${{ steps.split.train }}"}}',
+            "evaluate": STEPS["evaluate"].replace("train.model", "best.model"), "ship": SHIP % ("approve", ""),
+        },
+        ["p.yaml:11 PIPE504 the model that `ship.deploy` ships is fitted on data that no step validated"],
+    ),
     "rows that nobody validated, fitted inside": (
         {"train": '{uses: ./fit.yaml, with: {rows: "${{ steps.ingest.data }}"}}', "ship": SHIP % ("approve", "")},
         ["fit.yaml:5 PIPE504 the model that `ship.deploy` ships is fitted on data that no step validated"],

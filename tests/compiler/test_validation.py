@@ -33,6 +33,7 @@ BETWEEN = "{type: expect_column_values_to_be_between, column: a%s}"
         ("expectations: [{type: expect_column_to_exist, column: a}]", "", 0),
         ("expectations: [{type: expect_column_quantile_values_to_be_between, quantile_ranges: {}}]", "", 0),
         ("expectations: [3, {column: a}, {type: 3}]", "", 0),
+        (f"expectations: [3, {{column: a}}, {BETWEEN % ''}]", OPEN, 1),
         ("expectations: &all []", "", 0),
         ('{"expectations": [{"type": "expect_column_to_exist", "column": "a"}]}', "", 0),
     ],
@@ -44,3 +45,13 @@ def test_what_no_data_can_fail_is_told_with_its_line(text: str, why: str, line: 
     assert [(finding.rule.code, finding.loc.span.line) for finding in found] == [("PIPE510", 4)] * bool(why)
     for finding in found:
         assert finding.message.endswith(f"{why} (line {line} of `e.yaml`)")
+
+
+def test_a_file_that_only_the_step_can_read_hides_no_other(tmp_path: Path) -> None:
+    (tmp_path / "e.yaml").write_text("expectations: &all []\n")
+    (tmp_path / "f.yaml").write_text("expectations: []\n")
+    more = "\n  w: {uses: validate-data, with: {data: a.csv, expectations: f.yaml}}"
+    text = PIPELINE.replace("steps: {v", "steps:\n  v").replace("e.yaml}}}", "e.yaml}}" + more)
+    (tmp_path / "p.yaml").write_text(text)
+    found = api.check(api.Request(path=tmp_path / "p.yaml")).report.findings
+    assert [(finding.rule.code, finding.loc.span.line) for finding in found] == [("PIPE510", 6)]

@@ -1,0 +1,44 @@
+"""What a task says of itself, and the half of its call that is known when it is compiled."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipec.compiler.plan import Loop, Plan, Task, order
+from pipec.steps import catalog
+from pipec.steps.interface import Interface, Resources, Retry
+from pipec.values import ItemRef, Literal, OutputRef, ParameterRef, SecretRef, Text
+
+SPLIT = catalog.find("split")
+assert isinstance(SPLIT, Interface)
+INNER = Task(
+    name="b", step="b", interface=SPLIT, parameters=(("seed", ItemRef("seed", "l")),),
+    inputs=(("data", (OutputRef("a", "data"), ParameterRef("more"))),), env=(("KEY", SecretRef("key")),),
+)  # fmt: skip
+
+
+def test_a_task_refers_to_what_it_is_given_each_once_in_order() -> None:
+    assert INNER.references == (ItemRef("seed", "l"), OutputRef("a", "data"), ParameterRef("more"), SecretRef("key"))
+    text = Text((Literal("x "), ParameterRef("more"), ParameterRef("more")))
+    assert Task(name="c", step="c", interface=SPLIT, env=(("A", text),)).references == (ParameterRef("more"),)
+
+
+def test_a_loop_refers_to_its_list_and_to_what_its_body_is_given() -> None:
+    loop = Loop(items=OutputRef("a", "list"), body=(INNER,))
+    task = Task(name="l", step="l", interface=SPLIT, loop=loop)
+    assert task.references == (OutputRef("a", "list"), *INNER.references)
+
+
+@pytest.mark.parametrize(("cpu", "threads"), [(0.25, 1), (1, 1), (1.9, 1), (2, 2), (7.5, 7)])
+def test_a_step_has_as_many_threads_as_whole_cores_and_one_at_least(cpu: float, threads: int) -> None:
+    task = Task(name="b", step="b", interface=SPLIT, resources=Resources(cpu=cpu))
+    assert order(Plan(pipeline="p", tasks=(task,)), task).threads == threads
+
+
+@pytest.mark.parametrize(("attempts", "backoff_s", "said"), [(1, 30, (1, 0)), (2, 30, (2, 30)), (5, 60, (5, 60))])
+def test_a_wait_is_said_where_there_is_something_to_wait_for(
+    attempts: int, backoff_s: int, said: tuple[int, int]
+) -> None:
+    retry = Retry(attempts=attempts, backoff_s=backoff_s)
+    made = order(Plan(pipeline="p", tasks=(INNER,)), INNER, retry=retry)
+    assert (made.attempts, made.backoff_s) == said
