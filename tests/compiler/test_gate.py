@@ -36,9 +36,17 @@ def told(text: str, folder: Path, environment: str = "") -> list[tuple[str, str]
     return [(finding.rule.code, finding.message) for finding in found if finding.rule.code != "PIPE207"]
 
 
+SHARES = ("balanced_accuracy", "f1_macro", "precision_macro", "recall_macro", "roc_auc", "precision", "recall", "f1")
+
+
 @pytest.mark.parametrize(
     ("gate", "why"),
     [
+        *((f"{{metric: {name}, minimum: 0}}", "it is never below 0") for name in SHARES),
+        *((f"{{metric: {name}, minimum: 0.5}}", None) for name in SHARES),
+        ("{metric: log_loss, minimum: 0}", "it is never below 0"),
+        ("{metric: mae, minimum: 0}", "it is never below 0"),
+        ("{metric: r2, maximum: 1}", "it is never above 1"),
         ("{metric: accuracy, minimum: 0}", "it is never below 0"),
         ("{metric: accuracy, minimum: -1}", "it is never below 0"),
         ("{metric: accuracy, minimum: 0.0001}", None),

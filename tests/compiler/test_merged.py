@@ -32,6 +32,7 @@ MERGED = {
     "a cell of a pipeline": (f"features: {{uses: ./inner.yaml, {MANY}}}, features-0-clean: {{uses: ./mix.yaml}}", "features-0-clean", "features.clean"),
     "a step in a cell": (f"features: {{uses: ./inner.yaml, {MANY}}}, features-clean: {{uses: ./mix.yaml}}", "features-clean", "features.clean"),
     "a cell and a step inside": (f"features: {{uses: ./inner.yaml}}, features-n: {{uses: ./mix.yaml, {MANY}}}", "features-n", "features.n-1"),
+    "two pipelines, cut elsewhere": ("a-b: {uses: ./eu.yaml}, a: {uses: ./b-eu.yaml}", "a.b-eu", "a-b.eu"),
     "a pipeline and a step inside": ("a: {uses: ./inner.yaml}, a-clean: {uses: ./eu.yaml}", "a-clean", "a.clean"),
 }  # fmt: skip
 
@@ -45,6 +46,7 @@ def test_names_that_stay_two_are_left_alone(case: str, tmp_path: Path) -> None:
 def test_names_that_become_one_are_told_at_the_outer_one(case: str, tmp_path: Path) -> None:
     steps, step, other = MERGED[case]
     (tmp_path / "eu.yaml").write_text(pipeline("steps: {eu: {uses: ./mix.yaml}}\n", "eu"), encoding="utf-8")
+    (tmp_path / "b-eu.yaml").write_text(pipeline("steps: {b-eu: {uses: ./mix.yaml}}\n", "b-eu"), encoding="utf-8")
     (line,) = found(tmp_path, steps)
     assert f"PIPE208 `{step}` and `{other}` are one name where an engine takes no dots" in line
 

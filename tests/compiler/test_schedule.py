@@ -18,6 +18,7 @@ def schedule(cron: str, step: str = STEP % ", timeout: 2h", more: str = "") -> s
 CALM = {
     "long enough": schedule("0 */2 * * *"),
     "over night": schedule("0 23,1 * * *"),
+    "to the second": schedule("0 * * * *", STEP % ", timeout: 60m"),
     "weekly": schedule("0 3 * * 1", STEP % ", timeout: 6d"),
     "no timeout": schedule("* * * * *", STEP % ""),
     "one too many is left out": schedule("* * * * *", more="concurrency: {max: 1, on_conflict: skip}\n"),
@@ -30,6 +31,7 @@ CALM = {
 }  # fmt: skip
 HASTY = {
     "two times a day": (schedule("0 2,3 * * *"), "1h", "2h"),
+    "a second too long": (schedule("0 * * * *", STEP % ", timeout: 3601s"), "1h", "3601s"),
     "over night": (schedule("30 23,0 * * *"), "1h", "2h"),
     "every day": (schedule("0 3 * * *", STEP % ", timeout: 2d"), "1d", "2d"),
     "on neighbouring weekdays": (schedule("0 3 * * 5,7,1", STEP % ", timeout: 25h"), "1d", "25h"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipec.compiler.plan import Loop, Plan, Task, order
+from pipec.condition import Holds
 from pipec.steps import catalog
 from pipec.steps.interface import Interface, Resources, Retry
 from pipec.values import ItemRef, Literal, OutputRef, ParameterRef, SecretRef, Text
@@ -27,6 +28,13 @@ def test_a_loop_refers_to_its_list_and_to_what_its_body_is_given() -> None:
     loop = Loop(items=OutputRef("a", "list"), body=(INNER,))
     task = Task(name="l", step="l", interface=SPLIT, loop=loop)
     assert task.references == (OutputRef("a", "list"), *INNER.references)
+
+
+def test_a_task_asks_for_itself_and_for_its_iterations() -> None:
+    inner = Task(name="b", step="b", interface=SPLIT, when=Holds(ItemRef("ok", "l")))
+    loop = Loop(items=OutputRef("a", "list"), body=(inner,))
+    task = Task(name="l", step="l", interface=SPLIT, loop=loop, when=Holds(ParameterRef("go")))
+    assert task.asked == (ParameterRef("go"), ItemRef("ok", "l"))
 
 
 @pytest.mark.parametrize(("cpu", "threads"), [(0.25, 1), (1, 1), (1.9, 1), (2, 2), (7.5, 7)])
