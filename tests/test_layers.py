@@ -19,13 +19,17 @@ MODULES = {
 }
 
 # A room, and the rooms it may enter; a name stands for itself and all below it. The first that fits a module counts.
-LOW = ("pipec.diagnostics", "pipec.digest", "pipec.values", "pipec.condition", "pipec.tail")
+LOW = (
+    "pipec.diagnostics", "pipec.digest", "pipec.values", "pipec.condition", "pipec.tail", "pipec.contents",
+)  # fmt: skip
 STEP_VALUES = ("pipec.steps.interface", "pipec.steps.declare", "pipec.steps.command", "pipec.steps.carried")
 TABLE: list[tuple[str, tuple[str, ...]]] = [
     ("pipec.diagnostics", ()),
     ("pipec.digest", ()),
     ("pipec.values", ()),
     ("pipec.tail", ()),
+    ("pipec.contents", ()),
+    ("pipec.docker", ()),
     ("pipec.condition", ("pipec.values",)),
     ("pipec.steps.interface", LOW),
     ("pipec.steps.carried", (*LOW, "pipec.steps.interface")),
@@ -46,7 +50,8 @@ TABLE: list[tuple[str, tuple[str, ...]]] = [
                                "pipec.targets.base", "pipec.targets.cluster", "pipec.targets.judge")),
     ("pipec.targets.judge", (*LOW, *STEP_VALUES, "pipec.compiler.plan", "pipec.targets.base", "pipec.targets.cluster")),
     ("pipec.targets", (*LOW, *STEP_VALUES, "pipec.compiler.plan", "pipec.targets.base")),
-    ("pipec.engine", (*LOW, *STEP_VALUES, "pipec.compiler.plan", "pipec.engine")),
+    ("pipec.engine", (*LOW, *STEP_VALUES, "pipec.compiler.plan", "pipec.engine", "pipec.docker")),
+    ("pipec.image", (*LOW, "pipec.docker", "pipec.steps.interface", "pipec.steps.catalog", "pipec.image")),
     ("pipec.stages", (*LOW, "pipec.steps.interface", "pipec.schema", "pipec.compiler")),
     ("pipec.surroundings", (*LOW, "pipec.schema")),
     ("pipec.answers", (*LOW, "pipec.schema", "pipec.stages")),
