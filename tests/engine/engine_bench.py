@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pipec.compiler.plan import Loop, Need, Plan, PlanParameter, Task
 from pipec.condition import Condition
+from pipec.engine.launcher import After, Command, Start
 from pipec.engine.outcome import RunOutcome, TaskOutcome
 from pipec.engine.progress import Progress, Silent
 from pipec.engine.run import RunOptions, run
@@ -20,13 +21,20 @@ STUB = Path(__file__).with_name("stub_step.py")
 
 @dataclass(frozen=True)
 class StubLauncher:
-    code: str = "stub 1"
+    version: str = "stub 1"
+
+    def code(self, task: Task) -> str:
+        return self.version
 
     def refuse(self, task: Task, volumes: Mapping[str, str]) -> str:
         return ""
 
-    def command(self, task: Task, call: Path) -> tuple[Sequence[str], Mapping[str, str]]:
-        return [sys.executable, "-I", "-S", str(STUB), str(call)], {"PATH": "/usr/bin:/bin"}
+    def command(self, start: Start) -> Command:
+        environ = {"PATH": "/usr/bin:/bin", **start.environ, **start.secrets}
+        return Command([sys.executable, "-I", "-S", str(STUB), str(start.call_file)], environ, start.call)
+
+    def after(self, start: Start, log: Path) -> After:
+        return After()
 
 
 def task(

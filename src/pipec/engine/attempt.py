@@ -19,12 +19,12 @@ from pipec.engine.call import OF_THE_MOMENT, Place, Prepared, difference, prepar
 from pipec.engine.folder import Folder
 from pipec.engine.journal import Journal
 from pipec.engine.kind import is_a
-from pipec.engine.launcher import Launcher
+from pipec.engine.launcher import After, Launcher, Start
 from pipec.engine.outcome import Record, State, Stored, TaskOutcome
 from pipec.engine.process import Execution, Exit, Stop, execute, redacted
 from pipec.engine.state import Facts, Fault
 from pipec.engine.store import Store, StoreError
-from pipec.steps.command import Call, secret_variable
+from pipec.steps.command import Call
 from pipec.steps.interface import Artifact, Kind, Role
 from pipec.tail import printable
 from pipec.values import Json
@@ -34,7 +34,10 @@ RESULT_LIMIT = 4 << 20  # bytes of a result file: small outputs travel through t
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shop:
-    """What every attempt of a run shares. shown: what approvals were shown when last started, by task."""
+    """What every attempt of a run shares. shown: what approvals were shown when last started, by task.
+
+    volumes: folders of this machine, by name.
+    """
 
     plan: Plan
     place: Place
@@ -47,6 +50,7 @@ class Shop:
     approve_as: str | None
     grace_s: float
     stop: Stop
+    volumes: Mapping[str, str] = field(default_factory=dict)
     shown: dict[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
 
 
@@ -83,7 +87,7 @@ def perform(shop: Shop, job: Job) -> Result:
     """Return what comes of `job`. Raises EngineError if the journal cannot be written."""
     task = job.task
     try:
-        prepared = prepare(shop.plan, task, job.facts, shop.place, shop.store, shop.launcher.code)
+        prepared = prepare(shop.plan, task, job.facts, shop.place, shop.store, shop.launcher.code(task))
     except Fault as fault:
         return Result(outcome=_ended(task, State.FAILED, str(fault)))
     again, is_changed = _stale(shop, job, prepared)
@@ -134,21 +138,25 @@ def _attempt(shop: Shop, job: Job, prepared: Prepared, again: str, why: str) -> 
     call = replace(prepared.call, outputs={"*": str(folder / "outputs")}, result=str(folder / "result.json"))
     if task.interface.role is Role.APPROVE:
         call = replace(call, decision=str(shop.folder.decision(task.name)))
-    (folder / "call.json").write_text(call.as_json(), encoding="utf-8")
+    start = Start(
+        task=task, call=call, folder=folder, environ=prepared.environ, secrets=prepared.secrets, volumes=shop.volumes
+    )
+    command = shop.launcher.command(start)
+    start.call_file.write_text(command.call.as_json(), encoding="utf-8")
     log = f"logs/{task.name}.{shop.session}.{job.serial}.log"
     shop.journal.append(_start_record(shop, job, call, log, again, why))
     if task.interface.role is Role.APPROVE and shop.approve_as:
         decision.write(shop.folder.decision(task.name), by=shop.approve_as, approve=True)
     job.begin()
-    argv, environ = shop.launcher.command(task, folder / "call.json")
     exit_ = execute(
         Execution(
-            argv=argv, environ=_environ(environ, prepared), folder=folder / "start", log=shop.folder.path / log,
+            argv=command.argv, environ=command.environ, folder=folder / "start", log=shop.folder.path / log,
             mark=str(folder), timeout_s=task.timeout_s, grace_s=shop.grace_s, secrets=tuple(prepared.secrets.values()),
         ),
         shop.stop,
     )  # fmt: skip
-    result = _take(shop, job, prepared, call, exit_, log)
+    after = shop.launcher.after(start, shop.folder.path / log)
+    result = _take(shop, job, prepared, call, exit_, after, log)
     files.remove(folder)
     if result.outcome and result.outcome.state is State.SUCCEEDED and _may_keep(prepared):
         shop.cache.keep(shop.folder.run_id, result.outcome)
@@ -169,12 +177,6 @@ def _start_record(shop: Shop, job: Job, call: Call, log: str, again: str, why: s
     }  # fmt: skip
 
 
-def _environ(environ: Mapping[str, str], prepared: Prepared) -> dict[str, str]:
-    """Return the process's environment: a step gets its own secrets and no other step's."""
-    kept = {name: value for name, value in environ.items() if not name.startswith(secret_variable(""))}
-    return {**kept, **prepared.environ, **prepared.secrets}
-
-
 def _may_keep(prepared: Prepared) -> bool:
     """Say whether the work may go into the cache: local data must not have changed while it was read."""
     if prepared.uncacheable:
@@ -185,14 +187,14 @@ def _may_keep(prepared: Prepared) -> bool:
         return False
 
 
-def _take(shop: Shop, job: Job, prepared: Prepared, call: Call, exit_: Exit, log: str) -> Result:
+def _take(shop: Shop, job: Job, prepared: Prepared, call: Call, exit_: Exit, after: After, log: str) -> Result:
     """Return what a process's end means (rule 7)."""
     if exit_.cut == "stop":
         return Result()
     reported = _read_result(Path(call.result or ""))
     # The result's message is the last line without the names of task and step before it; who died first left none.
     said = _blotted(str((reported or {}).get("message") or ""), prepared) or exit_.last_line
-    state, reason, is_retryable = _meaning(job.task, exit_, said)
+    state, reason, is_retryable = _meaning(job.task, exit_, after, said)
     outcome = replace(
         _ended(job.task, state, reason, attempts=job.number), duration_s=exit_.duration_s, log=log, parts=prepared.parts
     )
@@ -208,8 +210,10 @@ def _take(shop: Shop, job: Job, prepared: Prepared, call: Call, exit_: Exit, log
         return Result(outcome=replace(outcome, state=State.FAILED, reason=str(fault)))
 
 
-def _meaning(task: Task, exit_: Exit, said: str) -> tuple[State, str, bool]:
+def _meaning(task: Task, exit_: Exit, after: After, said: str) -> tuple[State, str, bool]:
     """Return the state that an exit code stands for (design section 4), why, and whether trying again may help."""
+    if after.fault:
+        return State.FAILED, after.fault, False
     if exit_.cut == "timeout":
         return State.FAILED, f"it took longer than its timeout of {task.timeout_s} s: give it a longer `timeout`", True
     match exit_.code:
@@ -222,8 +226,7 @@ def _meaning(task: Task, exit_: Exit, said: str) -> tuple[State, str, bool]:
         case 75:
             return State.FAILED, said or "what it needs is not there yet", True
         case 137 | -9:
-            reason = f"it was killed, most likely out of memory: it may use {task.resources.memory_mib} MiB"
-            return State.FAILED, reason + (said and f" ({said})"), True
+            return State.FAILED, _killed(task, after) + (said and f" ({said})"), True
         case 143:
             return State.FAILED, "it was ended by SIGTERM" + (said and f": {said}"), True
         case code if code < 0:
@@ -231,6 +234,17 @@ def _meaning(task: Task, exit_: Exit, said: str) -> tuple[State, str, bool]:
         case code:
             is_foreign = code != 2 and task.interface.container is not None
             return State.FAILED, said or f"it ended with exit code {code} and said nothing", is_foreign
+
+
+def _killed(task: Task, after: After) -> str:
+    allowed = f"it may use {task.resources.memory_mib} MiB"
+    match after.out_of_memory:
+        case True:
+            return f"it ran out of memory: {allowed}; give it more under `resources`"
+        case False:
+            return f"it was killed, and not for its memory ({allowed}): see who ended it"
+        case None:
+            return f"it was killed, most likely out of memory: {allowed}"
 
 
 def _signal_name(number: int) -> str:

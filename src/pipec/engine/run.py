@@ -95,7 +95,7 @@ def _shop(plan: Plan, options: RunOptions, folder: Folder, journal: Journal, ear
     return Shop(
         plan=plan, place=place, store=store, cache=Cache(options.home / "cache", store), journal=journal,
         folder=folder, launcher=options.launcher, session=earlier.n_sessions, approve_as=options.approve_as,
-        grace_s=options.grace_s, stop=Stop(), shown=dict(earlier.shown),
+        grace_s=options.grace_s, stop=Stop(), volumes=options.volumes, shown=dict(earlier.shown),
     )  # fmt: skip
 
 
