@@ -18,6 +18,9 @@ from pipec import docker
         ("permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock",
          "may not use"),
         ("Unable to find image 'x:1' locally\ndocker: Error response from daemon: No such image: x:1", "no such image"),
+        ("Error response from daemon: pull access denied for x, repository does not exist or may "
+         "require 'docker login'",
+         "wants a login"),
         ("Error response from daemon: manifest for x:1 not found: manifest unknown", "no such image"),
         ("exec /usr/bin/sh: exec format error", "another architecture"),
         ("WARNING: The requested image's platform (linux/arm64) does not match the detected host platform "

@@ -133,6 +133,9 @@ def _run(commands: Any) -> None:
     parser.add_argument("--resume", metavar="RUN", help="go on with this run (or `latest`)")
     parser.add_argument("--jobs", type=int, metavar="N", help="tasks at once (default: as many as cores)")
     parser.add_argument("--approve-as", metavar="NAME", help="approve in this person's name")
+    parser.add_argument(
+        "--containers", action="store_true", help="run every step in a container of its image, with Docker"
+    )
 
 
 def _runs(commands: Any) -> None:

@@ -26,10 +26,12 @@ _MEANINGS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"no matching manifest|does not match the (specified|detected host) platform|exec format error|wrong arch",
          "the image is for another architecture than this machine: build it for this one"),
         (r"could not select device driver|nvidia-container-cli|unresolvable cdi|no such device.*nvidia|libnvidia-ml",
-         "no GPU can be handed to a container here: install the NVIDIA container toolkit, or ask for none"),
+         "no GPU can be handed to a container here: install the NVIDIA container toolkit"),
+        (r"pull access denied|may require 'docker login'",
+         "there is no such image, or its registry wants a login: build it, mend its name, or `docker login`"),
         (r"no basic auth credentials|unauthorized|authentication required|access.*denied|token.*expired",
          "the registry wants other credentials: log in again (`docker login`)"),
-        (r"no such image|manifest unknown|not found: manifest|pull access denied|repository does not exist|"
+        (r"no such image|manifest unknown|not found: manifest|repository does not exist|"
          r"reference does not exist|unable to find image|no such object",
          "there is no such image: build or pull it, or mend its name"),
         (r"no space left on device", "the container engine's disk is full: make room (`docker system df` shows what)"),
@@ -60,8 +62,12 @@ def ask(*arguments: str, wanted: str, given: bytes | None = None, timeout_s: flo
     given: standard input. Raises DockerFault.
     """
     try:
+        program = command()
+    except DockerFault as fault:
+        raise DockerFault(f"{wanted}: {fault}") from None
+    try:
         done = subprocess.run(
-            [command(), *arguments], input=given, stdin=None if given is not None else subprocess.DEVNULL,
+            [program, *arguments], input=given, stdin=None if given is not None else subprocess.DEVNULL,
             capture_output=True, check=False, timeout=timeout_s,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
@@ -85,15 +91,23 @@ def explained(said: str) -> str:
 
 
 def run_arguments(
-    image: str, argv: Sequence[str], *, name: str, options: Sequence[str] = (), env: Sequence[str] = ()
+    image: str,
+    argv: Sequence[str],
+    *,
+    name: str,
+    options: Sequence[str] = (),
+    env: Sequence[str] = (),
+    is_kept: bool = False,
 ) -> list[str]:
     """Return the words of a hardened `docker run`: nothing but what is mounted can be written, and no right is gained.
 
     options: more words before the image (mounts, limits). env: names of variables that are handed on; their values are
-    taken from the environment of the command itself, so that no argument list ever shows one.
+    taken from the environment of the command itself, so that no argument list ever shows one. is_kept: whether the
+    container stays when it has ended, so that its end can be looked at.
     """
     handed = [word for variable in env for word in ("--env", variable)]
+    once = [] if is_kept else ["--rm"]
     return [
-        command(), "run", "--rm", "--name", name, "--init=false", "--pull=never", "--read-only", "--cap-drop=ALL",
+        command(), "run", *once, "--name", name, "--pull=never", "--read-only", "--cap-drop=ALL",
         "--security-opt=no-new-privileges", "--log-driver=none", *options, *handed, image, *argv,
     ]  # fmt: skip

@@ -18,7 +18,9 @@ from pipec.commands.request import only, pairs, request, tell
 from pipec.compiler.plan import Plan
 from pipec.engine import history, progress
 from pipec.engine import run as engine
+from pipec.engine.container import ContainerLauncher
 from pipec.engine.history import RunSummary
+from pipec.engine.launcher import ProcessLauncher
 from pipec.engine.options import RunOptions
 from pipec.engine.outcome import RunOutcome
 from pipec.engine.run import Ended
@@ -117,6 +119,7 @@ def _run_options(asked: _Asked, unit: Unit) -> RunOptions:
         volumes={name: str(said["path"]) for name, said in volumes.items() if "path" in said},
         jobs=options.jobs if options.jobs is not None else os.cpu_count() or 1,
         approve_as=options.approve_as,
+        launcher=ContainerLauncher(_note) if options.containers else ProcessLauncher(),
         file=_again(options, plan.pipeline if len(asked.units) > 1 else options.pipeline),
         flags=_home_flag(home),
     )
@@ -135,7 +138,8 @@ def _note(text: str) -> None:
 def _again(options: argparse.Namespace, pipeline: str | None) -> str:
     """Return the file with what a later `pipec run` of it must say again."""
     flags = [("--pipeline", pipeline), ("--env", options.env), ("--home", options.home)]
-    return shlex.join([options.file, *(word for name, value in flags if value for word in (name, value))])
+    named = [word for name, value in flags if value for word in (name, value)]
+    return shlex.join([options.file, *named, *(["--containers"] if options.containers else [])])
 
 
 def _home_flag(home: Path) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from pipec.compiler.plan import Plan
-from pipec.engine import files, lock, slot
+from pipec.engine import container, files, lock, slot
 from pipec.engine.attempt import Shop
 from pipec.engine.cache import Cache
 from pipec.engine.call import Place
@@ -133,6 +133,7 @@ def _clear(folder: Folder) -> None:
     """End what an engine that was killed left running, then remove its unfinished work: never two writers."""
     if not end_family(f"{folder.work}/"):
         raise EngineError(f"a process of an earlier attempt of run {folder.run_id} does not end: end it by hand")
+    container.clear(folder.work)
     try:
         files.remove(folder.work)
         files.make_folder(folder.work)

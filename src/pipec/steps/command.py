@@ -83,6 +83,7 @@ class Call:
     small_outputs: extra files that want one small output each as text (Kubeflow), by name.
     kubeflow_output: where Kubeflow wants its executor output, or None. decision: a location, or `json:` and the text.
     foreign: the whole interface of a step in another language (`steps/carried.py`); None for a step of the library.
+    prefix: words that start the container in which its command runs, instead of the command's own first word.
     """
 
     pipeline: str
@@ -110,6 +111,7 @@ class Call:
     attempts: int = 1
     backoff_s: float = 0.0
     foreign: Mapping[str, Json] | None = None
+    prefix: tuple[str, ...] = ()
 
     def as_json(self) -> str:
         """Return the call as the text of a call file."""
@@ -179,7 +181,7 @@ def parse_call(text: str) -> Call:
         if body.pop("format") != FORMAT:
             raise CallerError(f"the call has another format than {FORMAT}: engine and step library differ in version")
         body["inputs"] = {name: tuple(Location(**at) for at in places) for name, places in body["inputs"].items()}
-        return Call(**body)
+        return Call(**{**body, "prefix": tuple(body["prefix"])})
     except (ValueError, KeyError, TypeError, AttributeError) as fault:
         raise CallerError(f"the call file is not one that pipec wrote ({fault})") from fault
 

@@ -33,17 +33,20 @@ class Ended(StepError):
 
 @dataclass(frozen=True, slots=True)
 class ForeignStep:
-    """What a manifest declares, run by starting its command."""
+    """What a manifest declares, run by starting its command; with a prefix, as `Call` has it, in a container."""
 
     interface: Interface
     container: Container
+    prefix: tuple[str, ...] = ()
 
     def run(self, given: Given, context: Context) -> Mapping[str, Json]:
         """Run the command, and return the small outputs that it wrote. Raises StepError."""
         folder = given.work / "values"
         folder.mkdir()
         files = {output.name: folder / output.name for output in self.interface.small_outputs}
-        _run(self.container.command[0], command_line(self.container, given, files))
+        own = command_line(self.container, given, files)
+        argv = [*(os.fsencode(word) for word in self.prefix), *own[1:]] if self.prefix else own
+        _run(self.container.command[0], argv)
         written = {name: path for name, path in files.items() if os.path.lexists(path)}
         return {o.name: _value(o, written[o.name]) for o in self.interface.small_outputs if o.name in written}
 
@@ -58,7 +61,7 @@ def identify(carried: Mapping[str, Json], call: Call) -> ForeignStep:
     is_same = call.step == f"{interface.name}@{interface.version}" and call.interface == interface.digest
     if interface.container is None or not is_same:
         raise CallerError(f"the call carries another step than `{call.step}`: {remedy}")
-    return ForeignStep(interface, interface.container)
+    return ForeignStep(interface, interface.container, call.prefix)
 
 
 def command_line(container: Container, given: Given, files: Mapping[str, Path]) -> list[bytes]:
