@@ -25,9 +25,9 @@ lint: $(VENV)/.all
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# What needs Docker, Airflow or a browser, alone.
+# What needs Docker, Airflow or a browser, alone; or of these what MARKS names.
 parts: $(VENV)/.all
-	$(BIN)/python -m pytest -q -m "airflow or docker or browser"
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "$(or $(MARKS),airflow or docker or browser)"
 
 # A real Airflow, which cannot share an environment with kfp.
 airflow: .venv-airflow/.done

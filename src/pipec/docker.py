@@ -6,11 +6,13 @@ place), and costs no package. Knows no plan and no step.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import subprocess
 from collections.abc import Sequence
+from typing import Any
 
 VARIABLE = "PIPEC_DOCKER"  # names another command that speaks docker's language, such as podman
 _ANSWER_S = 120.0  # for what the daemon says of itself and of what it has; building and pulling have no limit
@@ -79,6 +81,13 @@ def ask(*arguments: str, wanted: str, given: bytes | None = None, timeout_s: flo
     if done.returncode:
         raise DockerFault(f"{wanted}: {explained(done.stderr.decode('utf-8', 'replace'))}")
     return done.stdout
+
+
+def inspected(kind: str, name: str) -> dict[str, Any]:
+    """Return what is known of an image or a container (`kind`). Raises DockerFault."""
+    # Without a format: what `{{json .}}` makes of it differs between docker and podman.
+    found: list[dict[str, Any]] = json.loads(ask(kind, "inspect", name, wanted=f"`{name}` cannot be read"))
+    return found[0]
 
 
 def explained(said: str) -> str:

@@ -15,7 +15,7 @@ from engine_bench import Bench, Diary, plan, states, task
 from pipec import docker
 from pipec.compiler.plan import Task
 from pipec.engine import container
-from pipec.engine.container import ContainerLauncher
+from pipec.engine.container import ContainerLauncher, Host
 from pipec.engine.folder import Folder
 from pipec.engine.launcher import Start
 from pipec.engine.mount import NAMING_FILES, Mount, mounts
@@ -167,6 +167,23 @@ def test_a_secret_may_not_change_what_docker_does(shop: Bench, engine: Docker, n
     assert refused(shop, wanted, secrets={"token": "s3cr3t"}) == (
         f"`fit` sets {name} to a secret, and docker itself reads that variable: give it another name"
     )
+
+
+@pytest.mark.parametrize(
+    ("info", "known"),
+    [
+        ({"NCPU": 8, "Architecture": "aarch64", "SecurityOptions": ["name=seccomp,profile=default", "name=rootless"]},
+         Host(8, "arm64", rootless=True)),
+        ({"NCPU": 2, "Architecture": "x86_64", "SecurityOptions": None}, Host(2, "amd64", rootless=False)),
+        ({"host": {"arch": "amd64", "cpus": 4, "security": {"rootless": True}}}, Host(4, "amd64", rootless=True)),
+        ({"host": {"arch": "arm64", "cpus": 4, "security": {"rootless": False}}}, Host(4, "arm64", rootless=False)),
+    ],
+    ids=["docker-rootless", "docker", "podman-rootless", "podman"],
+)  # fmt: skip
+def test_docker_and_podman_are_understood(engine: Docker, info: dict[str, object], known: Host) -> None:
+    engine.says("info", json.dumps(info))
+    launcher = ContainerLauncher()
+    assert launcher.host() == known
 
 
 # How it ended

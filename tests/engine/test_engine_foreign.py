@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from engine_bench import Bench, Diary, plan, states
+from foreign_bench import foreign, out
 
-from pipec.compiler.plan import Need, Task
+from pipec.compiler.plan import Task
 from pipec.engine.history import why
 from pipec.engine.launcher import ProcessLauncher
 from pipec.engine.outcome import RunOutcome
@@ -23,14 +23,10 @@ from pipec.steps.interface import (
     Input,
     Interface,
     Kind,
-    Output,
-    Parameter,
-    Resources,
-    Retry,
     Slot,
     Words,
 )
-from pipec.values import Json, Literal, OutputRef, SecretRef, Value
+from pipec.values import OutputRef, SecretRef
 
 LAUNCHER = ProcessLauncher()  # one for all: it digests the whole library once
 
@@ -38,37 +34,6 @@ LAUNCHER = ProcessLauncher()  # one for all: it digests the whole library once
 @pytest.fixture
 def bench(shop: Bench) -> Bench:
     return Bench(shop.base, replace(shop.options, launcher=LAUNCHER))
-
-
-def out(name: str) -> Slot:
-    return Slot("outputs", name)
-
-
-def foreign(
-    name: str, script: str, *args: Slot | str | list[Slot | str], inputs: Sequence[Input] = (),
-    given: Mapping[str, tuple[Value, ...]] | None = None, writes: Sequence[str] = (),
-    values: Mapping[str, Kind] | None = None, parameters: Mapping[str, Json] | None = None, attempts: int = 1,
-    image: str | None = None, **more: Any,
-) -> Task:  # fmt: skip
-    """A task whose command is a script of `sh`; a list among its arguments is a group."""
-    made = [
-        Words(tuple((word,) for word in each), is_group=True) if isinstance(each, list) else Words(((each,),))
-        for each in args
-    ]
-    interface = Interface(
-        name="score", version="1", summary="", inputs=tuple(inputs),
-        outputs=tuple(Output(name=each, type=Dataset) for each in writes)
-        + tuple(Output(name=each, type=kind) for each, kind in (values or {}).items()),
-        parameters=tuple(Parameter(name=n, kind=Kind.STRING, schema={"type": "string"}) for n in parameters or ()),
-        container=Container(command=("sh", "-c", script), args=tuple(made), image=image),
-    )  # fmt: skip
-    references = [value for values_ in (given or {}).values() for value in values_ if isinstance(value, OutputRef)]
-    needs = tuple(Need(task, soft=True) for task in sorted({reference.task for reference in references}))
-    return Task(
-        name=name, step=name, interface=interface, inputs=tuple((given or {}).items()), needs=needs,
-        parameters=tuple((each, Literal(value)) for each, value in (parameters or {}).items()),
-        retry=Retry(attempts=attempts, backoff_s=0), resources=Resources(cpu=0.01), **more,
-    )  # fmt: skip
 
 
 def only(bench: Bench, given: Task, **more: Any) -> tuple[str, str, int]:

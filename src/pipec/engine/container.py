@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from pipec import docker
 from pipec.compiler.plan import Task
@@ -124,7 +125,7 @@ class ContainerLauncher:
 
     def _options(self, start: Start) -> Iterator[str]:
         """Yield the limits and the surroundings of a container."""
-        host, resources = self._known_host(), start.task.resources
+        host, resources = self.host(), start.task.resources
         own = str(start.folder / "tmp")
         # As the engine's user: what it writes is the engine's to move, and what the engine wrote is its to read.
         yield "--user=" + ("0:0" if host.rootless else f"{os.getuid()}:{os.getgid()}")
@@ -143,8 +144,8 @@ class ContainerLauncher:
         """Remove the container, and say how it ended where the exit code of the client does not."""
         name = _name(start.folder)
         try:
-            state = json.loads(docker.ask("inspect", "--format", "{{json .State}}", name, wanted=name))
-        except (DockerFault, ValueError):
+            state = docker.inspected("container", name)["State"]
+        except DockerFault:
             return After(fault=_never_started(start, log))
         try:
             docker.ask("rm", "--force", name, wanted=f"container {name} cannot be removed")
@@ -158,30 +159,27 @@ class ContainerLauncher:
         """Return the digest of an image, which is pulled if it is not here. Raises DockerFault."""
         if name not in self._images:
             try:
-                found = _inspected(name)
+                found = docker.inspected("image", name)
             except DockerFault:
-                self._known_host()  # says so if it is the whole container engine that does not answer
+                self.host()  # says so if it is the whole container engine that does not answer
                 self.note(f"pulling {name}")
                 docker.ask(
                     "pull", "--quiet", name, wanted=f"`{name}` is not here, and cannot be pulled", timeout_s=None
                 )
-                found = _inspected(name)
-            theirs, ours = found["Architecture"], self._known_host().architecture
+                found = docker.inspected("image", name)
+            theirs, ours = found["Architecture"], self.host().architecture
             if theirs != ours:
                 raise DockerFault(f"`{name}` is for {theirs}, and this machine is {ours}: build it for this one")
             self._images[name] = str(found["Id"])
         return self._images[name]
 
-    def _known_host(self) -> Host:
+    def host(self) -> Host:
+        """Return what runs containers here. Raises DockerFault."""
         if self._host is None:
             body = json.loads(docker.ask("info", "--format", "{{json .}}", wanted="docker cannot be used"))
             if body.get("ServerErrors"):
                 raise DockerFault(f"docker cannot be used: {docker.explained(' '.join(body['ServerErrors']))}")
-            self._host = Host(
-                n_cores=int(body.get("NCPU") or os.cpu_count() or 1),
-                architecture=_ARCHITECTURES.get(str(body.get("Architecture")), str(body.get("Architecture"))),
-                rootless=any("rootless" in option for option in body.get("SecurityOptions") or ()),
-            )
+            self._host = _host(body)
         return self._host
 
 
@@ -200,11 +198,16 @@ def _name(folder: Path) -> str:
     return f"pipec-{sha256(os.fsencode(folder)).hexdigest()[:24]}"
 
 
-def _inspected(name: str) -> dict[str, object]:
-    found: dict[str, object] = json.loads(
-        docker.ask("image", "inspect", "--format", "{{json .}}", name, wanted=f"`{name}` cannot be read")
+def _host(body: Mapping[str, Any]) -> Host:
+    """Return what `docker info` says, or podman's."""
+    theirs = body.get("host") or {}
+    called = str(theirs.get("arch") or body.get("Architecture"))
+    return Host(
+        n_cores=int(theirs.get("cpus") or body.get("NCPU") or os.cpu_count() or 1),
+        architecture=_ARCHITECTURES.get(called, called),
+        rootless=bool((theirs.get("security") or {}).get("rootless"))
+        or any("rootless" in option for option in body.get("SecurityOptions") or ()),
     )
-    return found
 
 
 def _no_device(task: Task) -> str:

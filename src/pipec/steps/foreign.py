@@ -21,6 +21,7 @@ from pipec.steps.interface import Container, Interface, Kind, Output, Slot, Word
 from pipec.values import Json, as_text
 
 VALUE_LIMIT = 1 << 20  # bytes of a small output: they travel through journals and records, data through artifacts
+INIT = "[FATAL tini"  # how a container's first process says that it could not start the command
 
 
 class Ended(StepError):
@@ -46,7 +47,7 @@ class ForeignStep:
         files = {output.name: folder / output.name for output in self.interface.small_outputs}
         own = command_line(self.container, given, files)
         argv = [*(os.fsencode(word) for word in self.prefix), *own[1:]] if self.prefix else own
-        _run(self.container.command[0], argv)
+        _run(self.container.command[0], argv, is_contained=bool(self.prefix))
         written = {name: path for name, path in files.items() if os.path.lexists(path)}
         return {o.name: _value(o, written[o.name]) for o in self.interface.small_outputs if o.name in written}
 
@@ -109,7 +110,7 @@ def _bytes(slot: Slot, value: Json | Path | list[Path]) -> bytes:
     return text.encode()
 
 
-def _run(program: str, argv: list[bytes]) -> None:
+def _run(program: str, argv: list[bytes], *, is_contained: bool) -> None:
     try:
         end = child.run(argv)
     except FileNotFoundError as fault:
@@ -121,6 +122,10 @@ def _run(program: str, argv: list[bytes]) -> None:
             raise CallerError("the arguments are too long for this machine: hand large values over as files") from fault
         why = (fault.strerror or str(fault)).lower()
         raise StepError(f"`{program}` cannot be started: {why}: mend the file or its rights") from fault
+    if is_contained and end.code in (126, 127) and end.last_line.startswith(INIT):
+        raise StepError(
+            f"`{program}` is not in the step's image, or may not be started there: mend the command or image"
+        )
     if end.signal:
         raise Ended(f"it was ended by {end.signal}" + (end.last_line and f": {end.last_line}"), end.code)
     if end.code:
