@@ -37,7 +37,7 @@ class ProcessLauncher:
     def code(self) -> str:
         """A digest of the whole step library: coarse, so that no change of code can hide behind the cache."""
         sources = sorted((ROOT / "steps").rglob("*.py"))
-        shared = [ROOT / "values.py", ROOT / "digest.py", ROOT / "tail.py"]
+        shared = [ROOT / "values.py", ROOT / "digest.py", ROOT / "tail.py", ROOT / "redact.py"]
         return digest.of_value([[path.relative_to(ROOT).as_posix(), digest.of_path(path)] for path in sources + shared])
 
     def refuse(self, task: Task, volumes: Mapping[str, str]) -> str:
