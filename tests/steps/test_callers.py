@@ -228,7 +228,9 @@ def test_sigterm_ends_a_step_cleanly(tmp_path: Path) -> None:
         _, rest = process.communicate(timeout=60)
     assert (process.returncode, rest) == (143, "probe: stopped before it was done: run it again\n")
     assert list((tmp_path / "scratch").iterdir()) == []
-    assert list((tmp_path / "t").iterdir()) == []
+    assert [path.name for path in (tmp_path / "t").iterdir()] == ["result.json"]
+    told = json.loads((tmp_path / "t" / "result.json").read_text())
+    assert (told["outcome"], told["message"]) == ("failed", "it was stopped before it was done: run it again")
 
 
 texts = st.text(alphabet=st.sampled_from(list('{}%#"\\$u007b ab\n\u2028é')), max_size=12)

@@ -14,7 +14,19 @@ from pipec import digest
 from pipec.condition import Condition, describe, named
 from pipec.steps.command import Order
 from pipec.steps.interface import Interface, Kind, Resources, Retry
-from pipec.values import EachRef, Gather, Json, Literal, OutputRef, ParameterRef, Reference, Value, encode, references
+from pipec.values import (
+    EachRef,
+    Gather,
+    Json,
+    Literal,
+    OutputRef,
+    ParameterRef,
+    Reference,
+    SecretRef,
+    Value,
+    encode,
+    references,
+)
 
 ONCE = Retry(attempts=1)
 Handed: TypeAlias = ParameterRef | OutputRef | EachRef | Gather | Literal  # what a pipeline may hand on as an output
@@ -238,6 +250,7 @@ def order(plan: Plan, task: Task, wait_s: int = 0, retry: Retry = ONCE) -> Order
         attempts=retry.attempts,
         backoff_s=retry.backoff_s if retry.attempts > 1 else 0,
         env=digest.of_value({name: encode(value) for name, value in task.env}) if task.env else "",
+        hidden=tuple(name for name, value in task.env if isinstance(value, SecretRef)),
     )
 
 

@@ -33,6 +33,7 @@ from pipec.values import (
 FORMAT = "1"
 # A task's result file: {"format", "outcome", "message", "values": {name: small output}, "artifacts": {name: {"type",
 # "digest"}}, "inputs": {name: [digest, ...]}}. No time, host or path may enter it: traces of engines are compared.
+ATTEMPT = "PIPEC_ATTEMPT"  # a variable: an engine on this machine started the process and looks after it; names it
 RESULT = "result.json"  # beside a task's outputs: small outputs and digests, read by the tasks that follow
 _TEMPLATE = re.compile(r"\{[{%#]|\$[$(]")
 _ENCODER = json.JSONEncoder(allow_nan=False)
@@ -48,6 +49,7 @@ class Order:
     to an output or a location. environment: its name, or empty. wait_s: how long the step may wait for the world.
     attempts, backoff_s: how often the runtime itself tries (see `steps/again.py`), where the orchestrator cannot tell a
     refusal from a failure. env: the digest of the task's plain variables, there only so that a cache sees them.
+    hidden: names of variables whose values are secrets, so that no log shows them.
     """
 
     pipeline: str
@@ -62,6 +64,7 @@ class Order:
     attempts: int = 1
     backoff_s: int = 0
     env: str = ""
+    hidden: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,7 @@ class Call:
     small_outputs: extra files that want one small output each as text (Kubeflow), by name.
     kubeflow_output: where Kubeflow wants its executor output, or None. decision: a location, or `json:` and the text.
     foreign: the whole interface of a step in another language (`steps/carried.py`); None for a step of the library.
+    hidden: as an order has it.
     """
 
     pipeline: str
@@ -110,6 +114,7 @@ class Call:
     attempts: int = 1
     backoff_s: float = 0.0
     foreign: Mapping[str, Json] | None = None
+    hidden: tuple[str, ...] = ()
 
     def as_json(self) -> str:
         """Return the call as the text of a call file."""
@@ -139,6 +144,8 @@ def order_text(order: Order) -> str:
         body |= {"attempts": order.attempts, "backoff_s": order.backoff_s}
     if order.env:
         body["env"] = order.env
+    if order.hidden:
+        body["hidden"] = list(order.hidden)
     return _guarded(_ENCODER.encode(body))
 
 
@@ -167,6 +174,7 @@ def parse_order(text: str) -> Order:
             attempts=body.get("attempts", 1),
             backoff_s=body.get("backoff_s", 0),
             env=body.get("env", ""),
+            hidden=tuple(body.get("hidden", ())),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as fault:
         raise CallerError(f"--order is not an order that pipec wrote ({fault}): compile the pipeline again") from fault
@@ -179,6 +187,7 @@ def parse_call(text: str) -> Call:
         if body.pop("format") != FORMAT:
             raise CallerError(f"the call has another format than {FORMAT}: engine and step library differ in version")
         body["inputs"] = {name: tuple(Location(**at) for at in places) for name, places in body["inputs"].items()}
+        body["hidden"] = tuple(body.get("hidden", ()))
         return Call(**body)
     except (ValueError, KeyError, TypeError, AttributeError) as fault:
         raise CallerError(f"the call file is not one that pipec wrote ({fault})") from fault

@@ -6,26 +6,24 @@ depends on its arguments and inputs alone; who called shows only in where things
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipec import digest
-from pipec.steps import argument, delivery, foreign, library, store
-from pipec.steps.command import FORMAT, Call, Location
+from pipec.redact import redacted
+from pipec.steps import argument, delivery, foreign, library, result, secret, store
+from pipec.steps.command import Call, Location
 from pipec.steps.declare import CallerError, Context, Refused, StepError
 from pipec.steps.given import Given, Step
 from pipec.steps.interface import Interface, Kind
+from pipec.steps.lines import say
 from pipec.values import Json
 
-STOPPED = 143  # 128 + SIGTERM, as a shell has it
 LONGEST = 2000  # characters of a message: it must fit into one record of an orchestrator's log
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
@@ -70,12 +68,6 @@ def execute(call: Call, log: Callable[[str], None] | None = None) -> int:
         shutil.rmtree(attempt.work, ignore_errors=True)
 
 
-def say(line: str) -> None:
-    """Print one line to standard error; a closed one is no reason to fail."""
-    with suppress(OSError, ValueError):
-        print(line, file=sys.stderr, flush=True)
-
-
 def ending(fault: BaseException) -> tuple[int, str]:
     """Return the exit code and the one line for a fault.
 
@@ -114,15 +106,18 @@ def _run(attempt: _Attempt) -> None:
         outputs = {name: staged.path for name, staged in deliveries.items() if not staged.output.same_as}
         attempt.names |= {str(d.path): f"`{name}`" for name, d in deliveries.items()}
         given = Given(inputs=inputs, parameters=parameters, outputs=outputs, work=attempt.work)
-        told = step.run(given, _context(call, attempt.log))
+        fields = step.run(given, _context(call, attempt.log))
         _check_unchanged(attempt)
-        values = _small_outputs(interface, told)
+        values = _small_outputs(interface, fields)
         _pass_on(attempt, deliveries)
         artifacts = delivery.seal(deliveries)
         _check_passed(attempt, deliveries, artifacts)
         delivery.publish(deliveries)
-    _tell_kubeflow(call, values, artifacts)
-    _tell(attempt, interface, "succeeded", "", values, artifacts)
+    result.tell_kubeflow(call, values, artifacts)
+    types = {output.name: output.type for output in interface.outputs}
+    typed = {name: (types[name], found) for name, found in artifacts.items()}
+    told = result.text("succeeded", values=values, artifacts=typed, inputs=_digests(attempt))
+    result.write(call.result, told, call.base)  # last of all: who sees it may rely on everything that it names
 
 
 def identify(call: Call) -> Step:
@@ -254,48 +249,8 @@ def _check_passed(attempt: _Attempt, deliveries: Mapping[str, delivery.Staged], 
             raise Refused(f"`{source}` was changed while the step read it: run again when it rests")
 
 
-def _tell(
-    attempt: _Attempt,
-    interface: Interface | None,
-    outcome: str,
-    message: str,
-    values: Mapping[str, Json],
-    artifacts: Mapping[str, str],
-) -> None:
-    """Write the result file, last of all: who sees it may rely on everything that it names."""
-    if attempt.call.result is None:
-        return
-    types = {output.name: output.type for output in interface.outputs} if interface else {}
-    body = {
-        "format": FORMAT,
-        "outcome": outcome,
-        "message": message,
-        "values": dict(values),
-        "artifacts": {name: {"type": types[name], "digest": found} for name, found in artifacts.items()},
-        "inputs": {name: [one.digest for one in found] for name, found in attempt.inputs.items()},
-    }
-    store.write_text(attempt.call.result, json.dumps(body, sort_keys=True) + "\n", attempt.call.base)
-
-
-def _tell_kubeflow(call: Call, values: Mapping[str, Json], artifacts: Mapping[str, str]) -> None:
-    """Write what Kubeflow's launcher and its local runner read (pipeline_spec.proto, ExecutorOutput).
-
-    Without it the local runner finds no artifact; with it the launcher still wants the small outputs' own files.
-    """
-    for name, place in call.small_outputs.items():
-        value = values[name]
-        store.replace_text(Path(place), value if isinstance(value, str) else json.dumps(value))
-    if call.kubeflow_output is None:
-        return
-    listed = {
-        name: {
-            "artifacts": [{"name": name, "uri": call.uris.get(name, place), "metadata": {"digest": artifacts[name]}}]
-        }
-        for name, place in call.outputs.items()
-        if name in artifacts
-    }
-    body = {"parameterValues": dict(values), "artifacts": listed}
-    store.replace_text(Path(call.kubeflow_output), json.dumps(body, sort_keys=True))
+def _digests(attempt: _Attempt) -> dict[str, list[str]]:
+    return {name: [one.digest for one in found] for name, found in attempt.inputs.items()}
 
 
 def _fail(attempt: _Attempt, fault: BaseException) -> int:
@@ -303,13 +258,21 @@ def _fail(attempt: _Attempt, fault: BaseException) -> int:
     if os.environ.get("PIPEC_DEBUG"):
         traceback.print_exception(fault)
     code, message = ending(fault)
+    message = redacted(message.encode(), _secrets(attempt.call)).decode("utf-8", "replace")
     outcome = "refused" if code == Refused.exit_code else "failed"
     try:
-        _tell(attempt, None, outcome, _without_paths(message, attempt), {}, {})
+        told = result.text(outcome, _without_paths(message, attempt), inputs=_digests(attempt))
+        result.write(attempt.call.result, told, attempt.call.base)
     except Exception as second:
         say(f"[{attempt.call.task}] the result could not be written either: {ending(second)[1]}")
     say(f"{attempt.call.task} ({attempt.call.step}): {message}")
     return code
+
+
+def _secrets(call: Call) -> set[str]:
+    """Return what no message may show: a driver's fault may quote the address that it was given."""
+    hidden = {os.environ.get(name, "") for name in call.hidden}
+    return {*secret.known(os.environ), *hidden, *(str(call.parameters.get(name, "")) for name in call.secrets)}
 
 
 def _without_paths(message: str, attempt: _Attempt) -> str:
