@@ -6,6 +6,7 @@ looked after (`supervise.py`), but for the engine, which does that itself.
 
 from __future__ import annotations
 
+import atexit
 import faulthandler
 import os
 import signal
@@ -13,8 +14,9 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import NoReturn
 
 from pipec.diagnostics import guess
 from pipec.steps import catalog, runtime, secret, store
@@ -54,7 +56,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(made, int):
             return made
         told = made
-    return _main(arguments, told)
+    return _leave(_main(arguments, told))
+
+
+def _leave(code: int) -> NoReturn:
+    """End this process without taking the interpreter apart.
+
+    A driver's threads live on in native code, and one that finds the interpreter gone aborts a step that went well
+    (obstore 0.12 beside fsspec's event loop: now and then, after an answer that was an error).
+    """
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    os._exit(code)
 
 
 def _main(arguments: Sequence[str], told: Told) -> int:

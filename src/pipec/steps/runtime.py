@@ -11,13 +11,12 @@ import shutil
 import tempfile
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipec import digest
 from pipec.redact import redacted
-from pipec.steps import argument, delivery, foreign, library, result, secret, store
-from pipec.steps.command import Call, Location
+from pipec.steps import argument, delivery, foreign, inputs, library, result, secret
+from pipec.steps.attempt import Attempt
+from pipec.steps.command import Call
 from pipec.steps.declare import CallerError, Context, Refused, StepError
 from pipec.steps.given import Given, Step
 from pipec.steps.interface import Interface, Kind
@@ -26,27 +25,6 @@ from pipec.values import Json
 
 LONGEST = 2000  # characters of a message: it must fit into one record of an orchestrator's log
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-
-
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """An input as this process reads it. is_kept: made by a step, so nobody changes it. stamp: see `_stamp`."""
-
-    path: Path
-    digest: str
-    is_kept: bool
-    stamp: tuple[int, ...]
-
-
-@dataclass(slots=True)
-class _Attempt:
-    """What one attempt holds. names: paths of this machine, and the words that messages have for them."""
-
-    call: Call
-    work: Path
-    log: Callable[[str], None]
-    inputs: dict[str, list[Fetched]] = field(default_factory=dict)
-    names: dict[str, str] = field(default_factory=dict)
 
 
 def execute(call: Call, log: Callable[[str], None] | None = None) -> int:
@@ -58,7 +36,7 @@ def execute(call: Call, log: Callable[[str], None] | None = None) -> int:
     """
     note = log or (lambda line: say(f"[{call.task}] {line}"))
     work = Path(tempfile.mkdtemp(prefix="pipec-"))
-    attempt = _Attempt(call, work, note, names={str(work): "the work folder"})
+    attempt = Attempt(call, work, note, names={str(work): "the work folder"})
     try:
         _run(attempt)
         return 0
@@ -95,24 +73,24 @@ def _one_line(text: str) -> str:
     return words if len(words) <= LONGEST else f"{words[: LONGEST - 1]}…"
 
 
-def _run(attempt: _Attempt) -> None:
+def _run(attempt: Attempt) -> None:
     call = attempt.call
     step = identify(call)
     interface = step.interface
     for variable in _THREADS:  # read once, when numpy or torch is loaded, so before the step imports them
         os.environ[variable] = str(max(1, call.threads))
-    inputs, parameters = _inputs(attempt, interface), _parameters(attempt, interface)
+    given_inputs, parameters = inputs.inputs(attempt, interface), inputs.parameters(attempt, interface)
     with delivery.staged(interface, call, attempt.work) as deliveries:
         outputs = {name: staged.path for name, staged in deliveries.items() if not staged.output.same_as}
         attempt.names |= {str(d.path): f"`{name}`" for name, d in deliveries.items()}
-        given = Given(inputs=inputs, parameters=parameters, outputs=outputs, work=attempt.work)
+        given = Given(inputs=given_inputs, parameters=parameters, outputs=outputs, work=attempt.work)
         fields = step.run(given, _context(call, attempt.log))
-        _check_unchanged(attempt)
+        inputs.check_unchanged(attempt)
         values = _small_outputs(interface, fields)
         _pass_on(attempt, deliveries)
         artifacts = delivery.seal(deliveries)
         _check_passed(attempt, deliveries, artifacts)
-        delivery.publish(deliveries)
+        delivery.publish(deliveries, attempt.log)
     result.tell_kubeflow(call, values, artifacts)
     types = {output.name: output.type for output in interface.outputs}
     typed = {name: (types[name], found) for name, found in artifacts.items()}
@@ -133,89 +111,6 @@ def _context(call: Call, log: Callable[[str], None]) -> Context:
     )  # fmt: skip
 
 
-def _inputs(attempt: _Attempt, interface: Interface) -> dict[str, Path | list[Path] | None]:
-    """Return the inputs as the step is given them: a path, a list of paths, or None."""
-    fields: dict[str, Path | list[Path] | None] = {}
-    for name in attempt.call.inputs:
-        if interface.input(name) is None:
-            raise CallerError(f"there is no input `{name}`; there are: {', '.join(i.name for i in interface.inputs)}")
-    for declared in interface.inputs:
-        places = attempt.call.inputs.get(declared.name, ())
-        if not places and not declared.optional:
-            raise CallerError(f"input `{declared.name}` is missing: nothing made it, or the caller left it out")
-        if len(places) > 1 and not declared.many:
-            raise CallerError(f"input `{declared.name}` takes one artifact, but got {len(places)}")
-        found = [_fetch(attempt, declared.name, place, number) for number, place in enumerate(places)]
-        attempt.inputs[declared.name] = found
-        paths = [one.path for one in found]
-        fields[declared.name] = paths if declared.many else paths[0] if paths else None
-    return fields
-
-
-def _fetch(attempt: _Attempt, name: str, place: Location, number: int = 0) -> Fetched:
-    """Return an input on this machine, its digest known and, where the caller knows it, the one expected."""
-    if store.is_remote(place.uri):
-        folder = attempt.work / "inputs" / f"{name}-{number}"
-        folder.mkdir(parents=True)
-        attempt.log(f"fetching `{name}` from {store.shown(place.uri)}")
-        path = store.fetch(place.uri, folder)
-    else:
-        path = store.local(place.uri, attempt.call.base)
-        if not os.path.lexists(path):
-            attempt.names[str(path)] = "its place"
-            raise CallerError(f"`{name}` is not at `{place.uri}`: check the path, and the task that makes it")
-    attempt.names[str(path)] = f"`{name}`"
-    try:
-        found = digest.of_path(path)
-    except ValueError as fault:
-        raise Refused(f"`{name}` cannot be read: {fault}") from fault
-    if place.digest not in (None, found):
-        raise Refused(f"`{name}` is not what was made: it should be {place.digest}, but is {found}: run its step again")
-    return Fetched(path, found, is_kept=place.digest is not None, stamp=_stamp(path))
-
-
-def _stamp(path: Path) -> tuple[int, ...]:
-    """Return numbers that change when a file is written to, so that a second hash is rarely needed."""
-    stat = path.stat()
-    return (stat.st_ino, stat.st_size, stat.st_mtime_ns) if path.is_file() else ()
-
-
-def _check_unchanged(attempt: _Attempt) -> None:
-    for name, found in attempt.inputs.items():
-        for one in found:
-            if one.stamp and _stamp(one.path) != one.stamp and digest.of_path(one.path) != one.digest:
-                raise Refused(f"`{name}` was changed while the step read it: run again when nobody writes to it")
-
-
-def _parameters(attempt: _Attempt, interface: Interface) -> dict[str, Json | Path]:
-    """Return the parameters as the step is given them; attachments become files, locations local paths."""
-    fields: dict[str, Json | Path] = {}
-    for name, value in argument.arguments(interface, attempt.call.parameters).items():
-        declared = interface.parameter(name)
-        assert declared is not None, f"arguments returned `{name}`, which the interface does not declare"
-        fields[name] = value
-        if declared.path and value is not None:
-            fields[name] = _attached(attempt, name, value)
-        elif declared.location and isinstance(value, str):
-            found = _fetch(attempt, name, Location(value))
-            attempt.inputs[name] = [found]
-            fields[name] = str(found.path)
-    return fields
-
-
-def _attached(attempt: _Attempt, name: str, value: Json) -> Path:
-    """Return the file that an attachment becomes. It keeps its name, whose ending may matter."""
-    match value:
-        case {"name": str(title), "text": str(text)}:
-            folder = attempt.work / "attachments" / name
-            folder.mkdir(parents=True)
-            path = folder / (Path(title).name or name)
-            path.write_text(text, encoding="utf-8")
-            attempt.names[str(path)] = f"`{title}`"
-            return path
-    raise CallerError(f"`{name}` must be a file beside the pipeline, which travels with it: compile the pipeline again")
-
-
 def _small_outputs(interface: Interface, told: Mapping[str, Json]) -> dict[str, Json]:
     """Return the small values that the step gave. A missing or mistyped one is the step's own fault: StepError."""
     values: dict[str, Json] = {}
@@ -232,7 +127,7 @@ def _small_outputs(interface: Interface, told: Mapping[str, Json]) -> dict[str, 
     return values
 
 
-def _pass_on(attempt: _Attempt, deliveries: Mapping[str, delivery.Staged]) -> None:
+def _pass_on(attempt: Attempt, deliveries: Mapping[str, delivery.Staged]) -> None:
     for staged in deliveries.values():
         if staged.output.same_as:
             found = attempt.inputs[staged.output.same_as]
@@ -242,18 +137,18 @@ def _pass_on(attempt: _Attempt, deliveries: Mapping[str, delivery.Staged]) -> No
             delivery.pass_on(source.path, staged.path, is_kept=source.is_kept)
 
 
-def _check_passed(attempt: _Attempt, deliveries: Mapping[str, delivery.Staged], artifacts: Mapping[str, str]) -> None:
+def _check_passed(attempt: Attempt, deliveries: Mapping[str, delivery.Staged], artifacts: Mapping[str, str]) -> None:
     for name, found in artifacts.items():
         source = deliveries[name].output.same_as
         if source and found != attempt.inputs[source][0].digest:
             raise Refused(f"`{source}` was changed while the step read it: run again when it rests")
 
 
-def _digests(attempt: _Attempt) -> dict[str, list[str]]:
+def _digests(attempt: Attempt) -> dict[str, list[str]]:
     return {name: [one.digest for one in found] for name, found in attempt.inputs.items()}
 
 
-def _fail(attempt: _Attempt, fault: BaseException) -> int:
+def _fail(attempt: Attempt, fault: BaseException) -> int:
     """Say how the attempt ended, to people and to the engine, and return the exit code."""
     if os.environ.get("PIPEC_DEBUG"):
         traceback.print_exception(fault)
@@ -275,7 +170,7 @@ def _secrets(call: Call) -> set[str]:
     return {*secret.known(os.environ), *hidden, *(str(call.parameters.get(name, "")) for name in call.secrets)}
 
 
-def _without_paths(message: str, attempt: _Attempt) -> str:
+def _without_paths(message: str, attempt: Attempt) -> str:
     """Return the message with words for this machine's paths: readers are elsewhere, and results are compared."""
     for path in sorted(attempt.names, key=len, reverse=True):
         message = message.replace(f"`{path}`", attempt.names[path]).replace(path, attempt.names[path])
