@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,27 @@ def test_three_callers_get_the_same_digests(rows: Path) -> None:
     assert (rows / "kubeflow/ingest/small/n_rows").read_text() == "40"
     (result,) = (rows / "airflow").glob("runs/wine/*/split/result.json")
     assert result.read_bytes() == (rows / "engine/split/result.json").read_bytes()
+
+
+def test_airflow_takes_work_from_an_earlier_run_of_its_root(rows: Path) -> None:
+    """Two runs of two tasks: the second is told where its work was done, and nothing of it can be told apart."""
+    said = []
+    for run_id in ("first", "second"):
+        for order in (ingest_order(), split_order()):
+            text = order_text(replace(order, cache=True))
+            where = ["--root", str(rows / "airflow"), "--run", run_id]
+            given_ = json.dumps({"folder": str(rows), "seed": 7})
+            done = run(order.task, "--order", text, *where, "--parameters", given_)
+            assert done.returncode == 0, done.stderr
+            said.append(done.stderr.splitlines()[-1])
+    assert said[2:] == [
+        f"[{task}] taken from run first: nothing that it is made of has changed" for task in ("ingest", "split")
+    ]
+    first, second = (
+        {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        for folder in (rows / "airflow/runs/wine/first", rows / "airflow/runs/wine/second")
+    )
+    assert first == second
 
 
 def test_a_flipped_byte_between_two_steps_is_noticed(rows: Path) -> None:

@@ -314,3 +314,19 @@ def test_a_long_transfer_says_how_far_it_is(
     lines.clear()
     store.fetch(f"{root}/file", tmp_path, lines.append)
     assert lines == [f"`{root}/file`: {n} MiB of 24 MiB" for n in (8, 16, 24)]
+
+
+def test_work_taken_from_an_earlier_run_does_not_leave_the_store(bucket: Bucket, root: str, tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("rows")
+    inputs = {"data": [{"uri": str(tmp_path / "data"), "digest": digest.of_text("rows")}]}
+    for run_id in ("one", "two"):
+        bucket.asked.clear()
+        places = {"outputs": {"*": f"{root}/runs/{run_id}/t"}, "result": f"{root}/runs/{run_id}/t/result.json"}
+        done = supervised.run(tmp_path, "well", inputs=inputs, cache=f"{root}/cache", run_id=run_id, **places)
+        assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines()[-1] == "[t] taken from run one: nothing that it is made of has changed"
+    read = {line.rpartition("/")[2] for line in bucket.asked if line.startswith("GET") and "?" not in line}
+    assert not read & {"note", "same", "in"}
+    for name in ("note", "same", "folder/in", "result.json"):
+        texts = [store.read_text(f"{root}/runs/{run_id}/t/{name}") for run_id in ("one", "two")]
+        assert texts[0] == texts[1] is not None

@@ -49,7 +49,8 @@ class Order:
     to an output or a location. environment: its name, or empty. wait_s: how long the step may wait for the world.
     attempts, backoff_s: how often the runtime itself tries (see `steps/again.py`), where the orchestrator cannot tell a
     refusal from a failure. env: the digest of the task's plain variables, there only so that a cache sees them.
-    hidden: names of variables whose values are secrets, so that no log shows them.
+    hidden: names of variables whose values are secrets, so that no log shows them. devices: kind and count of the
+    accelerators that must be there. cache: whether the runtime keeps a cache, because the orchestrator has none.
     """
 
     pipeline: str
@@ -65,6 +66,8 @@ class Order:
     backoff_s: int = 0
     env: str = ""
     hidden: tuple[str, ...] = ()
+    devices: tuple[str, int] | None = None
+    cache: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,7 @@ class Call:
     small_outputs: extra files that want one small output each as text (Kubeflow), by name.
     kubeflow_output: where Kubeflow wants its executor output, or None. decision: a location, or `json:` and the text.
     foreign: the whole interface of a step in another language (`steps/carried.py`); None for a step of the library.
-    hidden: as an order has it.
+    hidden, devices, env: as an order has them. cache: where work done earlier is kept (a location), or None.
     """
 
     pipeline: str
@@ -115,6 +118,9 @@ class Call:
     backoff_s: float = 0.0
     foreign: Mapping[str, Json] | None = None
     hidden: tuple[str, ...] = ()
+    devices: tuple[str, int] | None = None
+    cache: str | None = None
+    env: str = ""
 
     def as_json(self) -> str:
         """Return the call as the text of a call file."""
@@ -146,6 +152,10 @@ def order_text(order: Order) -> str:
         body["env"] = order.env
     if order.hidden:
         body["hidden"] = list(order.hidden)
+    if order.devices:
+        body["devices"] = list(order.devices)
+    if order.cache:
+        body["cache"] = True
     return _guarded(_ENCODER.encode(body))
 
 
@@ -175,9 +185,20 @@ def parse_order(text: str) -> Order:
             backoff_s=body.get("backoff_s", 0),
             env=body.get("env", ""),
             hidden=tuple(body.get("hidden", ())),
+            devices=_devices(body.get("devices")),
+            cache=body.get("cache", False),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as fault:
         raise CallerError(f"--order is not an order that pipec wrote ({fault}): compile the pipeline again") from fault
+
+
+def _devices(written: list[Json] | None) -> tuple[str, int] | None:
+    match written:
+        case None:
+            return None
+        case [str(kind), int(count)]:
+            return kind, count
+    raise ValueError("its devices are not a kind and a count")
 
 
 def parse_call(text: str) -> Call:
@@ -188,6 +209,7 @@ def parse_call(text: str) -> Call:
             raise CallerError(f"the call has another format than {FORMAT}: engine and step library differ in version")
         body["inputs"] = {name: tuple(Location(**at) for at in places) for name, places in body["inputs"].items()}
         body["hidden"] = tuple(body.get("hidden", ()))
+        body["devices"] = _devices(body.get("devices"))
         return Call(**body)
     except (ValueError, KeyError, TypeError, AttributeError) as fault:
         raise CallerError(f"the call file is not one that pipec wrote ({fault})") from fault

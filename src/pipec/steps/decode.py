@@ -131,6 +131,7 @@ def _from_arguments(
         decision=decision,
         releases=f"{options.root.rstrip('/')}/releases",
         triggers=f"{options.root.rstrip('/')}/triggers",
+        cache=f"{options.root.rstrip('/')}/cache" if order.cache else None,
     )
 
 
@@ -204,6 +205,7 @@ def _common(order: Order, run_id: str) -> dict[str, Any]:
         "pipeline": order.pipeline, "task": order.task, "step": order.step, "interface": order.interface,
         "run_id": run_id, "environment": order.environment, "threads": order.threads, "wait_s": float(order.wait_s),
         "attempts": order.attempts, "backoff_s": float(order.backoff_s), "hidden": order.hidden,
+        "devices": order.devices, "env": order.env,
     }  # fmt: skip
 
 

@@ -12,10 +12,23 @@ from pathlib import Path
 from pipec import digest
 from pipec.steps import argument, store
 from pipec.steps.attempt import Attempt, Fetched
-from pipec.steps.command import Location
+from pipec.steps.command import Call, Location
 from pipec.steps.declare import CallerError, Refused
 from pipec.steps.interface import Interface
 from pipec.values import Json
+
+
+def told(call: Call, interface: Interface) -> dict[str, list[str]] | None:
+    """Return the digests of all inputs as the caller tells them, or None where one is known only once it was read."""
+    found: dict[str, list[str]] = {}
+    for declared in interface.inputs:
+        digests = [place.digest for place in call.inputs.get(declared.name, ())]
+        found[declared.name] = [known for known in digests if known is not None]
+        if len(found[declared.name]) < len(digests):
+            return None
+    given = argument.arguments(interface, call.parameters)
+    is_read = any(parameter.location and given[parameter.name] is not None for parameter in interface.parameters)
+    return None if is_read else found
 
 
 def inputs(attempt: Attempt, interface: Interface) -> dict[str, Path | list[Path] | None]:

@@ -11,10 +11,11 @@ import shutil
 import tempfile
 import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from pipec.redact import redacted
-from pipec.steps import argument, delivery, foreign, inputs, library, result, secret
+from pipec.steps import argument, delivery, device, foreign, inputs, library, result, reuse, secret
 from pipec.steps.attempt import Attempt
 from pipec.steps.command import Call
 from pipec.steps.declare import CallerError, Context, Refused, StepError
@@ -76,15 +77,31 @@ def _one_line(text: str) -> str:
 def _run(attempt: Attempt) -> None:
     call = attempt.call
     step = identify(call)
-    interface = step.interface
+    if call.devices:
+        device.check(*call.devices, os.environ)
     for variable in _THREADS:  # read once, when numpy or torch is loaded, so before the step imports them
         os.environ[variable] = str(max(1, call.threads))
-    given_inputs, parameters = inputs.inputs(attempt, interface), inputs.parameters(attempt, interface)
+    known = inputs.told(call, step.interface) if call.cache else None
+    given = None if known is not None else _given(attempt, step.interface)
+    wanted = _wanted(attempt, step.interface, known) if call.cache else ""
+    if wanted and _is_taken(attempt, step.interface, wanted):
+        return
+    _work(attempt, step, given or _given(attempt, step.interface), wanted)
+
+
+def _given(attempt: Attempt, interface: Interface) -> Given:
+    """Return what the step is given, on this machine; where its outputs go is not known yet."""
+    taken = inputs.inputs(attempt, interface)
+    return Given(inputs=taken, parameters=inputs.parameters(attempt, interface), outputs={}, work=attempt.work)
+
+
+def _work(attempt: Attempt, step: Step, given: Given, wanted: str) -> None:
+    """Run the step, and publish what it wrote. wanted: under which key the work is kept, or empty."""
+    call, interface = attempt.call, step.interface
     with delivery.staged(interface, call, attempt.work) as deliveries:
         outputs = {name: staged.path for name, staged in deliveries.items() if not staged.output.same_as}
         attempt.names |= {str(d.path): f"`{name}`" for name, d in deliveries.items()}
-        given = Given(inputs=given_inputs, parameters=parameters, outputs=outputs, work=attempt.work)
-        fields = step.run(given, _context(call, attempt.log))
+        fields = step.run(replace(given, outputs=outputs), _context(call, attempt.log))
         inputs.check_unchanged(attempt)
         values = _small_outputs(interface, fields)
         _pass_on(attempt, deliveries)
@@ -96,6 +113,28 @@ def _run(attempt: Attempt) -> None:
     typed = {name: (types[name], found) for name, found in artifacts.items()}
     told = result.text("succeeded", values=values, artifacts=typed, inputs=_digests(attempt))
     result.write(call.result, told, call.base)  # last of all: who sees it may rely on everything that it names
+    if wanted and (why := reuse.keep(call, wanted, told, deliveries)):
+        attempt.log(why)
+
+
+def _wanted(attempt: Attempt, interface: Interface, known: Mapping[str, list[str]] | None) -> str:
+    given = argument.arguments(interface, attempt.call.parameters)
+    return reuse.key(attempt.call, interface, given, _digests(attempt) if known is None else known)
+
+
+def _is_taken(attempt: Attempt, interface: Interface, wanted: str) -> bool:
+    """Take the work from an earlier run, if it is kept; say in the log from which, or why not."""
+    call = attempt.call
+    entry, why = reuse.find(call, wanted)
+    if entry:
+        with delivery.staged(interface, call, attempt.work) as deliveries:
+            why = reuse.take(call, entry, deliveries, attempt.log)
+        if not why:
+            result.write(call.result, entry.text, call.base)
+            attempt.log(f"taken from run {entry.run_id}: nothing that it is made of has changed")
+            return True
+    attempt.log(f"not taken from an earlier run: {why}")
+    return False
 
 
 def identify(call: Call) -> Step:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -19,7 +20,9 @@ from pipec.steps.data import answer, transfer
 from pipec.steps.data.remote import is_remote, shown, system_of
 from pipec.steps.declare import CallerError, StepError, TryAgain
 
-__all__ = ["fetch", "is_remote", "local", "push", "read_text", "replace_text", "shown", "write_text"]
+__all__ = [
+    "copy", "fetch", "is_remote", "local", "push", "read_text", "replace_text", "shown", "tags", "write_text",
+]  # fmt: skip
 
 
 PROGRESS_S = 5.0  # between two lines about one transfer
@@ -120,6 +123,38 @@ def push(path: Path, location: str, log: Callable[[str], None] = _to_nobody) -> 
             for entry in before if path.is_dir() else ():
                 if entry.path.strip("/") not in kept:
                     transfer.remove(system, entry.path)
+
+
+def tags(location: str) -> dict[str, str]:
+    """Return what a store calls each file of an artifact, by path below it; nothing if it has no word for one."""
+    with _told(location, "read"):
+        system, path = _system(location)
+        return _tags(transfer.listing(system, path), path)
+
+
+def _tags(found: list[transfer.Entry] | transfer.Entry, path: str) -> dict[str, str]:
+    files = [found] if isinstance(found, transfer.Entry) else found
+    named = {entry.path.strip("/").removeprefix(path.strip("/")).lstrip("/"): entry.tag for entry in files}
+    return named if all(named.values()) else {}
+
+
+def copy(source: str, target: str, expected: Mapping[str, str]) -> bool:
+    """Copy an artifact inside of one store, if its files are those of `expected` tags; say whether that was done."""
+    system, start = _system(source)
+    _, end = _system(target)
+    try:
+        if _tags(transfer.listing(system, start), start) != dict(expected):
+            return False
+        if start == end:
+            return True
+        if _files_at(system, end) is not None:
+            transfer.remove(system, end)
+        for name in sorted(expected):
+            below = f"/{name}" if name else ""
+            transfer.patiently(partial(system.cp_file, start + below, end + below))
+        return set(_tags(transfer.listing(system, end), end)) == set(expected)
+    except Exception:  # larger than one request may copy, another bucket: it is carried instead
+        return False
 
 
 def _files_at(system: Any, path: str) -> list[transfer.Entry] | transfer.Entry | None:
