@@ -36,7 +36,10 @@ def execute(call: Call, log: Callable[[str], None] | None = None) -> int:
     log: takes lines of progress; standard error by default.
     """
     note = log or (lambda line: say(f"[{call.task}] {line}"))
-    work = Path(tempfile.mkdtemp(prefix="pipec-"))
+    try:
+        work = _work_folder()
+    except (StepError, OSError) as fault:
+        return _fail(Attempt(call, Path(), note), fault)
     attempt = Attempt(call, work, note, names={str(work): "the work folder"})
     try:
         _run(attempt)
@@ -44,7 +47,16 @@ def execute(call: Call, log: Callable[[str], None] | None = None) -> int:
     except (Exception, SystemExit) as fault:
         return _fail(attempt, fault)
     finally:
-        shutil.rmtree(attempt.work, ignore_errors=True)
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _work_folder() -> Path:
+    try:
+        return Path(tempfile.mkdtemp(prefix="pipec-"))
+    except FileNotFoundError as fault:  # none of those that it knows can be written
+        raise StepError(
+            "there is no place for temporary files: mount a folder that may be written, and name it in TMPDIR"
+        ) from fault
 
 
 def ending(fault: BaseException) -> tuple[int, str]:
