@@ -218,3 +218,16 @@ def test_an_attempt_of_many_is_told_as_the_one_that_died(tmp_path: Path) -> None
     assert done.returncode == 137
     assert ended(tmp_path)[1].startswith("it was killed by someone")
     assert json.loads((tmp_path / "tries").read_text()) == 2
+
+
+def test_a_step_that_was_started_to_outlast_a_hangup_does(tmp_path: Path) -> None:
+    """`nohup` lets SIGHUP pass by; SIGTERM is heard all the same."""
+    argv = ["sh", "-c", "trap '' HUP; exec \"$@\"", "sh", *supervised.command(tmp_path, "wait")]
+    env = supervised.environ(tmp_path)
+    with subprocess.Popen(argv, env=env, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == "[t] waiting\n"
+        process.send_signal(signal.SIGHUP)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+    assert process.returncode == 143

@@ -26,7 +26,7 @@ from pipec.steps.declare import CallerError
 from pipec.steps.decode import decode_arguments
 from pipec.steps.lines import say
 from pipec.steps.page import page
-from pipec.steps.supervise import Told, supervise
+from pipec.steps.supervise import Told, hear, heard, supervise
 from pipec.values import Absent
 
 HELP = {"-h", "--help"}
@@ -65,6 +65,8 @@ def _leave(code: int) -> NoReturn:
     A driver's threads live on in native code, and one that finds the interpreter gone aborts a step that went well
     (obstore 0.12 beside fsspec's event loop: now and then, after an answer that was an error).
     """
+    for number in heard():
+        signal.signal(number, signal.SIG_IGN)  # all is told; what comes now must not make it another end
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError, AttributeError):
@@ -137,14 +139,14 @@ def _stoppable() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    numbers = heard()
 
     def stop(number: int, frame: FrameType | None) -> None:
         for each in numbers:
             signal.signal(each, signal.SIG_IGN)  # a second one must not cut the cleaning short
         raise Stopped(number)
 
-    before = {number: signal.signal(number, stop) for number in numbers}
+    before = hear(dict.fromkeys(numbers, stop))
     try:
         yield
     finally:

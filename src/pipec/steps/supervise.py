@@ -13,10 +13,11 @@ import selectors
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from types import FrameType
+from typing import Any, TypeAlias
 
 from pipec.steps import lines, memory, orphan, result
 from pipec.steps.declare import StepError
@@ -28,6 +29,7 @@ _LINGER_S = 1.0  # helpers of multiprocessing end by themselves soon after their
 _DRAIN_S = 5.0  # for last words; only what cannot be killed makes us wait
 _STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _CHUNK = 1 << 16
+Handler: TypeAlias = Callable[[int, FrameType | None], Any] | int | None  # as the signal module has it
 KILLED = 128 + signal.SIGKILL
 
 
@@ -103,6 +105,18 @@ def supervise(name: str, secrets: tuple[str, ...]) -> int | Told:
     return _tell_end(worker, before, [*_about_rest(worker, left), *_about_log(room)])
 
 
+def heard() -> list[signal.Signals]:
+    """Return the signals that ask a step to end: all but what whoever started it lets pass it by (`nohup`)."""
+    return [n for n in _STOPS if n is signal.SIGTERM or signal.getsignal(n) is not signal.SIG_IGN]
+
+
+def hear(handlers: Mapping[int, Handler]) -> dict[int, Handler]:
+    """Take signals by these handlers from now on, those that waited too; return the handlers before."""
+    before: dict[int, Handler] = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
+    return before
+
+
 def _begin(parent: int, ends: list[tuple[int, int]]) -> Told:
     """Make this new process the one that works: in a group of its own, heard by its parent."""
     os.setpgid(0, 0)
@@ -115,8 +129,7 @@ def _begin(parent: int, ends: list[tuple[int, int]]) -> Told:
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(line_buffering=True)  # a pipe would hold lines back until there are many
     orphan.end_with_parent(parent)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
-    return Told(control)
+    return Told(control)  # signals wait until `hear` is ready for them
 
 
 @contextmanager
@@ -137,17 +150,20 @@ def _listening(worker: _Worker) -> Iterator[selectors.DefaultSelector]:
             signal.setitimer(signal.ITIMER_REAL, _grace_s())
         _signal(worker, number)
 
-    handlers = {number: signal.signal(number, forward) for number in _STOPS}
-    handlers[signal.SIGALRM] = signal.signal(signal.SIGALRM, lambda *_: _signal(worker, signal.SIGKILL))
-    handlers[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda *_: None)  # without one, nothing wakes us
     waker = signal.set_wakeup_fd(alarm, warn_on_full_buffer=False)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
+    before = hear(
+        {
+            signal.SIGALRM: lambda *_: _signal(worker, signal.SIGKILL),
+            signal.SIGCHLD: lambda *_: None,  # without one, nothing wakes us
+            **dict.fromkeys(heard(), forward),
+        }
+    )
     try:
         yield selector
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.set_wakeup_fd(waker)
-        for number, handler in handlers.items():
+        for number, handler in before.items():
             signal.signal(number, signal.SIG_IGN if number in _STOPS else handler)  # the end is told, come what may
         selector.close()
         os.close(awake)
@@ -282,6 +298,8 @@ def _meaning(worker: _Worker, code: int, before: memory.Memory | None) -> tuple[
         return KILLED, "it was asked to stop, and was killed when it did not: run it again"
     if code == -signal.SIGKILL:
         return KILLED, "it was killed by someone (SIGKILL), not for memory that is counted here: run it again"
+    if code < 0 and worker.stopped_by == -code:
+        return 128 - code, "it was stopped before it was done: run it again"
     if code < 0:
         name = _name(-code)
         return 128 - code, f"it was ended by {name}: set PIPEC_DEBUG=1 to see where, or run it again"
