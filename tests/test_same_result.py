@@ -33,6 +33,7 @@ ANA = "ana@example.org"
 RUN_UUID = "0b5e"
 RUN = "scheduled__2026-11-23T03:00:00+00:00"
 MOMENT = datetime(2026, 11, 23, 3, tzinfo=UTC)
+ANSWERED = datetime.now(UTC).replace(microsecond=0)  # an approval holds for a week, whatever day the tests run
 TRACED = {"Dataset", "Model", "Metrics"}
 
 Results = dict[str, dict[str, Any]]  # by task: the digest of every traced artifact, the value of every small output
@@ -223,7 +224,7 @@ def load_dag(path: Path) -> Dag:
 def run_as_airflow(project: Project) -> Results:
     dag = load_dag(project.compile("airflow") / f"{project.name}.py")
     answer = SimpleNamespace(
-        chosen_options=["Approve"], responded_at=MOMENT, responded_by_user=SimpleNamespace(id="12", name=ANA)
+        chosen_options=["Approve"], responded_at=ANSWERED, responded_by_user=SimpleNamespace(id="12", name=ANA)
     )
     context = {
         "run_id": RUN, "params": dag.given["params"], "dag_run": SimpleNamespace(run_after=MOMENT),
@@ -320,7 +321,7 @@ def run_as_kubeflow(project: Project) -> Results:
     cluster, root = Cluster(spec, project.folder / "pipeline-root", parameters), project.folder / "kubeflow-root"
     decision = root / "runs" / project.name / RUN_UUID / "approve" / "decision.json"
     decision.parent.mkdir(parents=True)
-    body = {"format_version": "1.0", "decision": "approve", "by": ANA, "at": MOMENT.isoformat()}
+    body = {"format_version": "1.0", "decision": "approve", "by": ANA, "at": ANSWERED.isoformat()}
     decision.write_text(json.dumps(body), encoding="utf-8")
     tasks = spec["root"]["dag"]["tasks"]
     order = TopologicalSorter({name: set(task.get("dependentTasks", ())) for name, task in tasks.items()})
