@@ -47,12 +47,12 @@ class Bucket:
     asked: list[str] = field(default_factory=list)
 
     def next(self, method: str, path: str) -> Fault | None:
-        self.asked.append(f"{method} {path}")
-        for fault in self.faults:
-            if fault.times and fault.method in ("", method) and fault.part in path:
-                fault.times -= 1
-                return fault
-        return None
+        fits = (each for each in self.faults if each.times and each.method in ("", method) and each.part in path)
+        fault = next(fits, None)
+        if fault:
+            fault.times -= 1
+        self.asked.append(f"{method} {path}")  # last: who sees it may take the faults away
+        return fault
 
 
 @contextmanager
