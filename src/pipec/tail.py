@@ -19,6 +19,12 @@ def printable(text: bytes | str) -> str:
     return line if len(line) <= LINE_LIMIT else line[: LINE_LIMIT - 3] + "..."
 
 
+def plain(line: bytes) -> str:
+    """Return a line of any bytes as text that no terminal obeys; unlike `printable`, with its spaces as they are."""
+    text = _ANSI.sub("", line.decode("utf-8", "replace"))
+    return text if text.isprintable() else "".join(c if c.isprintable() or c == "\t" else " " for c in text)
+
+
 class Tail:
     """The last line of a stream that says anything, whatever the lengths of its lines."""
 

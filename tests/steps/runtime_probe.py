@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import socket
+import stat
 from pathlib import Path
 from typing import Any, Literal
+
+import runtime_faults
 
 from pipec.steps import catalog, runtime
 from pipec.steps.command import Call, Location
@@ -21,12 +25,14 @@ class Probe:
     many: list[Path] = reads(Dataset, optional=True, many=True)
     act: Literal[
         "well", "nothing", "forget", "mistype", "extra", "link", "fifo", "refuse", "caller", "again", "bug", "exit",
-        "memory", "change", "wait", "spare",
+        "memory", "change", "wait", "spare", "kill", "segv", "abort", "talk", "leak", "orphan", "orphan-refuse",
+        "deaf", "wait-beside", "flood", "hoard", "hoard-child", "again-then-kill", "socket", "device", "fill",
     ] = param(default="well")  # fmt: skip
     number: float = param(default=1.0, gt=0)
     attached: Path | None = param(default=None, path=True)
     secret: str | None = param(default=None, secret=True, pattern="^s-")
     source: str | None = param(default=None, location=True)
+    to: str | None = param(default=None)
     same: Path = writes(Dataset, same_as="data", name="same")
     note: Path = writes(File)
     folder: Path = writes(Directory)
@@ -42,6 +48,7 @@ class Probe:
         }  # fmt: skip
         if self.act in ends:
             raise ends[self.act]
+        runtime_faults.act(self.act, Path(self.to or "."), context)
         attached = None if self.attached is None else [self.attached.name, self.attached.read_text()]
         self.seen = {"attached": attached, "number": self.number, "many": len(self.many), "threads": context.threads}
         if self.act != "forget":
@@ -58,6 +65,13 @@ class Probe:
                 (self.folder / "out").symlink_to("/etc/hostname")
             case "fifo":
                 os.mkfifo(self.folder / "pipe")
+            case "socket":
+                with socket.socket(socket.AF_UNIX) as made:
+                    made.bind(str(self.folder / "socket"))
+            case "device":
+                os.mknod(self.folder / "null", 0o600 | stat.S_IFCHR, os.makedev(1, 3))
+            case "fill":
+                (self.folder / "large").write_bytes(b"x" * (4 << 20))
             case "change":
                 assert self.data is not None
                 self.data.write_text("other rows")

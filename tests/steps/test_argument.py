@@ -70,7 +70,7 @@ def test_a_value_that_does_not_fit_is_told_in_the_users_words(
 def test_defaults_fill_in_and_null_stands_only_for_a_null_default() -> None:
     interface = interface_of(probes.Probe)
     assert arguments(interface, {"source": None}) == {
-        "act": "well", "number": 1.0, "attached": None, "secret": None, "source": None
+        "act": "well", "number": 1.0, "attached": None, "secret": None, "source": None, "to": None
     }  # fmt: skip
     with pytest.raises(CallerError, match="`number` needs a number, but got nothing"):
         arguments(interface, {"number": None})

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,27 @@ def test_three_callers_get_the_same_digests(rows: Path) -> None:
     assert result.read_bytes() == (rows / "engine/split/result.json").read_bytes()
 
 
+def test_airflow_takes_work_from_an_earlier_run_of_its_root(rows: Path) -> None:
+    """Two runs of two tasks: the second is told where its work was done, and nothing of it can be told apart."""
+    said = []
+    for run_id in ("first", "second"):
+        for order in (ingest_order(), split_order()):
+            text = order_text(replace(order, cache=True))
+            where = ["--root", str(rows / "airflow"), "--run", run_id]
+            given_ = json.dumps({"folder": str(rows), "seed": 7})
+            done = run(order.task, "--order", text, *where, "--parameters", given_)
+            assert done.returncode == 0, done.stderr
+            said.append(done.stderr.splitlines()[-1])
+    assert said[2:] == [
+        f"[{task}] taken from run first: nothing that it is made of has changed" for task in ("ingest", "split")
+    ]
+    first, second = (
+        {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        for folder in (rows / "airflow/runs/wine/first", rows / "airflow/runs/wine/second")
+    )
+    assert first == second
+
+
 def test_a_flipped_byte_between_two_steps_is_noticed(rows: Path) -> None:
     assert airflow(rows, ingest_order()).returncode == 0
     (data,) = (rows / "airflow").glob("runs/wine/*/ingest/data")
@@ -228,7 +250,9 @@ def test_sigterm_ends_a_step_cleanly(tmp_path: Path) -> None:
         _, rest = process.communicate(timeout=60)
     assert (process.returncode, rest) == (143, "probe: stopped before it was done: run it again\n")
     assert list((tmp_path / "scratch").iterdir()) == []
-    assert list((tmp_path / "t").iterdir()) == []
+    assert [path.name for path in (tmp_path / "t").iterdir()] == ["result.json"]
+    told = json.loads((tmp_path / "t" / "result.json").read_text())
+    assert (told["outcome"], told["message"]) == ("failed", "it was stopped before it was done: run it again")
 
 
 texts = st.text(alphabet=st.sampled_from(list('{}%#"\\$u007b ab\n\u2028é')), max_size=12)

@@ -360,7 +360,8 @@ def test_sigterm_reaches_the_command_once_and_leaves_nothing(tmp_path: Path) -> 
     assert said.decode().splitlines()[-1] == "pipec-step: stopped before it was done: run it again"
     assert (tmp_path / "heard").read_text() == "term\n"
     assert not Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists()
-    assert probes.visible(tmp_path) == ["call.json", "heard", "pid"]
+    assert probes.visible(tmp_path) == ["call.json", "heard", "pid", "t/result.json"]
+    assert told(tmp_path) == ("failed", "it was stopped before it was done: run it again")
 
 
 def test_a_signal_that_comes_while_a_command_starts_is_not_lost(
@@ -375,5 +376,5 @@ def test_a_signal_that_comes_while_a_command_starts_is_not_lost(
     started: list[int] = []
     monkeypatch.setattr(subprocess, "Popen", Signalled)
     (tmp_path / "call.json").write_text(call(shell("sleep 600", OUT), tmp_path).as_json())
-    assert command_line.main(["--foreign", "--call", str(tmp_path / "call.json")]) == runtime.STOPPED
+    assert command_line.main(["--foreign", "--call", str(tmp_path / "call.json")]) == 128 + signal.SIGTERM
     assert not Path(f"/proc/{started[0]}").exists()

@@ -13,8 +13,20 @@ from typing import TypeAlias
 from pipec import digest
 from pipec.condition import Condition, describe, named
 from pipec.steps.command import Order
-from pipec.steps.interface import Interface, Kind, Resources, Retry
-from pipec.values import EachRef, Gather, Json, Literal, OutputRef, ParameterRef, Reference, Value, encode, references
+from pipec.steps.interface import Artifact, Interface, Kind, Resources, Retry, Role
+from pipec.values import (
+    EachRef,
+    Gather,
+    Json,
+    Literal,
+    OutputRef,
+    ParameterRef,
+    Reference,
+    SecretRef,
+    Value,
+    encode,
+    references,
+)
 
 ONCE = Retry(attempts=1)
 Handed: TypeAlias = ParameterRef | OutputRef | EachRef | Gather | Literal  # what a pipeline may hand on as an output
@@ -220,11 +232,13 @@ class Plan:
         return digest.of_value(self.describe())
 
 
-def order(plan: Plan, task: Task, wait_s: int = 0, retry: Retry = ONCE) -> Order:
+def order(plan: Plan, task: Task, wait_s: int = 0, retry: Retry = ONCE, *, cache: bool = False) -> Order:
     """Return the compile-time half of the task's call.
 
     wait_s: how long the step may wait for a person or a server. retry: the attempts that are left to the runtime.
+    cache: whether the runtime is to keep one, where this task's work may be taken from it.
     """
+    accelerator = task.resources.accelerator
     return Order(
         pipeline=plan.pipeline,
         task=task.name,
@@ -238,7 +252,33 @@ def order(plan: Plan, task: Task, wait_s: int = 0, retry: Retry = ONCE) -> Order
         attempts=retry.attempts,
         backoff_s=retry.backoff_s if retry.attempts > 1 else 0,
         env=digest.of_value({name: encode(value) for name, value in task.env}) if task.env else "",
+        hidden=tuple(name for name, value in task.env if isinstance(value, SecretRef)),
+        devices=(accelerator.kind, accelerator.count) if accelerator else None,
+        cache=cache and not uncacheable(task),
     )
+
+
+def uncacheable(task: Task) -> str:
+    """Return why the task's work cannot be taken from an earlier run, or an empty text.
+
+    A cache may only replay work whose outputs follow from what it is made of; steps that change or ask the world do
+    not. What lies at a location is not judged here: its digest is known once it was read.
+    """
+    if not task.cache:
+        return "it says `cache: false`"
+    if task.interface.role in (Role.APPROVE, Role.DEPLOY):
+        return f"a step of role `{task.interface.role}` always runs"
+    if task.interface.world:
+        return "it asks or changes what lies outside of the run"
+    if task.is_final:
+        return "a `finally` step always runs"
+    if not task.interface.outputs:
+        return "it has no outputs, so it runs for its effect"
+    if any(given.type is Artifact.ENDPOINT for given in task.interface.inputs):
+        return "it asks a server"
+    if any(isinstance(value, SecretRef) for _, value in (*task.parameters, *task.env)):
+        return "it uses a secret, and what that opens may change"
+    return ""
 
 
 def _task(task: Task) -> dict[str, Json]:

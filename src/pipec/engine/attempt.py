@@ -21,9 +21,10 @@ from pipec.engine.journal import Journal
 from pipec.engine.kind import is_a
 from pipec.engine.launcher import After, Launcher, Start
 from pipec.engine.outcome import Record, State, Stored, TaskOutcome
-from pipec.engine.process import Execution, Exit, Stop, execute, redacted
+from pipec.engine.process import Execution, Exit, Stop, execute
 from pipec.engine.state import Facts, Fault
 from pipec.engine.store import Store, StoreError
+from pipec.redact import redacted
 from pipec.steps.command import Call
 from pipec.steps.interface import Artifact, Kind, Role
 from pipec.tail import printable
@@ -310,8 +311,7 @@ def _inputs(reported: Json) -> dict[str, tuple[str, ...]]:
 
 
 def _blotted(text: str, prepared: Prepared) -> str:
-    secrets = sorted((value.encode() for value in prepared.secrets.values() if len(value) > 3), key=len, reverse=True)
-    return printable(redacted(text.encode("utf-8", "replace"), secrets))
+    return printable(redacted(text.encode("utf-8", "replace"), prepared.secrets.values()))
 
 
 def _ended(task: Task, state: State, reason: str, *, attempts: int = 0) -> TaskOutcome:

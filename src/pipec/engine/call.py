@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipec import digest
-from pipec.compiler.plan import Plan, Task, order
+from pipec.compiler.plan import Plan, Task, order, uncacheable
 from pipec.engine import files
 from pipec.engine.state import Facts, Fault, resolved
 from pipec.engine.store import Store
 from pipec.steps.carried import interface_as_json
 from pipec.steps.command import Call, Location, secret_variable
-from pipec.steps.interface import Artifact, Container, Role
+from pipec.steps.interface import Container, Role
 from pipec.values import Json, OutputRef, SecretRef, Value, as_text
 
 SHORT = 80  # characters: a longer part is kept by its digest, which still tells that it changed
@@ -88,7 +88,7 @@ def prepare(plan: Plan, task: Task, facts: Facts, place: Place, store: Store, co
     told = replace(call, inputs=_pinned(inputs, data, place), parameters=_placed(task, parameters, place))
     return Prepared(
         call=told, environ=environ, secrets={**wanted, **environ_secrets},
-        parts=parts, uncacheable=_uncacheable(task, bool(wanted or environ_secrets), data),
+        parts=parts, uncacheable=_uncacheable(task, data),
         watched=tuple((each.path, each.signature) for each in data.values() if each.path),
     )  # fmt: skip
 
@@ -253,24 +253,9 @@ def _short(value: Json) -> str:
     return text if len(text) <= SHORT else digest.of_text(text)
 
 
-def _uncacheable(task: Task, has_secret: bool, data: Mapping[str, _Data]) -> str:
-    """Return why this work cannot be taken from an earlier run, or an empty text.
-
-    The cache may only replay work whose outputs follow from its parts; steps that change or ask the world do not.
-    """
-    if not task.cache:
-        return "it says `cache: false`"
-    if task.interface.role in (Role.APPROVE, Role.DEPLOY):
-        return f"a step of role `{task.interface.role}` always runs"
-    if task.interface.world:
-        return "it asks or changes what lies outside of the run"
-    if task.is_final:
-        return "a `finally` step always runs"
-    if not task.interface.outputs:
-        return "it has no outputs, so it runs for its effect"
-    if any(given.type is Artifact.ENDPOINT for given in task.interface.inputs):
-        return "it asks a server"
-    if has_secret:
-        return "it uses a secret, and what that opens may change"
+def _uncacheable(task: Task, data: Mapping[str, _Data]) -> str:
+    """Return why this work cannot be taken from an earlier run, or an empty text."""
+    if why := uncacheable(task):
+        return why
     blind = next((name for name, each in data.items() if each.digest is None), None)
     return f"what lies at `{blind.removeprefix('locations.')}` is not known before it is read" if blind else ""

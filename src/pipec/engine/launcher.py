@@ -88,9 +88,7 @@ class ProcessLauncher:
 
     @cached_property
     def _library(self) -> str:
-        sources = sorted((ROOT / "steps").rglob("*.py"))
-        shared = [ROOT / "values.py", ROOT / "digest.py", ROOT / "tail.py"]
-        return digest.of_value([[path.relative_to(ROOT).as_posix(), digest.of_path(path)] for path in sources + shared])
+        return digest.of_code(ROOT)
 
     def refuse(self, task: Task, volumes: Mapping[str, str]) -> str:
         return too_many(task) or next(

@@ -17,13 +17,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from pipec.redact import Redactor
+from pipec.steps.command import ATTEMPT
 from pipec.tail import Tail, printable
 
-MARK = "PIPEC_ATTEMPT"  # the environment variable; its value names the attempt
+MARK = ATTEMPT  # the environment variable; its value names the attempt
 LOG_LIMIT = 8 << 20  # bytes of a log kept: enough for a long training, small beside any data
 GRACE_S = 10.0  # between asking to end and ending: what Kubernetes' users expect of a checkpoint on SIGTERM is more
 DRAIN_S = 5.0  # for the last words of a process that is gone; only a stranger holding its pipe makes us wait
-REDACTED_FROM = 4  # characters: a shorter secret would blot out half of every log
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +74,8 @@ def execute(execution: Execution, stop: Stop) -> Exit:
     assert process.stdout and process.stderr
     tail = Tail()
     pumps = [
-        _pump(process.stdout, log, _Redactor(execution.secrets), None),
-        _pump(process.stderr, log, _Redactor(execution.secrets), tail),
+        _pump(process.stdout, log, Redactor(execution.secrets), None),
+        _pump(process.stderr, log, Redactor(execution.secrets), tail),
     ]
     cut = _await_end(process.pid, execution, stop)
     _kill_group(process.pid)  # its number is still taken: nobody has asked for its exit code yet
@@ -160,7 +161,7 @@ def end_family(mark: str, within_s: float = DRAIN_S) -> bool:
     return True
 
 
-def _pump(stream: IO[bytes], log: _Log, redactor: _Redactor, tail: Tail | None) -> threading.Thread:
+def _pump(stream: IO[bytes], log: _Log, redactor: Redactor, tail: Tail | None) -> threading.Thread:
     """Carry a stream to the log on a thread of its own: a process must never wait for its reader."""
 
     def carry() -> None:
@@ -204,29 +205,3 @@ class _Log:
             if self.n_lost:
                 self._stream.write(f"\n[{self.n_lost} more bytes were not kept]\n".encode())
             self._stream.close()
-
-
-class _Redactor:
-    """Blots secrets out of a stream, also where one is cut by the end of a chunk."""
-
-    def __init__(self, secrets: tuple[str, ...]) -> None:
-        known = {secret.encode() for secret in secrets if len(secret) >= REDACTED_FROM}
-        self._secrets = sorted(known, key=len, reverse=True)
-        self._n_held = max((len(secret) - 1 for secret in self._secrets), default=0)
-        self._held = b""
-
-    def feed(self, data: bytes) -> bytes:
-        data = redacted(self._held + data, self._secrets)
-        cut = max(0, len(data) - self._n_held)
-        self._held = data[cut:]
-        return data[:cut]
-
-    def rest(self) -> bytes:
-        return self._held
-
-
-def redacted(data: bytes, secrets: Sequence[bytes]) -> bytes:
-    """Return `data` with `***` in place of each of `secrets`, which come longest first."""
-    for secret in secrets:
-        data = data.replace(secret, b"***")
-    return data

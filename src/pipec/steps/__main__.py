@@ -1,28 +1,35 @@
 """`pipec-step NAME ...`: the command of every step's container, and of the engine's processes.
 
-Help imports nothing heavy; a call decodes, runs one attempt and ends with its exit code.
+Help imports nothing heavy; a call decodes, runs one attempt and ends with its exit code. As a program of its own it is
+looked after (`supervise.py`), but for the engine, which does that itself.
 """
 
 from __future__ import annotations
 
+import atexit
+import faulthandler
 import os
 import signal
 import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import NoReturn
 
 from pipec.diagnostics import guess
-from pipec.steps import catalog, runtime, store
+from pipec.steps import catalog, runtime, secret, store
 from pipec.steps.again import again
-from pipec.steps.command import Call
+from pipec.steps.command import ATTEMPT, Call
 from pipec.steps.declare import CallerError
 from pipec.steps.decode import decode_arguments
+from pipec.steps.lines import say
 from pipec.steps.page import page
+from pipec.steps.supervise import Told, hear, heard, supervise
 from pipec.values import Absent
 
+HELP = {"-h", "--help"}
 FOREIGN = "--foreign"  # in the place of a name: the call brings its step with it
 USAGE = """usage: pipec-step NAME --call FILE
        pipec-step --foreign --call FILE
@@ -35,75 +42,116 @@ USAGE = """usage: pipec-step NAME --call FILE
 class Stopped(BaseException):
     """The process was asked to end. Not an Exception: no step's own handler may swallow it."""
 
+    def __init__(self, number: int) -> None:
+        self.code = 128 + number  # as a shell has it
+
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a step, or print help; return the exit code."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    if not arguments or arguments[0] in ("-h", "--help"):
+    """Run a step, or print help; return the exit code. argv: run in this very process."""
+    if argv is not None:
+        return _main(argv, Told())
+    arguments, told = sys.argv[1:], Told()
+    if arguments and not HELP & set(arguments) and ATTEMPT not in os.environ:
+        made = supervise("pipec-step" if arguments[0] == FOREIGN else arguments[0], secret.known(os.environ))
+        if isinstance(made, int):
+            return made
+        told = made
+    return _leave(_main(arguments, told))
+
+
+def _leave(code: int) -> NoReturn:
+    """End this process without taking the interpreter apart.
+
+    A driver's threads live on in native code, and one that finds the interpreter gone aborts a step that went well
+    (obstore 0.12 beside fsspec's event loop: now and then, after an answer that was an error).
+    """
+    for number in heard():
+        signal.signal(number, signal.SIG_IGN)  # all is told; what comes now must not make it another end
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    os._exit(code)
+
+
+def _main(arguments: Sequence[str], told: Told) -> int:
+    if not arguments or arguments[0] in HELP:
         print(_overview())
         return 0 if arguments else 2
     name, *rest = arguments
     if name == FOREIGN:
-        return _run("pipec-step", rest, lambda call: call.foreign is not None)
+        return _run("pipec-step", rest, lambda call: call.foreign is not None, told)
     if name not in catalog.names():
         near = guess(name, catalog.names())
         hint = f"did you mean `{near}`?" if near else f"there are {', '.join(sorted(catalog.names()))}"
-        runtime.say(f"pipec-step: there is no step `{name}`: {hint}")
+        say(f"pipec-step: there is no step `{name}`: {hint}")
         return 2
-    if {"-h", "--help"} & set(rest):
+    if HELP & set(rest):
         found = catalog.find(name)
         assert found is not None, "main asks only for steps that the catalogue has"
         print(page(found))
         return 0
-    return _run(name, rest, lambda call: call.foreign is None and call.step.partition("@")[0] == name)
+    return _run(name, rest, lambda call: call.foreign is None and call.step.partition("@")[0] == name, told)
 
 
-def _run(name: str, rest: Sequence[str], is_meant: Callable[[Call], bool]) -> int:
+def _run(name: str, rest: Sequence[str], is_meant: Callable[[Call], bool], told: Told) -> int:
     """Run the call that the arguments mean, if it is meant for this command. name: what messages begin with."""
+    if os.environ.get("PIPEC_DEBUG"):
+        faulthandler.enable()  # where native code ended the process
     try:
         with _stoppable():
-            return _call(name, rest, is_meant)
-    except Stopped:
-        runtime.say(f"{name}: stopped before it was done: run it again")
-        return runtime.STOPPED
+            return _call(name, rest, is_meant, told)
+    except Stopped as stop:
+        say(f"{name}: stopped before it was done: run it again")
+        return stop.code
 
 
-def _call(name: str, rest: Sequence[str], is_meant: Callable[[Call], bool]) -> int:
+def _call(name: str, rest: Sequence[str], is_meant: Callable[[Call], bool], told: Told) -> int:
     try:
         call = decode_arguments(rest, os.environ, store.read_text)
         if not is_meant(call):
             raise CallerError(f"the call is for {call.step}, not for {name}: compile the pipeline again")
     except Absent as fault:
-        runtime.say(f"{name}: `{fault.args[0]}` is wanted but is absent: the task that makes it left nothing")
+        say(f"{name}: `{fault.args[0]}` is wanted but is absent: the task that makes it left nothing")
         return CallerError.exit_code
     except OSError as fault:
-        runtime.say(f"{name}: the call cannot be read: {(fault.strerror or str(fault)).lower()}")
+        say(f"{name}: the call cannot be read: {(fault.strerror or str(fault)).lower()}")
         return CallerError.exit_code
     except Exception as fault:
         if os.environ.get("PIPEC_DEBUG"):
             traceback.print_exc()
         code, message = runtime.ending(fault)
-        runtime.say(f"{name}: {message}")
+        say(f"{name}: {message}")
         return code
-    return again(lambda: runtime.execute(call), call.attempts, call.backoff_s)
+
+    def attempt() -> int:
+        told.begins(f"{call.task} ({call.step})", call.result, call.base, call.hidden)
+        code = runtime.execute(call)
+        told.ended()
+        return code
+
+    return again(attempt, call.attempts, call.backoff_s)
 
 
 @contextmanager
 def _stoppable() -> Iterator[None]:
-    """Make SIGTERM end the process as an exception does, so that nothing temporary stays behind."""
+    """Make a signal to end do so as an exception does, so that nothing temporary stays behind."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    numbers = heard()
 
     def stop(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not cut the cleaning short
-        raise Stopped
+        for each in numbers:
+            signal.signal(each, signal.SIG_IGN)  # a second one must not cut the cleaning short
+        raise Stopped(number)
 
-    before = signal.signal(signal.SIGTERM, stop)
+    before = hear(dict.fromkeys(numbers, stop))
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _overview() -> str:

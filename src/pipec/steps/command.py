@@ -33,6 +33,7 @@ from pipec.values import (
 FORMAT = "1"
 # A task's result file: {"format", "outcome", "message", "values": {name: small output}, "artifacts": {name: {"type",
 # "digest"}}, "inputs": {name: [digest, ...]}}. No time, host or path may enter it: traces of engines are compared.
+ATTEMPT = "PIPEC_ATTEMPT"  # a variable: an engine on this machine started the process and looks after it; names it
 RESULT = "result.json"  # beside a task's outputs: small outputs and digests, read by the tasks that follow
 _TEMPLATE = re.compile(r"\{[{%#]|\$[$(]")
 _ENCODER = json.JSONEncoder(allow_nan=False)
@@ -48,6 +49,8 @@ class Order:
     to an output or a location. environment: its name, or empty. wait_s: how long the step may wait for the world.
     attempts, backoff_s: how often the runtime itself tries (see `steps/again.py`), where the orchestrator cannot tell a
     refusal from a failure. env: the digest of the task's plain variables, there only so that a cache sees them.
+    hidden: names of variables whose values are secrets, so that no log shows them. devices: kind and count of the
+    accelerators that must be there. cache: whether the runtime keeps a cache, because the orchestrator has none.
     """
 
     pipeline: str
@@ -62,6 +65,9 @@ class Order:
     attempts: int = 1
     backoff_s: int = 0
     env: str = ""
+    hidden: tuple[str, ...] = ()
+    devices: tuple[str, int] | None = None
+    cache: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +90,7 @@ class Call:
     kubeflow_output: where Kubeflow wants its executor output, or None. decision: a location, or `json:` and the text.
     foreign: the whole interface of a step in another language (`steps/carried.py`); None for a step of the library.
     prefix: words that start the container in which its command runs, instead of the command's own first word.
+    hidden, devices, env: as an order has them. cache: where work done earlier is kept (a location), or None.
     """
 
     pipeline: str
@@ -112,6 +119,10 @@ class Call:
     backoff_s: float = 0.0
     foreign: Mapping[str, Json] | None = None
     prefix: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
+    devices: tuple[str, int] | None = None
+    cache: str | None = None
+    env: str = ""
 
     def as_json(self) -> str:
         """Return the call as the text of a call file."""
@@ -141,6 +152,12 @@ def order_text(order: Order) -> str:
         body |= {"attempts": order.attempts, "backoff_s": order.backoff_s}
     if order.env:
         body["env"] = order.env
+    if order.hidden:
+        body["hidden"] = list(order.hidden)
+    if order.devices:
+        body["devices"] = list(order.devices)
+    if order.cache:
+        body["cache"] = True
     return _guarded(_ENCODER.encode(body))
 
 
@@ -169,9 +186,21 @@ def parse_order(text: str) -> Order:
             attempts=body.get("attempts", 1),
             backoff_s=body.get("backoff_s", 0),
             env=body.get("env", ""),
+            hidden=tuple(body.get("hidden", ())),
+            devices=_devices(body.get("devices")),
+            cache=body.get("cache", False),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as fault:
         raise CallerError(f"--order is not an order that pipec wrote ({fault}): compile the pipeline again") from fault
+
+
+def _devices(written: list[Json] | None) -> tuple[str, int] | None:
+    match written:
+        case None:
+            return None
+        case [str(kind), int(count)]:
+            return kind, count
+    raise ValueError("its devices are not a kind and a count")
 
 
 def parse_call(text: str) -> Call:
@@ -181,7 +210,10 @@ def parse_call(text: str) -> Call:
         if body.pop("format") != FORMAT:
             raise CallerError(f"the call has another format than {FORMAT}: engine and step library differ in version")
         body["inputs"] = {name: tuple(Location(**at) for at in places) for name, places in body["inputs"].items()}
-        return Call(**{**body, "prefix": tuple(body["prefix"])})
+        body["hidden"] = tuple(body.get("hidden", ()))
+        body["devices"] = _devices(body.get("devices"))
+        body["prefix"] = tuple(body.get("prefix", ()))
+        return Call(**body)
     except (ValueError, KeyError, TypeError, AttributeError) as fault:
         raise CallerError(f"the call file is not one that pipec wrote ({fault})") from fault
 

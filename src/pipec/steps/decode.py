@@ -13,18 +13,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, assert_never
 
+from pipec.steps import secret
 from pipec.steps.command import (
     RESULT,
     Call,
     Location,
     Order,
-    config_variable,
     input_name,
     parse_call,
     parse_order,
     run_fact,
     run_folder,
-    secret_variable,
 )
 from pipec.steps.declare import CallerError
 from pipec.values import (
@@ -47,7 +46,7 @@ from pipec.values import (
 def decode_arguments(argv: Sequence[str], environ: Mapping[str, str], read: Callable[[str], str | None]) -> Call:
     """Return the call that a step's arguments mean.
 
-    environ: secrets arrive as `PIPEC_SECRET_<NAME>`. read: returns the text at a location, or None if nothing is
+    environ: where secrets and configs arrive (`secret.py`). read: returns the text at a location, or None if nothing is
     there; used for the result files of earlier tasks. Raises CallerError.
     """
     options = _parser().parse_args(argv)
@@ -103,9 +102,9 @@ def _from_arguments(
             case RunRef(name):
                 return run_fact(name, run_id=options.run, scheduled_at=options.scheduled_at, outcome=options.outcome)
             case SecretRef(name):
-                return _secret(name, environ)
+                return secret.secret(name, environ)
             case ConfigRef(name):
-                return _config(name, environ)
+                return secret.config(name, environ)
             case ItemRef() | EachRef() | MatrixRef():
                 raise CallerError("this caller cannot say which item of a loop it asks for: compile the pipeline again")
             case _:
@@ -132,6 +131,7 @@ def _from_arguments(
         decision=decision,
         releases=f"{options.root.rstrip('/')}/releases",
         triggers=f"{options.root.rstrip('/')}/triggers",
+        cache=f"{options.root.rstrip('/')}/cache" if order.cache else None,
     )
 
 
@@ -146,9 +146,9 @@ def _from_kubeflow(order: Order, options: argparse.Namespace, environ: Mapping[s
     def lookup(reference: Reference) -> Json:
         match reference:
             case SecretRef(name):
-                return _secret(name, environ)
+                return secret.secret(name, environ)
             case ConfigRef(name):
-                return _config(name, environ)
+                return secret.config(name, environ)
             case RunRef("date"):
                 return str(_known(values, input_name(reference), "input"))[:10]
         return _known(values, input_name(reference), "input")
@@ -196,7 +196,7 @@ def local_path(uri: str) -> str:
 
 def _with_secrets(call: Call, environ: Mapping[str, str]) -> Call:
     """A call file names its secrets only: take their values from the environment."""
-    values = {parameter: _secret(name, environ) for parameter, name in call.secrets.items()}
+    values = {parameter: secret.secret(name, environ) for parameter, name in call.secrets.items()}
     return replace(call, parameters={**call.parameters, **values})
 
 
@@ -204,7 +204,8 @@ def _common(order: Order, run_id: str) -> dict[str, Any]:
     return {
         "pipeline": order.pipeline, "task": order.task, "step": order.step, "interface": order.interface,
         "run_id": run_id, "environment": order.environment, "threads": order.threads, "wait_s": float(order.wait_s),
-        "attempts": order.attempts, "backoff_s": float(order.backoff_s),
+        "attempts": order.attempts, "backoff_s": float(order.backoff_s), "hidden": order.hidden,
+        "devices": order.devices, "env": order.env,
     }  # fmt: skip
 
 
@@ -226,20 +227,6 @@ def _known(values: Mapping[str, Json], name: str, what: str) -> Json:
     if name not in values:
         raise CallerError(f"the caller gave no {what} `{name}`: compile and deploy the pipeline again")
     return values[name]
-
-
-def _secret(name: str, environ: Mapping[str, str]) -> Json:
-    variable = secret_variable(name)
-    if variable not in environ:
-        raise CallerError(f"secret `{name}` did not arrive in {variable}: check the environment's `secrets`")
-    return environ[variable]
-
-
-def _config(name: str, environ: Mapping[str, str]) -> Json:
-    variable = config_variable(name)
-    if variable not in environ:
-        raise CallerError(f"config `{name}` did not arrive in {variable}: check the environment's `configs`")
-    return environ[variable]
 
 
 def _written_decision(options: argparse.Namespace, otherwise: str) -> str:

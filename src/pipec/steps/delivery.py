@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,7 +119,7 @@ def _seal(delivery: Staged) -> str:
     return found
 
 
-def publish(deliveries: Mapping[str, Staged]) -> None:
+def publish(deliveries: Mapping[str, Staged], log: Callable[[str], None]) -> None:
     """Move every artifact to its place, over what an earlier attempt left there; what was not written goes nowhere.
 
     What an earlier attempt left at such a place stays: no result names it, so nobody reads it.
@@ -128,7 +128,8 @@ def publish(deliveries: Mapping[str, Staged]) -> None:
         if _is_left_out(delivery):
             continue
         if isinstance(delivery.place, str):
-            store.push(delivery.path, delivery.place)
+            log(f"publishing `{delivery.output.name}` to {store.shown(delivery.place)}")
+            store.push(delivery.path, delivery.place, log)
             continue
         if delivery.place.is_dir() and not delivery.place.is_symlink():
             # A folder cannot be replaced in one move; aside, it leaves with the staging folder.

@@ -8,16 +8,44 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from pipec.steps.data.remote import is_absent, is_denied, is_remote, shown, system_of
+from pipec.steps.data import answer, transfer
+from pipec.steps.data.remote import is_remote, shown, system_of
 from pipec.steps.declare import CallerError, StepError, TryAgain
 
-__all__ = ["fetch", "is_remote", "local", "push", "read_text", "replace_text", "shown", "write_text"]
+__all__ = [
+    "copy", "fetch", "is_remote", "local", "push", "read_text", "replace_text", "shown", "tags", "write_text",
+]  # fmt: skip
+
+
+PROGRESS_S = 5.0  # between two lines about one transfer
+
+
+def _to_nobody(line: str) -> None:
+    """Take a line of progress where nobody wants one."""
+
+
+class Meter:
+    """Says how far a transfer is, at most every few seconds; a short one is passed over."""
+
+    def __init__(self, log: Callable[[str], None], what: str, total: int) -> None:
+        self._log, self._what, self._total, self._done = log, what, total, 0
+        self._told_at = time.monotonic()
+
+    def add(self, n: int) -> None:
+        """Note that `n` more bytes have come or gone; those of a second try do not count above the whole."""
+        self._done = min(self._done + n, self._total) if self._total else self._done + n
+        if time.monotonic() - self._told_at >= PROGRESS_S:
+            self._told_at = time.monotonic()
+            of = f" of {_mib(self._total)}" if self._total else ""
+            self._log(f"{self._what}: {_mib(self._done)}{of}")
 
 
 def local(location: str, base: str | None) -> Path:
@@ -46,40 +74,96 @@ def _below(base: Path, location: str) -> Path:
     return path
 
 
-def fetch(location: str, into: Path) -> Path:
-    """Download the file or folder at a URL into the folder `into`; return where it is now. Raises StepError."""
+def fetch(location: str, into: Path, log: Callable[[str], None] = _to_nobody) -> Path:
+    """Download the file or folder at a URL into the folder `into`; return where it is now. Raises StepError.
+
+    log: takes a line of progress now and then.
+    """
     target = into / (PurePosixPath(urlsplit(location).path).name or "data")
     with _told(location, "read"):
         system, path = _system(location)
-        if not system.isdir(path):
-            system.get_file(path, str(target))
+        found = transfer.listing(system, path)
+        files = [found] if isinstance(found, transfer.Entry) else found
+        meter = Meter(log, f"`{shown(location)}`", sum(entry.size or 0 for entry in files))
+        if isinstance(found, transfer.Entry):
+            transfer.download(system, found, target, meter.add)
             return target
         # File by file: drivers disagree about what a recursive copy of a folder is called at the other end.
         target.mkdir()
         top = path.strip("/")
-        for found in system.find(path):
-            place = target / str(found).strip("/").removeprefix(top).lstrip("/")
+        for entry in files:
+            place = target / entry.path.strip("/").removeprefix(top).lstrip("/")
             if not place.resolve().is_relative_to(target.resolve()):
                 raise CallerError(f"`{shown(location)}` holds a file that would leave its folder: rename it")
             place.parent.mkdir(parents=True, exist_ok=True)
-            system.get_file(found, str(place))
+            transfer.download(system, entry, place, meter.add)
     return target
 
 
-def push(path: Path, location: str) -> None:
-    """Upload a file or folder to a URL, in place of what is there. Raises StepError."""
+def push(path: Path, location: str, log: Callable[[str], None] = _to_nobody) -> None:
+    """Upload a file or folder to a URL, in place of what is there. Raises StepError.
+
+    Each file appears whole; a folder appears file by file, so nobody may read it before a result names it.
+    """
     with _told(location, "written"):
         system, target = _system(location)
-        if system.exists(target):
-            system.rm(target, recursive=True)
-        system.makedirs(target.rpartition("/")[0] or "/", exist_ok=True)
-        if not path.is_dir():
-            system.put_file(str(path), target)
-            return
-        for file in sorted(below for below in path.rglob("*") if below.is_file()):
-            place = f"{target}/{file.relative_to(path).as_posix()}"
-            system.makedirs(place.rpartition("/")[0], exist_ok=True)
-            system.put_file(str(file), place)
+        before = _files_at(system, target)
+        if path.is_dir():
+            pairs = {f"{target}/{f.relative_to(path).as_posix()}": f for f in sorted(path.rglob("*")) if f.is_file()}
+        else:
+            pairs = {target: path}
+        if before is not None and path.is_dir() != isinstance(before, list):
+            transfer.remove(system, target)
+        meter = Meter(log, f"`{shown(location)}`", sum(file.stat().st_size for file in pairs.values()))
+        for place, file in pairs.items():
+            system.makedirs(place.rpartition("/")[0] or "/", exist_ok=True)
+            transfer.upload(system, file, place, meter.add)
+        if isinstance(before, list):
+            kept = {place.strip("/") for place in pairs}
+            for entry in before if path.is_dir() else ():
+                if entry.path.strip("/") not in kept:
+                    transfer.remove(system, entry.path)
+
+
+def tags(location: str) -> dict[str, str]:
+    """Return what a store calls each file of an artifact, by path below it; nothing if it has no word for one."""
+    with _told(location, "read"):
+        system, path = _system(location)
+        return _tags(transfer.listing(system, path), path)
+
+
+def _tags(found: list[transfer.Entry] | transfer.Entry, path: str) -> dict[str, str]:
+    files = [found] if isinstance(found, transfer.Entry) else found
+    named = {entry.path.strip("/").removeprefix(path.strip("/")).lstrip("/"): entry.tag for entry in files}
+    return named if all(named.values()) else {}
+
+
+def copy(source: str, target: str, expected: Mapping[str, str]) -> bool:
+    """Copy an artifact inside of one store, if its files are those of `expected` tags; say whether that was done."""
+    system, start = _system(source)
+    _, end = _system(target)
+    try:
+        if _tags(transfer.listing(system, start), start) != dict(expected):
+            return False
+        if start == end:
+            return True
+        if _files_at(system, end) is not None:
+            transfer.remove(system, end)
+        for name in sorted(expected):
+            below = f"/{name}" if name else ""
+            transfer.patiently(partial(system.cp_file, start + below, end + below))
+        return set(_tags(transfer.listing(system, end), end)) == set(expected)
+    except Exception:  # larger than one request may copy, another bucket: it is carried instead
+        return False
+
+
+def _files_at(system: Any, path: str) -> list[transfer.Entry] | transfer.Entry | None:
+    try:
+        return transfer.listing(system, path)
+    except Exception as fault:
+        if answer.is_absent(fault):
+            return None
+        raise
 
 
 def read_text(location: str, base: str | None = None) -> str | None:
@@ -92,9 +176,9 @@ def read_text(location: str, base: str | None = None) -> str | None:
     with _told(location, "read"):
         system, path = _system(location)
         try:
-            found: bytes = system.cat_file(path)
+            found: bytes = transfer.patiently(lambda: system.cat_file(path))
         except Exception as fault:
-            if is_absent(fault):
+            if answer.is_absent(fault):
                 return None
             raise
         return found.decode("utf-8")
@@ -108,7 +192,7 @@ def write_text(location: str, text: str, base: str | None = None) -> None:
     with _told(location, "written"):
         system, path = _system(location)
         system.makedirs(path.rpartition("/")[0] or "/", exist_ok=True)
-        system.pipe_file(path, text.encode())
+        transfer.patiently(lambda: system.pipe_file(path, text.encode()))
 
 
 def replace_text(path: Path, text: str) -> None:
@@ -148,13 +232,36 @@ def _told(location: str, verb: str) -> Iterator[None]:
         yield
     except StepError:
         raise
+    except transfer.NoRoom as fault:
+        raise StepError(
+            f"`{place}` does not fit here: it needs {_mib(fault.needed)} and {_mib(fault.free)} are free: "
+            "make room where temporary files go (TMPDIR)"
+        ) from fault
     except Exception as fault:
-        if is_absent(fault):
+        if answer.is_absent(fault):
             raise CallerError(f"nothing is at `{place}`: check the location") from fault
-        if is_denied(fault):
+        if answer.is_stale(fault):
+            raise CallerError(
+                f"`{place}` could not be {verb}: the credentials are missing, unknown or have expired "
+                f"({_why(fault, location)}): give the step new ones"
+            ) from fault
+        if answer.is_denied(fault):
             raise CallerError(f"`{place}` may not be {verb} with this step's rights: check its account") from fault
-        why = _first_line(fault).replace(location, place)
-        raise TryAgain(f"`{place}` could not be {verb} ({why}): check the connection and try again") from fault
+        if answer.is_full(fault):
+            raise StepError(f"`{place}` could not be {verb}: the disk is full: make room") from fault
+        if (answer.status(fault) or 500) < 500 and not answer.heals(fault):
+            raise CallerError(f"`{place}` could not be {verb} ({_why(fault, location)}): check the location") from fault
+        raise TryAgain(
+            f"`{place}` could not be {verb} ({_why(fault, location)}): check the connection and try again"
+        ) from fault
+
+
+def _why(fault: Exception, location: str) -> str:
+    return answer.reason(fault).replace(location, shown(location))
+
+
+def _mib(size: int) -> str:
+    return f"{-(-size >> 20)} MiB"
 
 
 def _first_line(fault: BaseException) -> str:

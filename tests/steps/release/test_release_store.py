@@ -119,7 +119,7 @@ def test_the_loser_is_told(store: Store, shelf: Path):
 
 def test_object_stores_create_once_though_their_fsspec_form_would_overwrite(monkeypatch):
     memory = MemoryStore()
-    monkeypatch.setattr("obstore.store.from_url", lambda url: memory)
+    monkeypatch.setattr("obstore.store.from_url", lambda url, **options: memory)
     from obstore.fsspec import FsspecStore
 
     remote = place.Remote(FsspecStore("s3"), "bucket/releases", "s3", "s3://bucket/releases")

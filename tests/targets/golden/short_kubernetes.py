@@ -54,7 +54,7 @@ with DAG(
                 '{"format": "1", "pipeline": "short", "task": "ingest", "step": "ingest@1", '
                 '"interface": "sha256:5ef5b4e4774b59e29bd862fd379806552599262d5068b3eb7bbd0401176eb1c6", '
                 '"parameters": {"source": {"$parameter": "source"}, "dsn": null}, "inputs": {}, "environment": "dev", '
-                '"threads": 1, "wait_s": 0}'
+                '"threads": 1, "wait_s": 0, "cache": true}'
             ),
             "--root",
             "s3://ml-prod/pipec",
@@ -81,7 +81,7 @@ with DAG(
                 '"interface": "sha256:0fd96ec64a7bef71a551dccfaf0d893f12b148b61eb3ac13c4b43da00b56d474", '
                 '"parameters": {"target": "quality", "epochs": 10, "rate": 0.001, "note": "", "layers": [], '
                 '"options": {}}, "inputs": {"data": [{"$output": ["ingest", "data"]}]}, "environment": "dev", '
-                '"threads": 1, "wait_s": 0}'
+                '"threads": 1, "wait_s": 0, "cache": true}'
             ),
             "--root",
             "s3://ml-prod/pipec",

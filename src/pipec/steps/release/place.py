@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
-from pipec.steps.data.remote import OBJECT_STORES, create, is_absent, is_denied, is_remote, shown, system_of
+from pipec.steps.data.answer import is_absent, is_denied, is_stale
+from pipec.steps.data.remote import OBJECT_STORES, create, is_remote, shown, system_of
 from pipec.steps.ml.fault import AskFault
 
 # Drivers whose `mode="create"` was read to be one conditional request (or one locked step). fsspec's own fallback asks
@@ -215,7 +216,7 @@ def _told(place: str) -> Iterator[None]:
     except (Unreachable, AskFault):
         raise
     except Exception as fault:
-        if is_denied(fault):
+        if is_denied(fault) or is_stale(fault):
             raise AskFault(f"the release store `{place}` may not be used with these rights: check it") from fault
         why = fault.strerror if isinstance(fault, OSError) and fault.strerror else type(fault).__name__
         raise Unreachable(f"the release store `{place}` did not answer ({why}): check it and try again") from fault

@@ -32,7 +32,7 @@ FEATURES = {
     # into a failure without retry. Anything else is Airflow's own retry.
     Feature.RETRY: Support.EMITTED,
     Feature.TIMEOUT: Support.EMITTED,
-    Feature.CACHE: Support.EMITTED,  # nothing is ever cached
+    Feature.CACHE: Support.EMITTED,  # the runtime keeps a cache below the artifact root: Airflow has none
     Feature.CONTINUE_ON_ERROR: Support.REFUSED,
     Feature.FINALLY: Support.REFUSED,
     Feature.MATRIX: Support.REFUSED,

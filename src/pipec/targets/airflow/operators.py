@@ -163,7 +163,7 @@ def _retried(task: Task) -> Keywords:
 def arguments(plan: Plan, task: Task, options: Options) -> list[Source]:
     """Return what `pipec-step` is called with, fit for a templated field."""
     root = templated(options.artifacts or "")
-    given: list[Source] = [templated(task.interface.name), "--order", order_text(order(plan, task))]
+    given: list[Source] = [templated(task.interface.name), "--order", order_text(order(plan, task, cache=True))]
     given += ["--root", root, "--run", RUN_ID]
     references = task_references(task)
     if any(isinstance(reference, ParameterRef) for reference in references):
