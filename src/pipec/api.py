@@ -154,7 +154,7 @@ def _checked(request: Request) -> tuple[Checked, Answers]:
             ignored += unit.ignored
             if request.target is not None and unit.plan:
                 findings += _refused(request, unit, around.environment, source)
-    sources = [source, around.source, *(s for unit in units for s in unit.opening.sources.values())]
+    sources = [source, around.source, around.lock_source, *(s for unit in units for s in unit.opening.sources.values())]
     report = Report(ordered(dict.fromkeys(undoubled(findings))), tuple(s for s in sources if s), in_order(ignored))
     checked = Checked(report=report, units=units, project=around.project, environment=around.environment, root=root,
                       folder=folder, source=source, layers=around.layers)  # fmt: skip

@@ -33,7 +33,12 @@ def project_root(folder: Path) -> Path:
 
 def has_project_file(folder: Path) -> bool:
     """Say whether something in a folder is called as a project's file."""
-    return os.path.lexists(folder / PROJECT_FILE)
+    return has_file(folder, PROJECT_FILE)
+
+
+def has_file(folder: Path, name: str) -> bool:
+    """Say whether something in a folder has a name, whatever it is: what is no file is told when it is read."""
+    return os.path.lexists(folder / name)
 
 
 def read_below(root: Path, folder: str, name: str, limit: int) -> str:
