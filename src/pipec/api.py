@@ -142,7 +142,7 @@ def _checked(request: Request) -> tuple[Checked, Answers]:
         findings, ignored = answered.sift(findings, ())
         ignored += around.ignored
         setting = Setting(source, around.project, around.environment, world, place.folder, catalog.names(), settings,
-                          answered)  # fmt: skip
+                          answered, around.lock)  # fmt: skip
         units, more = stages.units(trees, setting, lambda document: _sets(request, document))
         findings += [*more, *_twice(units), *wrong, *problems(answered.said, _rules() if answered.said else {})]
         answers = gathered(answered, shown, len(trees), units, around.project, request.environment, ignored)

@@ -1,6 +1,6 @@
 """Every kind of finding has a folder: `bad.yaml` reports it and nothing else, `good.yaml` reports nothing.
 
-A folder may hold further files that these two use as steps.
+A folder may hold further files that these two use as steps, and a project of its own with a lock.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ def test_every_rule_has_a_folder_of_its_name() -> None:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_a_folder_holds_nothing_that_its_files_do_not_use(case: Path) -> None:
     used = "".join(path.read_text(encoding="utf-8") for path in case.glob("*.yaml") if path.stat().st_size < 1 << 20)
-    others = {path.name for path in case.iterdir()} - {"bad.yaml", "bad.out", "good.yaml"}
+    own = {"bad.yaml", "bad.out", "good.yaml", "pipec.yaml", "pipec.lock"}
+    others = {path.name for path in case.iterdir()} - own
     assert [name for name in sorted(others) if f"./{name}" not in used] == []
 
 

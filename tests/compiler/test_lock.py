@@ -1,0 +1,123 @@
+"""What `pipec.lock` is to a pipeline: the digests that its plan names, and what its images must hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipec import api
+from pipec.compiler.plan import Plan
+from pipec.contents import Contents
+from pipec.schema.lock import Lock, Locked
+
+DIGEST, OTHER = f"sha256:{'1a' * 32}", f"sha256:{'2b' * 32}"
+NAMES = ("project:1", "environment:1", "pipeline:1", "step:1", "manifest:1", "inner:1", "loop:1")
+PROJECT = """apiVersion: pipec/v1alpha1
+kind: Project
+metadata: {name: wine}
+image: "project:1"
+environments:
+  dev: {}
+  test: {image: "environment:1"}
+  prod: {production: true, image: "environment:1"}
+"""
+HEAD = "apiVersion: pipec/v1alpha1\nkind: Pipeline\nmetadata: {name: wine}\n"
+MANIFEST = """apiVersion: pipec/v1alpha1
+kind: Step
+metadata: {name: score, version: "1"}
+image: "manifest:1"
+command: [score]
+"""
+INGEST = "{uses: ingest, with: {source: data/wine.csv}}"
+
+
+def lock(*names: str, contents: Contents | None = None) -> Lock:
+    return Lock({name: Locked(DIGEST, contents) for name in names}, exists=True)
+
+
+def write(folder: Path, pipeline: str, locked: Lock | None, **others: str) -> Path:
+    files = {"pipec.yaml": PROJECT, "p.yaml": HEAD + pipeline, "score.yaml": MANIFEST, **others}
+    files |= {"pipec.lock": locked.text()} if locked else {}
+    for name, text in files.items():
+        (folder / name.replace("__", ".")).write_text(text)
+    return folder / "p.yaml"
+
+
+def told(path: Path, environment: str = "", target: str | None = None) -> list[tuple[str, str, str]]:
+    found = api.check(api.Request(path=path, environment=environment, target=target)).report.findings
+    return [(f.rule.code, f"{Path(f.loc.path).name}:{f.loc.span.line}", f.message) for f in found]
+
+
+def plan(path: Path, environment: str = "") -> Plan:
+    (unit,) = api.check(api.Request(path=path, environment=environment)).units
+    assert unit.plan is not None
+    return unit.plan
+
+
+# Where the image is said that the one task runs in: by the pipeline, and by the environment that is chosen.
+@pytest.mark.parametrize(
+    ("pipeline", "environment", "name"),
+    [
+        (f"steps: {{a: {INGEST}}}", "", "project:1"),
+        (f"steps: {{a: {INGEST}}}", "test", "environment:1"),
+        (f"image: 'pipeline:1'\nsteps: {{a: {INGEST}}}", "test", "pipeline:1"),
+        (f"image: 'pipeline:1'\nsteps: {{a: {INGEST[:-1]}, image: 'step:1'}}}}", "", "step:1"),
+        (f"steps: {{a: {INGEST}}}\nenvironments: {{test: {{image: 'step:1'}}}}", "test", "step:1"),
+        ("steps: {a: {uses: ./score.yaml}}", "", "manifest:1"),
+        ("steps: {a: {uses: ./inner.yaml}}", "test", "inner:1"),
+    ],
+)
+def test_an_image_is_pinned_wherever_it_is_said(tmp_path: Path, pipeline: str, environment: str, name: str) -> None:
+    inner = f"{HEAD}image: 'inner:1'\nsteps: {{b: {INGEST}}}"
+    path = write(tmp_path, pipeline, lock(*NAMES), inner__yaml=inner)
+    (task,) = plan(path, environment).tasks
+    assert task.image == f"{name}@{DIGEST}"
+
+
+def test_the_tasks_of_a_loop_are_pinned(tmp_path: Path) -> None:
+    loop = "{uses: ./score.yaml, image: 'loop:1', for_each: [1, 2]}"
+    (task,) = plan(write(tmp_path, f"steps: {{a: {loop}}}", lock(*NAMES))).tasks
+    assert task.loop is not None
+    assert [each.image for each in task.loop.body] == [f"loop:1@{DIGEST}"]
+
+
+def test_what_the_text_pins_stays(tmp_path: Path) -> None:
+    pipeline = f"image: 'pipeline:1@{OTHER}'\nsteps: {{a: {INGEST}}}"
+    (task,) = plan(write(tmp_path, pipeline, lock(*NAMES))).tasks
+    assert task.image == f"pipeline:1@{OTHER}"
+
+
+def test_without_a_lock_the_plan_says_what_the_text_does(tmp_path: Path) -> None:
+    (task,) = plan(write(tmp_path, f"steps: {{a: {INGEST}}}", None)).tasks
+    assert task.image == "project:1"
+
+
+@pytest.mark.parametrize("target", sorted(api.TARGETS))
+def test_both_targets_write_the_digest(tmp_path: Path, target: str) -> None:
+    project = PROJECT.replace("dev: {}", "dev: {artifacts: 's3://ml/pipec'}")
+    pipeline = "steps: {a: {uses: ingest, with: {source: 's3://ml/wine.csv'}}}"
+    path = write(tmp_path, pipeline, lock(*NAMES), pipec__yaml=project)
+    checked, files = api.compile_(api.Request(path=path, environment="dev", target=target))
+    assert not checked.has_error
+    assert any(f"project:1@{DIGEST}" in file.text for file in files)
+
+
+@pytest.mark.parametrize(
+    ("locked", "environment", "image", "expected"),
+    [
+        (None, "dev", "project:1", []),
+        (None, "prod", "environment:1", [("PIPE407", "pipec.yaml:8", "may be another image tomorrow")]),
+        (lock("project:1", "environment:1"), "prod", "environment:1", []),
+        (lock("project:1"), "prod", "environment:1", [("PIPE407", "pipec.yaml:8", "may be another image tomorrow")]),
+        (lock("environment:1"), "dev", "project:1", [("PIPE419", "pipec.yaml:4", "pipec.lock does not have it")]),
+        (lock("environment:1"), "", "project:1", [("PIPE419", "pipec.yaml:4", "pipec.lock does not have it")]),
+        (lock("project:1"), "", "project:1", []),
+    ],
+)
+def test_what_nobody_pins_is_an_error_in_production_and_else_a_warning_beside_a_lock(
+    tmp_path: Path, locked: Lock | None, environment: str, image: str, expected: list[tuple[str, str, str]]
+) -> None:
+    path = write(tmp_path, f"steps: {{a: {INGEST}}}", locked)
+    message = f"`{image}` is named without a digest, and "
+    assert told(path, environment) == [(code, at, message + why) for code, at, why in expected]
