@@ -8,8 +8,9 @@ import pytest
 
 from pipec import api
 from pipec.compiler.plan import Plan
-from pipec.contents import Contents
+from pipec.contents import Contents, Version
 from pipec.schema.lock import Lock, Locked
+from pipec.steps import catalog
 
 DIGEST, OTHER = f"sha256:{'1a' * 32}", f"sha256:{'2b' * 32}"
 NAMES = ("project:1", "environment:1", "pipeline:1", "step:1", "manifest:1", "inner:1", "loop:1")
@@ -121,3 +122,29 @@ def test_what_nobody_pins_is_an_error_in_production_and_else_a_warning_beside_a_
     path = write(tmp_path, f"steps: {{a: {INGEST}}}", locked)
     message = f"`{image}` is named without a digest, and "
     assert told(path, environment) == [(code, at, message + why) for code, at, why in expected]
+
+
+def contents(*steps: str, interface: str = "", variant: str = "light", **others: object) -> Contents:
+    """Return what an image holds that has these steps. interface: their digest; empty: that of today."""
+    found = {name: catalog.find(name) for name in steps}
+    held = {name: Version("1", interface or each.digest) for name, each in found.items() if each}
+    return Contents(pipec="0.0.9", variant=variant, python="3.11", steps=held, **others)  # type: ignore[arg-type]
+
+
+def test_a_step_that_an_image_lacks_is_told_in_the_file_that_uses_it(tmp_path: Path) -> None:
+    inner = f"{HEAD}steps:\n  b: {INGEST}"
+    path = write(tmp_path, "steps: {a: {uses: ./inner.yaml}}", lock("project:1", contents=contents("split")),
+                 inner__yaml=inner)  # fmt: skip
+    message = "`project:1` cannot run `b`: by pipec.lock it has no step `ingest`"
+    assert told(path) == [("PIPE420", "inner.yaml:5", message)]
+
+
+def test_an_image_of_which_only_the_digest_is_locked_is_not_judged(tmp_path: Path) -> None:
+    assert told(write(tmp_path, f"steps: {{a: {INGEST}}}", lock("project:1"))) == []
+
+
+def test_the_image_of_the_chosen_environment_is_the_one_that_is_judged(tmp_path: Path) -> None:
+    locked = Lock({"project:1": Locked(DIGEST, contents("ingest")), "environment:1": Locked(OTHER, contents())}, True)
+    path = write(tmp_path, f"steps: {{a: {INGEST}}}", locked)
+    assert told(path, "dev") == []
+    assert [code for code, _, _ in told(path, "prod")] == ["PIPE420"]

@@ -5,11 +5,13 @@ A folder may hold further files that these two use as steps, and a project of it
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from pipec import api, report
+from pipec.steps import catalog
 
 FOLDER = Path(__file__).parents[1] / "rules"
 CASES = sorted(path for path in FOLDER.iterdir() if path.is_dir())
@@ -48,6 +50,17 @@ def test_a_folder_holds_nothing_that_its_files_do_not_use(case: Path) -> None:
     own = {"bad.yaml", "bad.out", "good.yaml", "pipec.yaml", "pipec.lock"}
     others = {path.name for path in case.iterdir()} - own
     assert [name for name in sorted(others) if f"./{name}" not in used] == []
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if (case / "pipec.lock").exists()], ids=lambda case: case.name)
+def test_an_image_of_today_in_a_lock_has_the_steps_of_today(case: Path, golden) -> None:
+    lock = json.loads((case / "pipec.lock").read_text(encoding="utf-8"))
+    for name, locked in lock["images"].items():
+        for step, held in locked["contents"]["steps"].items() if name.endswith(":today") else ():
+            interface = catalog.find(step)
+            assert interface is not None
+            held["interface"] = interface.digest
+    golden(case / "pipec.lock", json.dumps(lock, indent=1, ensure_ascii=False) + "\n")
 
 
 @pytest.mark.parametrize("rule", api.explained(), ids=lambda rule: rule.code)
