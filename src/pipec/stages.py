@@ -229,9 +229,10 @@ def _prove(unit: Unit, setting: Setting) -> None:
     unit.flat = flat = flatten.flatten(unit.pipeline, uses, setting.folder)
     is_same = flat.pipeline is unit.pipeline
     unit.graph = subject.graph if is_same else graph.build(flat.pipeline.steps, flat.interfaces, flat.composites)
-    attached, missing = arguments.attach(flat, setting.world.read)
+    whole = replace(subject, pipeline=flat.pipeline, graph=unit.graph)
+    attached, missing = arguments.attach(flat, setting.world.read, whole.contents)
     unit.findings += missing
-    whole = replace(subject, pipeline=flat.pipeline, graph=unit.graph, attached=attached)
+    whole = replace(whole, attached=attached)
     if subject.composite:  # what is handed in meets the steps that take it only here
         unit.tell(arguments.judge(flat.pipeline, unit.graph))
     unit.tell(rule.of_release(whole))

@@ -17,7 +17,19 @@ from hypothesis import strategies as st
 from pipec.steps import catalog
 from pipec.steps.command import Call, Order, order_text, parse_order
 from pipec.steps.interface import Interface
-from pipec.values import Attachment, Json, ListOf, Literal, ObjectOf, OutputRef, ParameterRef, RunRef, Text, Value
+from pipec.values import (
+    Attachment,
+    ImageFile,
+    Json,
+    ListOf,
+    Literal,
+    ObjectOf,
+    OutputRef,
+    ParameterRef,
+    RunRef,
+    Text,
+    Value,
+)
 
 SOURCE = Path(__file__).parents[2] / "src"
 
@@ -241,7 +253,7 @@ jsons: st.SearchStrategy[Json] = st.recursive(
 )
 leaves: st.SearchStrategy[Value] = (
     st.builds(Literal, jsons) | st.builds(ParameterRef, names) | st.builds(OutputRef, names, names)
-    | st.builds(RunRef, names) | st.builds(Attachment, texts, texts)
+    | st.builds(RunRef, names) | st.builds(Attachment, texts, texts) | st.builds(ImageFile, texts, texts)
 )  # fmt: skip
 values: st.SearchStrategy[Value] = st.recursive(
     leaves,

@@ -5,24 +5,27 @@ A pass of its own beside the rules, because it judges one argument at a time by 
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import TypeAlias
 
 from pipec.compiler.flatten import Flat
 from pipec.compiler.graph import Graph
+from pipec.contents import Contents
 from pipec.diagnostics import Finding, Loc, bounded, guess
 from pipec.schema import check, secret
 from pipec.schema import findings as kinds
-from pipec.schema.files import UnreadableError
+from pipec.schema.files import TooLargeError, UnreadableError
 from pipec.schema.model import Argument, Pipeline, StepUse
 from pipec.steps.interface import Interface, Parameter
-from pipec.values import Attachment, Literal
+from pipec.values import Attachment, ImageFile, Literal
 
 MAX_FILE_BYTES = 64 << 10  # travels inside the plan; Linux takes at most 128 KiB in one argument
 MAX_FILES_BYTES = 512 << 10
-Attachments: TypeAlias = Mapping[tuple[str, str], Attachment]
+Attachments: TypeAlias = Mapping[tuple[str, str], Attachment | ImageFile]
 Reader: TypeAlias = Callable[[str, str, int], str]
+Holder: TypeAlias = Callable[[StepUse], Contents | None]
 
 
 def judge(pipeline: Pipeline, graph: Graph) -> Iterator[Finding]:
@@ -66,21 +69,27 @@ def _unknown(step: str, argument: Argument, interface: Interface) -> Finding:
     )
 
 
-def attach(flat: Flat, read: Reader) -> tuple[Attachments, tuple[Finding, ...]]:
-    """Return the files that `path` parameters name, by flat step and parameter.
+def attach(flat: Flat, read: Reader, held: Holder) -> tuple[Attachments, tuple[Finding, ...]]:
+    """Return the files that `path` parameters name, by flat step and parameter: by content, or as the image has them.
 
     read: returns the text of a file by the folder it is named from and its name, at most so many bytes of it; raises
-    UnreadableError.
+    UnreadableError. held: what the image of a step holds, if that is known.
     """
-    attached: dict[tuple[str, str], Attachment] = {}
-    found: list[Finding] = []
+    attached: dict[tuple[str, str], Attachment | ImageFile] = {}
+    found: list[Finding] = [*_unknown_files(flat)]
     total = 0
-    found += _unknown_files(flat)
     for use, parameter, folder, name, loc in _named_files(flat):
+        in_image = _in_image(held(use), folder, name)
         try:
             text = read(folder, name, MAX_FILE_BYTES)
         except UnreadableError as fault:
-            found.append(kinds.NOT_TEXT.at(loc, str(fault), help="paths are relative to the file that says them"))
+            if in_image is None:
+                found.append(_unread(fault, loc, is_locked=held(use) is not None))
+            else:
+                attached[use.name, parameter.name] = in_image
+            continue
+        if in_image and total + len(text.encode()) > MAX_FILES_BYTES:
+            attached[use.name, parameter.name] = in_image
             continue
         total += len(text.encode())
         if total > MAX_FILES_BYTES:
@@ -89,6 +98,24 @@ def attach(flat: Flat, read: Reader) -> tuple[Attachments, tuple[Finding, ...]]:
             break
         attached[use.name, parameter.name] = Attachment(PurePosixPath(name).name, text)
     return attached, tuple(found)
+
+
+def _in_image(contents: Contents | None, folder: str, name: str) -> ImageFile | None:
+    """Return a file as the image has it: called as it is written, or by its place in the project."""
+    for path in (posixpath.normpath(name), posixpath.normpath(posixpath.join(folder, name))) if contents else ():
+        if contents and path in contents.files:
+            return ImageFile(path, contents.files[path])
+    return None
+
+
+def _unread(fault: UnreadableError, loc: Loc, *, is_locked: bool) -> Finding:
+    if isinstance(fault, TooLargeError):
+        advice = "make it an artifact, or put it into the image: `pipec image build --with`, then `pipec image lock`"
+    elif is_locked:
+        advice = "paths are relative to the file that says them; by pipec.lock the image does not have it either"
+    else:
+        advice = "paths are relative to the file that says them; files of the image are known from `pipec image lock`"
+    return kinds.NOT_TEXT.at(loc, str(fault), help=advice)
 
 
 def _unknown_files(flat: Flat) -> Iterator[Finding]:

@@ -17,6 +17,10 @@ class UnreadableError(Exception):
     """A named file cannot be used; the message is one line for the user."""
 
 
+class TooLargeError(UnreadableError):
+    """A named file is there, and larger than it may be."""
+
+
 def folder_of(path: Path) -> Path:
     """Return the whole path of a named file's folder, without `..`, so that its parents are those on the disk."""
     folder = path.parent.absolute()
@@ -99,7 +103,7 @@ def _content(handle: int, name: str, limit: int) -> bytes:
     with os.fdopen(handle, "rb") as stream:
         content = stream.read(limit + 1)
     if len(content) > limit:
-        raise UnreadableError(f"`{name}` is larger than {limit // 1024} KiB")
+        raise TooLargeError(f"`{name}` is larger than {limit // 1024} KiB")
     return content
 
 

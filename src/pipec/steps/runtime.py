@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipec import digest
-from pipec.steps import argument, delivery, foreign, library, store
+from pipec.steps import argument, delivery, foreign, library, store, team
 from pipec.steps.command import FORMAT, Call, Location
 from pipec.steps.declare import CallerError, Context, Refused, StepError
 from pipec.steps.given import Given, Step
@@ -209,10 +209,15 @@ def _parameters(attempt: _Attempt, interface: Interface) -> dict[str, Json | Pat
 
 
 def _attached(attempt: _Attempt, name: str, value: Json) -> Path:
-    """Return the file that an attachment becomes. It keeps its name, whose ending may matter."""
+    """Return the file that an attachment or a file of the image becomes. It keeps its name, whose ending may matter."""
+    folder = attempt.work / "attachments" / name
     match value:
+        case {"path": str(place), "digest": str(wanted)}:
+            folder.mkdir(parents=True)
+            path = team.take(place, wanted, folder)
+            attempt.names[str(path)] = f"`{place}`"
+            return path
         case {"name": str(title), "text": str(text)}:
-            folder = attempt.work / "attachments" / name
             folder.mkdir(parents=True)
             path = folder / (Path(title).name or name)
             path.write_text(text, encoding="utf-8")

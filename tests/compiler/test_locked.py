@@ -11,6 +11,7 @@ from pipec.compiler.plan import Plan
 from pipec.contents import Contents, Version
 from pipec.schema.lock import Lock, Locked
 from pipec.steps import catalog
+from pipec.values import Attachment, ImageFile
 
 DIGEST, OTHER = f"sha256:{'1a' * 32}", f"sha256:{'2b' * 32}"
 NAMES = ("project:1", "environment:1", "pipeline:1", "step:1", "manifest:1", "inner:1", "loop:1")
@@ -148,3 +149,95 @@ def test_the_image_of_the_chosen_environment_is_the_one_that_is_judged(tmp_path:
     path = write(tmp_path, f"steps: {{a: {INGEST}}}", locked)
     assert told(path, "dev") == []
     assert [code for code, _, _ in told(path, "prod")] == ["PIPE420"]
+
+
+MANIFEST_OF_FILE = """apiVersion: pipec/v1alpha1
+kind: Step
+metadata: {name: ask, version: "1"}
+parameters: {file: {type: string, path: true}}
+command: [ask]
+args: ["${{ parameters.file }}"]
+"""
+
+
+def asks(name: str) -> str:
+    return f"steps: {{a: {{uses: ./ask.yaml, with: {{file: {name}}}}}}}"
+
+
+def given(path: Path) -> object:
+    (task,) = plan(path).tasks
+    return dict(task.parameters)["file"]
+
+
+HELD = lock("project:1", contents=contents(files={"sql/rows.sql": OTHER, "big.sql": OTHER}))
+
+
+def test_a_file_below_the_project_travels_by_content_though_the_image_has_it(tmp_path: Path) -> None:
+    path = write(tmp_path, asks("big.sql"), HELD, ask__yaml=MANIFEST_OF_FILE, big__sql="select 1")
+    assert given(path) == Attachment("big.sql", "select 1")
+
+
+@pytest.mark.parametrize("name", ["sql/rows.sql", "./sql/../sql/rows.sql"])
+def test_a_file_that_only_the_image_has_is_named_by_path_and_digest(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path, asks(name), HELD, ask__yaml=MANIFEST_OF_FILE)
+    assert given(path) == ImageFile("sql/rows.sql", OTHER)
+
+
+def test_a_file_too_large_to_travel_is_taken_from_the_image(tmp_path: Path) -> None:
+    path = write(tmp_path, asks("big.sql"), HELD, ask__yaml=MANIFEST_OF_FILE, big__sql="x" * ((64 << 10) + 1))
+    assert given(path) == ImageFile("big.sql", OTHER)
+
+
+def test_a_file_is_found_in_the_image_by_its_place_in_the_project(tmp_path: Path) -> None:
+    (tmp_path / "sql").mkdir()
+    path = write(tmp_path, "steps: {a: {uses: ./sql/inner.yaml}}", HELD, ask__yaml=MANIFEST_OF_FILE)
+    (tmp_path / "sql" / "inner.yaml").write_text(HEAD + asks("rows.sql").replace("./ask", "../ask"))
+    assert given(path) == ImageFile("sql/rows.sql", OTHER)
+
+
+def test_files_that_together_are_too_large_are_taken_from_the_image_as_far_as_it_has_them(tmp_path: Path) -> None:
+    names = [f"f{n}.sql" for n in range(10)]
+    held = lock("project:1", contents=contents(files=dict.fromkeys(names[:5], OTHER)))
+    steps = ", ".join(f"a{n}: {{uses: ./ask.yaml, with: {{file: {name}}}}}" for n, name in enumerate(reversed(names)))
+    path = write(tmp_path, f"steps: {{{steps}}}", held, ask__yaml=MANIFEST_OF_FILE)
+    for name in names:
+        (tmp_path / name).write_text("x" * (64 << 10))
+    files = [dict(task.parameters)["file"] for task in plan(path).tasks]
+    assert [type(file) for file in files] == [Attachment] * 8 + [ImageFile] * 2
+
+
+@pytest.mark.parametrize(
+    ("name", "locked", "text", "message", "advice"),
+    [
+        ("no.sql", HELD, None, "there is no file `no.sql`",
+         "paths are relative to the file that says them; by pipec.lock the image does not have it either"),
+        ("no.sql", None, None, "there is no file `no.sql`",
+         "paths are relative to the file that says them; files of the image are known from `pipec image lock`"),
+        ("no.sql", lock("project:1"), "x" * 70_000, "`no.sql` is larger than 64 KiB",
+         "make it an artifact, or put it into the image: `pipec image build --with`, then `pipec image lock`"),
+        ("../big.sql", HELD, None, "`../big.sql` lies outside of the project",
+         "paths are relative to the file that says them; by pipec.lock the image does not have it either"),
+    ],
+)  # fmt: skip
+def test_a_file_in_neither_place_is_told_where_it_is_named(
+    tmp_path: Path, name: str, locked: Lock | None, text: str | None, message: str, advice: str
+) -> None:
+    others = {"no__sql": text} if text else {}
+    path = write(tmp_path, asks(name), locked, ask__yaml=MANIFEST_OF_FILE, **others)
+    (found,) = api.check(api.Request(path=path)).report.findings
+    assert (found.rule.code, found.message, found.help) == ("PIPE002", message, advice)
+    assert (found.loc.span.line, found.loc.span.column) == (4, 44)
+
+
+@pytest.mark.parametrize("target", sorted(api.TARGETS))
+def test_both_targets_hand_on_the_path_and_the_digest_of_a_file_of_the_image(tmp_path: Path, target: str) -> None:
+    project = PROJECT.replace("dev: {}", "dev: {artifacts: 's3://ml/pipec'}")
+    held = lock("project:1", contents=contents("ingest", "validate-data", files={"wine.yaml": OTHER}))
+    data = "{source: 's3://ml/wine.csv'}"
+    validate = "{uses: validate-data, with: {data: '${{ steps.a.data }}', expectations: wine.yaml}}"
+    path = write(tmp_path, f"steps: {{a: {{uses: ingest, with: {data}}}, b: {validate}}}", held, pipec__yaml=project)
+    checked, files = api.compile_(api.Request(path=path, environment="dev", target=target))
+    assert not checked.report.findings
+    text = "".join(file.text.replace("\\", "") for file in files)
+    assert '{"expectations": {"$image_file": ["wine.yaml"' in text
+    assert OTHER in text
