@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,16 +44,16 @@ class Lock:
         The tag stays, for people: Kubernetes, containerd and Docker (since 1.13) look up `name:tag@digest` by the
         digest alone.
         """
-        found = None if is_pinned(image) else self.images.get(image)
+        found = None if pin(image) else self.images.get(image)
         return f"{image}@{found.digest}" if found else image
 
     def contents(self, image: str | None) -> Contents | None:
         """Return what an image holds, known by its digest where it has one, else by its name; None: not known."""
-        pin = _PIN.search(image or "")
-        if pin is None:
+        digest = pin(image or "")
+        if not digest:
             found = self.images.get(image or "")
             return found.contents if found else None
-        return next((each.contents for each in self.images.values() if each.digest == pin[1] and each.contents), None)
+        return next((each.contents for each in self.images.values() if each.digest == digest and each.contents), None)
 
     def text(self) -> str:
         """Return the text of the file, the same for equal locks."""
@@ -65,9 +65,23 @@ class Lock:
         return json.dumps(body, indent=1, ensure_ascii=False) + "\n"
 
 
-def is_pinned(image: str) -> bool:
-    """Say whether an image is named with its digest."""
-    return _PIN.search(image) is not None
+def pin(image: str) -> str:
+    """Return the digest that an image is named with, or an empty text."""
+    found = _PIN.search(image)
+    return found[1] if found else ""
+
+
+def named(document: tree.Tree) -> Iterator[str]:
+    """Yield the images that a document of any kind names, for itself, its steps and its environments."""
+    if not isinstance(document, tree.Mapping):
+        return
+    image = document.get("image")
+    if isinstance(image, tree.Scalar) and isinstance(image.value, str):
+        yield image.value
+    for section in ("steps", "finally", "environments"):
+        below = document.get(section)
+        for entry in below.entries if isinstance(below, tree.Mapping) else ():
+            yield from named(entry.value)
 
 
 def read(source: Source) -> tuple[Lock, tuple[Finding, ...]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from pipec.compiler.rule import Subject, rule
 from pipec.diagnostics import Finding, Ignorable, Loc, Note, Rule, Severity
-from pipec.schema.lock import LOCK_FILE, is_pinned
+from pipec.schema.lock import LOCK_FILE, pin
 from pipec.schema.model import StepUse
 from pipec.schema.tree import Entry, Mapping, Scalar
 from pipec.steps.interface import Role
@@ -118,7 +118,7 @@ def _unpinned(subject: Subject) -> Iterator[tuple[str, Loc]]:
     told: set[tuple[str, Loc]] = set()
     for use in subject.pipeline.steps:
         image = subject.image(use)
-        if image is None or is_pinned(subject.lock.pinned(image)):
+        if image is None or pin(subject.lock.pinned(image)):
             continue
         loc = _place(subject, use)
         if (image, loc) not in told:
