@@ -13,7 +13,7 @@ from typing import TypeAlias
 from pipec.compiler.flatten import Flat
 from pipec.compiler.graph import Graph
 from pipec.contents import Contents
-from pipec.diagnostics import Finding, Loc, bounded, guess
+from pipec.diagnostics import Finding, Loc, Note, bounded, guess
 from pipec.schema import check, secret
 from pipec.schema import findings as kinds
 from pipec.schema.files import TooLargeError, UnreadableError
@@ -46,6 +46,18 @@ def _judged(pipeline: Pipeline, graph: Graph) -> Iterator[Finding]:
                 yield from _value(argument, parameter)
             elif interface.input(argument.name) is None:
                 yield _unknown(step, argument, interface)
+        yield from _doubled(step, arguments, interface)
+
+
+def _doubled(step: str, arguments: tuple[Argument, ...], interface: Interface) -> Iterator[Finding]:
+    """Find parameters of which each takes the place of the other."""
+    given = {argument.name: argument for argument in arguments}
+    for argument in arguments:
+        parameter = interface.parameter(argument.name)
+        if parameter and parameter.instead_of in given:
+            message = f"`{argument.name}` of `{step}` takes the place of `{parameter.instead_of}`, and both are given"
+            note = Note(f"`{parameter.instead_of}` is given here", given[parameter.instead_of].loc)
+            yield kinds.WRONG_VALUE.at(argument.loc, message, help="remove one of the two", notes=[note])
 
 
 def _value(argument: Argument, parameter: Parameter) -> Iterator[Finding]:
@@ -119,15 +131,16 @@ def _unread(fault: UnreadableError, loc: Loc, *, is_locked: bool) -> Finding:
 
 
 def _unknown_files(flat: Flat) -> Iterator[Finding]:
-    """Find names of files that only a run would know: it could not bring the file along."""
+    """Find names of files and functions that only a run would know: nobody could say whether it has them."""
     for use in flat.pipeline.steps:
         interface = flat.interfaces.get(use.name)
         for parameter in interface.parameters if interface else ():
-            argument = use.argument(parameter.name) if parameter.path else None
+            argument = use.argument(parameter.name) if parameter.path or parameter.factory else None
             if argument and not isinstance(argument.value, Literal):
-                message = f"`{parameter.name}` names a file, which must be known when the pipeline is compiled"
+                what, form = ("a file", "its path") if parameter.path else ("a function", "its name")
+                message = f"`{parameter.name}` names {what}, which must be known when the pipeline is compiled"
                 yield kinds.NOT_CONSTANT.at(
-                    argument.node.loc, message, help="write its path, or name a `const` parameter"
+                    argument.node.loc, message, help=f"write {form}, or name a `const` parameter"
                 )
 
 

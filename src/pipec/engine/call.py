@@ -19,7 +19,7 @@ from pipec.engine.store import Store
 from pipec.steps.carried import interface_as_json
 from pipec.steps.command import Call, Location, secret_variable
 from pipec.steps.interface import Artifact, Container, Role
-from pipec.values import Json, OutputRef, SecretRef, Value, as_text
+from pipec.values import Json, Literal, OutputRef, SecretRef, Value, as_text
 
 SHORT = 80  # characters: a longer part is kept by its digest, which still tells that it changed
 # Not part of what makes a finished step of the same run stale: the run goes on with the data it began with, and a newer
@@ -253,6 +253,12 @@ def _short(value: Json) -> str:
     return text if len(text) <= SHORT else digest.of_text(text)
 
 
+def _calls_team(task: Task) -> bool:
+    """Say whether a step imports a function of the team: neither its code nor what that imports is among the parts."""
+    named = {parameter.name for parameter in task.interface.parameters if parameter.factory}
+    return any(name in named and value != Literal("") for name, value in task.parameters)
+
+
 def _uncacheable(task: Task, has_secret: bool, data: Mapping[str, _Data]) -> str:
     """Return why this work cannot be taken from an earlier run, or an empty text.
 
@@ -262,6 +268,8 @@ def _uncacheable(task: Task, has_secret: bool, data: Mapping[str, _Data]) -> str
         return "it says `cache: false`"
     if task.interface.role in (Role.APPROVE, Role.DEPLOY):
         return f"a step of role `{task.interface.role}` always runs"
+    if _calls_team(task):
+        return "it calls a function of yours, and what that does may have changed"
     if task.interface.world:
         return "it asks or changes what lies outside of the run"
     if task.is_final:
