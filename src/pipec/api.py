@@ -245,6 +245,7 @@ def _options(
         pools={name: pool.placement for name, pool in unit.subject.project.pools_in(environment).items()},
         source=source.text if source else "",
         version=__version__,
+        contents=unit.subject.lock.contents,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -241,3 +242,72 @@ def test_both_targets_hand_on_the_path_and_the_digest_of_a_file_of_the_image(tmp
     text = "".join(file.text.replace("\\", "") for file in files)
     assert '{"expectations": {"$image_file": ["wine.yaml"' in text
     assert OTHER in text
+
+
+TRAIN = "{uses: train, with: {data: 's3://ml/rows', target: y, %s}}"
+TEAM = lock("project:1", contents=contents("train", functions={"churn.model": ("build",)}))
+
+
+def trains(folder: Path, given_: str, locked: Lock | None) -> Path:
+    project = PROJECT.replace("dev: {}", "dev: {artifacts: 's3://ml/pipec'}")
+    return write(folder, f"steps:\n  a: {TRAIN % given_}", locked, pipec__yaml=project)
+
+
+@pytest.mark.parametrize("target", [None, *sorted(api.TARGETS)])
+def test_a_function_that_the_image_has_is_compiled(tmp_path: Path, target: str | None) -> None:
+    assert told(trains(tmp_path, "factory: 'churn.model:build'", TEAM), "dev", target) == []
+
+
+@pytest.mark.parametrize("locked", [None, lock("project:1")], ids=["no lock", "digest alone"])
+def test_without_a_target_an_unknown_image_says_nothing_of_a_function(tmp_path: Path, locked: Lock | None) -> None:
+    assert told(trains(tmp_path, "factory: 'churn.model:build'", locked), "dev") == []
+
+
+@pytest.mark.parametrize("target", sorted(api.TARGETS))
+@pytest.mark.parametrize("locked", [None, lock("project:1")], ids=["no lock", "digest alone"])
+def test_for_a_target_the_lock_must_say_what_the_image_of_a_function_holds(
+    tmp_path: Path, locked: Lock | None, target: str
+) -> None:
+    path = trains(tmp_path, "factory: 'churn.model:build'", locked)
+    message = f"{target} needs `churn.model:build` in the image of `a`, and pipec.lock does not say what that has"
+    assert told(path, "dev", target) == [("PIPE601", "p.yaml:5", message)]
+
+
+@pytest.mark.parametrize("target", [None, *sorted(api.TARGETS)])
+def test_a_function_that_the_image_lacks_is_told_once(tmp_path: Path, target: str | None) -> None:
+    path = trains(tmp_path, "factory: 'churn.model:tune'", TEAM)
+    message = "by pipec.lock `project:1` has no function `tune` in `churn.model`"
+    assert told(path, "dev", target) == [("PIPE421", "p.yaml:5", message)]
+
+
+@pytest.mark.parametrize(
+    ("given_", "parameters", "code", "message"),
+    [
+        ("factory: 'churn.model'", "", "PIPE111",
+         "`factory` needs a function as `package.module:function`, not `churn.model`"),
+        ("factory: 'churn.model:build', estimator: ridge", "", "PIPE111",
+         "`factory` of `a` takes the place of `estimator`, and both are given"),
+        ("factory: '${{ parameters.f }}'", "parameters: {f: {type: string, default: 'churn.model:build'}}\n", "PIPE122",
+         "`factory` names a function, which must be known when the pipeline is compiled"),
+    ],
+)  # fmt: skip
+def test_a_function_is_named_alone_and_known_when_it_is_compiled(
+    tmp_path: Path, given_: str, parameters: str, code: str, message: str
+) -> None:
+    path = write(tmp_path, f"{parameters}steps:\n  a: {TRAIN % given_}", None)
+    assert [(found, said) for found, _, said in told(path)] == [(code, message)]
+
+
+def test_a_function_may_be_a_constant(tmp_path: Path) -> None:
+    parameters = "parameters: {f: {type: string, default: 'churn.model:gone', const: true}}\n"
+    given_ = "factory: '${{ parameters.f }}'"
+    path = write(tmp_path, f"{parameters}steps:\n  a: {TRAIN % given_}", TEAM)
+    assert [code for code, _, _ in told(path)] == ["PIPE421"]
+
+
+def test_no_module_of_the_team_is_imported(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "churn_told.py").write_text("raise SystemExit('imported')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    locked = lock("project:1", contents=contents("train", functions={"churn_told": ("build",)}))
+    assert told(trains(tmp_path, "factory: 'churn_told:build'", locked), "dev", "kubeflow") == []
+    assert "churn_told" not in sys.modules

@@ -1,4 +1,4 @@
-"""`PIPE420`: what a step needs of the image it runs in, as far as `pipec.lock` says what that holds."""
+"""`PIPE420`, `PIPE421`: what a step needs of the image it runs in, as far as `pipec.lock` says what that holds."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from pipec.compiler.rule import Subject, rule
 from pipec.contents import Contents
-from pipec.diagnostics import Finding, Rule
+from pipec.diagnostics import Finding, Rule, suggest
 from pipec.schema.lock import LOCK_FILE
 from pipec.steps.interface import Interface
+from pipec.values import Literal
 
 _SHORT = len("sha256:") + 12  # characters of a digest that people compare
 
@@ -55,3 +56,40 @@ def _advice(interface: Interface, contents: Contents) -> str:
         return f"it is of variant `{contents.variant}`: take one of {larger} for this step, and run `pipec image lock`"
     built = f"use pipec {contents.pipec}, which it was built by"
     return f"build the image again with this pipec and run `pipec image lock`, or {built}"
+
+
+@rule("PIPE421", "missing-function", needs_order=True)
+def missing_function(rule: Rule, subject: Subject) -> Iterator[Finding]:
+    """A step names a function of the team that its image does not have.
+
+    Why: the step would import it, and stop, after everything before it has run. It is asked of the images of which
+    `pipec.lock` says what they hold; for a target, an image must be one of them.
+
+    Bad:
+        # the image was built with a folder that holds churn/model.py, which defines `build`
+        train: {uses: train, with: {factory: "churn.model:bild"}}
+
+    Fix:
+        train: {uses: train, with: {factory: "churn.model:build"}}
+    """
+    for use in subject.pipeline.steps:
+        interface, contents = subject.graph.interfaces.get(use.name), subject.contents(use)
+        for parameter in interface.parameters if interface and contents else ():
+            argument = use.argument(parameter.name) if parameter.factory else None
+            name = argument.value.value if argument and isinstance(argument.value, Literal) else None
+            if argument and contents and isinstance(name, str) and (told := _missing(name, contents)):
+                why, advice = told
+                message = f"by {LOCK_FILE} `{subject.image(use)}` has {why}"
+                yield rule.at(argument.node.loc, message, help=advice)
+
+
+def _missing(name: str, contents: Contents) -> tuple[str, str] | None:
+    """Return what an image lacks of `module:function`, and what to do; None if it lacks nothing."""
+    module, colon, function = name.partition(":")
+    defined = contents.functions.get(module)
+    if not colon or (defined is not None and function in defined):
+        return None  # of another form is told with the value
+    again = "put it there: `pipec image build --with`, then `pipec image lock`"
+    if defined is None:
+        return f"no module `{module}`", f"{suggest(module, contents.functions)}; or {again}"
+    return f"no function `{function}` in `{module}`", f"{suggest(function, defined)}; or {again}"
