@@ -16,6 +16,7 @@ from pipec import output
 from pipec.api import UsageError
 from pipec.contents import Contents
 from pipec.diagnostics import Source, guess, has_error
+from pipec.digest import shortened
 from pipec.docker import DockerFault
 from pipec.image.inspect import contents_of, digest_of
 from pipec.schema import check, tree
@@ -23,8 +24,6 @@ from pipec.schema import lock as locks
 from pipec.schema.files import PROJECT_FILE, UnreadableError, has_project_file, project_root, read_below
 from pipec.schema.lock import LOCK_FILE, Lock, Locked
 from pipec.targets.base import File
-
-_SHORT = len("sha256:") + 12  # characters of a digest that people compare
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,9 +181,9 @@ def _changes(before: Lock, after: Lock) -> Iterator[str]:
         if new is None:
             yield f"`{name}` is named no more"
         elif old is None:
-            yield f"`{name}` is {new.digest[:_SHORT]}, {_held(new.contents)}"
+            yield f"`{name}` is {shortened(new.digest)}, {_held(new.contents)}"
         elif old.digest != new.digest:
-            yield f"`{name}` is {new.digest[:_SHORT]}, {_held(new.contents)}; it was {old.digest[:_SHORT]}"
+            yield f"`{name}` is {shortened(new.digest)}, {_held(new.contents)}; it was {shortened(old.digest)}"
         elif old != new:
             yield f"`{name}` holds something else than is written down: {_held(new.contents)}"
 

@@ -11,7 +11,7 @@ import stat
 from pathlib import Path
 
 from pipec.contents import TEAM, TEAM_VARIABLE
-from pipec.digest import CHUNK
+from pipec.digest import CHUNK, shortened
 from pipec.steps.declare import CallerError
 
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -32,7 +32,7 @@ def take(path: str, digest: str, into: Path) -> Path:
     found = f"sha256:{hashed.hexdigest()}"
     if found != digest:
         raise CallerError(
-            f"`{path}` is another file in this image than in pipec.lock ({_short(found)}, not {_short(digest)}): "
+            f"`{path}` is another file in this image than in pipec.lock ({shortened(found)}, not {shortened(digest)}): "
             "run `pipec image lock`, and compile again"
         )
     return copy
@@ -69,7 +69,3 @@ def _refusal(path: str, fault: OSError) -> str:
         return f"this image lacks `{path}`, which pipec.lock says it has: build it again, and run `pipec image lock`"
     why = (fault.strerror or "unknown").lower()
     return f"`{path}` in this image cannot be read, for a link or its rights ({why}): build it again, and lock it"
-
-
-def _short(digest: str) -> str:
-    return digest[: len("sha256:") + 12]

@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from pipec.compiler.rule import Subject, rule
 from pipec.contents import Contents
 from pipec.diagnostics import Finding, Rule, suggest
+from pipec.digest import shortened
 from pipec.schema.lock import LOCK_FILE
 from pipec.steps.interface import Interface
 from pipec.values import Literal
-
-_SHORT = len("sha256:") + 12  # characters of a digest that people compare
 
 
 @rule("PIPE420", "unfit-image")
@@ -46,7 +45,8 @@ def _unfit(interface: Interface, contents: Contents) -> str:
     if held.version != interface.version:
         return f"it has `{interface.name}@{held.version}`, and this is `{interface.name}@{interface.version}`"
     if held.interface != interface.digest:
-        return f"the interface of its `{interface.name}` is {held.interface[:_SHORT]}, not {interface.digest[:_SHORT]}"
+        theirs, ours = shortened(held.interface), shortened(interface.digest)
+        return f"the interface of its `{interface.name}` is {theirs}, not {ours}"
     return ""
 
 
