@@ -41,8 +41,7 @@ class Lock:
     def pinned(self, image: str) -> str:
         """Return an image with its digest: what the text says counts, then what is locked under that very name.
 
-        The tag stays, for people: Kubernetes, containerd and Docker (since 1.13) look up `name:tag@digest` by the
-        digest alone.
+        The tag stays, for people: Docker, containerd and Kubernetes look up `name:tag@digest` by the digest alone.
         """
         found = None if pin(image) else self.images.get(image)
         return f"{image}@{found.digest}" if found else image
