@@ -88,6 +88,7 @@ DOORS = {
     "pyarrow": ("pipec.steps.data",),
     "numpy": ("pipec.steps.data", "pipec.steps.ml", "pipec.steps.release"),
     "threadpoolctl": ("pipec.steps.ml",),
+    "joblib": ("pipec.steps.ml",),
     "scipy": ("pipec.steps.ml",),
     "fsspec": ("pipec.steps.data.remote",),
     "obstore": ("pipec.steps.data.remote",),

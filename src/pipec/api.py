@@ -142,7 +142,7 @@ def _checked(request: Request) -> tuple[Checked, Answers]:
         findings, ignored = answered.sift(findings, ())
         ignored += around.ignored
         setting = Setting(source, around.project, around.environment, world, place.folder, catalog.names(), settings,
-                          answered)  # fmt: skip
+                          answered, around.lock)  # fmt: skip
         units, more = stages.units(trees, setting, lambda document: _sets(request, document))
         findings += [*more, *_twice(units), *wrong, *problems(answered.said, _rules() if answered.said else {})]
         answers = gathered(answered, shown, len(trees), units, around.project, request.environment, ignored)
@@ -154,7 +154,7 @@ def _checked(request: Request) -> tuple[Checked, Answers]:
             ignored += unit.ignored
             if request.target is not None and unit.plan:
                 findings += _refused(request, unit, around.environment, source)
-    sources = [source, around.source, *(s for unit in units for s in unit.opening.sources.values())]
+    sources = [source, around.source, around.lock_source, *(s for unit in units for s in unit.opening.sources.values())]
     report = Report(ordered(dict.fromkeys(undoubled(findings))), tuple(s for s in sources if s), in_order(ignored))
     checked = Checked(report=report, units=units, project=around.project, environment=around.environment, root=root,
                       folder=folder, source=source, layers=around.layers)  # fmt: skip
@@ -245,6 +245,7 @@ def _options(
         pools={name: pool.placement for name, pool in unit.subject.project.pools_in(environment).items()},
         source=source.text if source else "",
         version=__version__,
+        contents=unit.subject.lock.contents,
     )
 
 

@@ -17,6 +17,11 @@ def canonical(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
+def shortened(address: str) -> str:
+    """Return as much of a digest as people compare."""
+    return address[: len("sha256:") + 12]
+
+
 def of_text(text: str) -> str:
     """Return `sha256:...` of the text in UTF-8."""
     return of_bytes(text.encode())

@@ -47,11 +47,14 @@ class _Draft:
         return self.path.with_name(f".{self.path.name}{_OLD}")
 
 
-def write(folder: Path, files: Iterable[File]) -> tuple[Path, ...]:
+AGAIN = "compile again, or choose another folder with -o"
+
+
+def write(folder: Path, files: Iterable[File], again: str = AGAIN) -> tuple[Path, ...]:
     """Write all files below `folder`, and return where they are. Raises OutputError.
 
     Every file is complete on disk under a temporary name before the first one takes its place. Something else than a
-    file in that place is refused; a link there is replaced, never followed.
+    file in that place is refused; a link there is replaced, never followed. again: what to do once a fault is mended.
     """
     texts = {folder / file.path: file.text for file in files}
     drafts = [_Draft(path) for path in texts]
@@ -66,8 +69,8 @@ def write(folder: Path, files: Iterable[File]) -> tuple[Path, ...]:
             with contextlib.suppress(OSError):
                 each.rmdir()
         cause = (fault.strerror or str(fault)).lower()
-        advice = "nothing is changed: mend that and compile again, or choose another folder with -o"
-        raise OutputError(f"cannot write `{fault.filename or folder}`: {cause}; {advice}") from None
+        told = f"cannot write `{fault.filename or folder}`: {cause}; nothing is changed: mend that and {again}"
+        raise OutputError(told) from None
     return tuple(texts)
 
 

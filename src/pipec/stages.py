@@ -15,6 +15,7 @@ from pipec.diagnostics import Finding, Ignored, Source, has_error
 from pipec.digest import canonical
 from pipec.schema import check as shape
 from pipec.schema import ignore, secret, tree
+from pipec.schema.lock import Lock
 from pipec.schema.model import Environment, Pipeline, Places, Project
 from pipec.schema.overlay import without_overlay_nulls
 from pipec.values import Json
@@ -58,7 +59,7 @@ class Setting:
     """What the documents of a file are read in.
 
     folder: theirs, relative to the root. library: names of its steps. settings: the schema of what a project may say to
-    each target. ignores: what the file and its project answer for.
+    each target. ignores: what the file and its project answer for. lock: what the project's images are.
     """
 
     source: Source
@@ -69,6 +70,7 @@ class Setting:
     library: tuple[str, ...]
     settings: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
     ignores: ignore.Ignores = ignore.Ignores()
+    lock: Lock = Lock()
 
 
 def units(
@@ -164,6 +166,7 @@ def _subject(pipeline: Pipeline, uses: Mapping[str, nested.Opened], setting: Set
         elsewhere=_elsewhere(pipeline, project),
         composite=frozenset(name for name, opened in uses.items() if opened.pipeline),
         uses=uses,
+        lock=setting.lock,
     )
 
 
@@ -226,9 +229,10 @@ def _prove(unit: Unit, setting: Setting) -> None:
     unit.flat = flat = flatten.flatten(unit.pipeline, uses, setting.folder)
     is_same = flat.pipeline is unit.pipeline
     unit.graph = subject.graph if is_same else graph.build(flat.pipeline.steps, flat.interfaces, flat.composites)
-    attached, missing = arguments.attach(flat, setting.world.read)
+    whole = replace(subject, pipeline=flat.pipeline, graph=unit.graph)
+    attached, missing = arguments.attach(flat, setting.world.read, whole.contents)
     unit.findings += missing
-    whole = replace(subject, pipeline=flat.pipeline, graph=unit.graph, attached=attached)
+    whole = replace(whole, attached=attached)
     if subject.composite:  # what is handed in meets the steps that take it only here
         unit.tell(arguments.judge(flat.pipeline, unit.graph))
     unit.tell(rule.of_release(whole))

@@ -1,17 +1,19 @@
-"""What lies around a pipeline's file: the project's root, its `pipec.yaml`, and the files beside it."""
+"""What lies around a pipeline's file: the project's root, its `pipec.yaml`, its `pipec.lock`, and other files there."""
 
 from __future__ import annotations
 
 import posixpath
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipec.diagnostics import START, Finding, Ignored, Loc, Source, has_error
 from pipec.schema import check as shape
 from pipec.schema import findings as kinds
 from pipec.schema import ignore, secret, tree
-from pipec.schema.files import PROJECT_FILE, UnreadableError, has_project_file, read_below
+from pipec.schema import lock as locks
+from pipec.schema.files import PROJECT_FILE, UnreadableError, has_file, has_project_file, read_below
+from pipec.schema.lock import LOCK_FILE, Lock
 from pipec.schema.model import Environment, Project
 from pipec.schema.overlay import without_overlay_nulls
 from pipec.schema.project import project as typed
@@ -40,7 +42,8 @@ class Surroundings:
     """The project of a file and the environment chosen in it; without a `pipec.yaml`, both are empty.
 
     layers: what stands behind a pipeline's image and defaults: the environment's and the project's, as written.
-    ignores: what it answers for. ignored: what was found in it, and is answered for.
+    ignores: what it answers for. ignored: what was found in it, and is answered for. lock: what its images are.
+    lock_source: its text, where something is told of it.
     """
 
     project: Project = Project()
@@ -50,12 +53,34 @@ class Surroundings:
     layers: tuple[tree.Mapping, ...] = ()
     ignores: tuple[ignore.Ignore, ...] = ()
     ignored: tuple[Ignored, ...] = ()
+    lock: Lock = Lock()
+    lock_source: Source | None = None
 
 
 def surroundings(place: Place, environment: str, settings: Mapping[str, Mapping[str, Json]]) -> Surroundings:
-    """Read `pipec.yaml` at the root, if there is one. settings: the schema of what it may say to each target."""
+    """Read `pipec.yaml` at the root, if there is one, and the lock beside it.
+
+    settings: the schema of what a project may say to each target.
+    """
     if not has_project_file(place.root):
         return Surroundings()
+    around = _project(place, environment, settings)
+    return _with_lock(around, place) if has_file(place.root, LOCK_FILE) else around
+
+
+def _with_lock(around: Surroundings, place: Place) -> Surroundings:
+    path = place.show(LOCK_FILE)
+    try:
+        source = Source(path, place.read("", LOCK_FILE, tree.MAX_BYTES))
+    except UnreadableError as fault:
+        return replace(around, findings=(*around.findings, kinds.NOT_TEXT.at(Loc(path, START), str(fault))))
+    lock, found = locks.read(source)
+    return replace(
+        around, lock=lock, findings=(*around.findings, *found), lock_source=source if found else None
+    )  # fmt: skip
+
+
+def _project(place: Place, environment: str, settings: Mapping[str, Mapping[str, Json]]) -> Surroundings:
     path = place.show(PROJECT_FILE)
     try:
         source = Source(path, place.read("", PROJECT_FILE, tree.MAX_BYTES))

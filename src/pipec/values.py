@@ -91,6 +91,14 @@ class Attachment:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageFile:
+    """A file that does not travel: it lies in the step's image. path: below the folder of the team's files there."""
+
+    path: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class Text:
     """Parts joined into one text: strings raw, numbers and booleans as JSON."""
 
@@ -119,7 +127,7 @@ class ObjectOf:
 
 
 Reference: TypeAlias = ParameterRef | OutputRef | SecretRef | ConfigRef | RunRef | ItemRef | MatrixRef | EachRef
-Value: TypeAlias = Literal | Reference | Attachment | Text | ListOf | Gather | ObjectOf
+Value: TypeAlias = Literal | Reference | Attachment | ImageFile | Text | ListOf | Gather | ObjectOf
 
 
 class Absent(LookupError):
@@ -135,7 +143,7 @@ def references(value: Value) -> Iterator[Reference]:
         case ObjectOf(fields):
             for _, part in fields:
                 yield from references(part)
-        case Literal() | Attachment():
+        case Literal() | Attachment() | ImageFile():
             return
         case _:
             yield value
@@ -145,13 +153,16 @@ def resolve(value: Value, lookup: Callable[[Reference], Json]) -> Json:
     """Return what `value` is in a run that `lookup` knows.
 
     A single reference keeps its type. Raises what `lookup` raises, and TypeError where a list, an object or null stands
-    inside a longer text. An attachment becomes `{"name", "text"}`: the runtime makes it a file.
+    inside a longer text. An attachment becomes `{"name", "text"}`, a file of the image `{"path", "digest"}`:
+    the runtime makes them files.
     """
     match value:
         case Literal(known):
             return known
         case Attachment(name, text):
             return {"name": name, "text": text}
+        case ImageFile(path, digest):
+            return {"path": path, "digest": digest}
         case Text(parts):
             return "".join(as_text(resolve(part, lookup)) for part in parts)
         case ListOf(items):
@@ -179,7 +190,7 @@ def substitute(value: Value, known: Callable[[Reference], Value | None]) -> Valu
     with it; what cannot stand in a text is left there for `resolve` to tell.
     """
     match value:
-        case Literal() | Attachment():
+        case Literal() | Attachment() | ImageFile():
             return value
         case Text(parts):
             return _text([substitute(part, known) for part in parts])
@@ -275,6 +286,8 @@ def encode(value: Value) -> Json:
             return {"$gather": [encode(item) for item in items]}
         case Attachment(name, text):
             return {"$file": [name, text]}
+        case ImageFile(path, digest):
+            return {"$image_file": [path, digest]}
         case Text(parts):
             return {"$text": [encode(part) for part in parts]}
         case ListOf(items):
@@ -313,6 +326,8 @@ def decode(encoded: Json) -> Value:
             return OutputRef(task, output)
         case "$file", [str(name), str(text)]:
             return Attachment(name, text)
+        case "$image_file", [str(path), str(digest)]:
+            return ImageFile(path, digest)
         case "$text", list():
             return Text(tuple(decode(part) for part in body))
         case "$list", list():

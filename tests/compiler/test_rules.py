@@ -1,15 +1,17 @@
 """Every kind of finding has a folder: `bad.yaml` reports it and nothing else, `good.yaml` reports nothing.
 
-A folder may hold further files that these two use as steps.
+A folder may hold further files that these two use as steps, and a project of its own with a lock.
 """
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from pipec import api, report
+from pipec.steps import catalog
 
 FOLDER = Path(__file__).parents[1] / "rules"
 CASES = sorted(path for path in FOLDER.iterdir() if path.is_dir())
@@ -45,8 +47,20 @@ def test_every_rule_has_a_folder_of_its_name() -> None:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_a_folder_holds_nothing_that_its_files_do_not_use(case: Path) -> None:
     used = "".join(path.read_text(encoding="utf-8") for path in case.glob("*.yaml") if path.stat().st_size < 1 << 20)
-    others = {path.name for path in case.iterdir()} - {"bad.yaml", "bad.out", "good.yaml"}
+    own = {"bad.yaml", "bad.out", "good.yaml", "pipec.yaml", "pipec.lock"}
+    others = {path.name for path in case.iterdir()} - own
     assert [name for name in sorted(others) if f"./{name}" not in used] == []
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if (case / "pipec.lock").exists()], ids=lambda case: case.name)
+def test_an_image_of_today_in_a_lock_has_the_steps_of_today(case: Path, golden) -> None:
+    lock = json.loads((case / "pipec.lock").read_text(encoding="utf-8"))
+    for name, locked in lock["images"].items():
+        for step, held in locked["contents"]["steps"].items() if name.endswith(":today") else ():
+            interface = catalog.find(step)
+            assert interface is not None
+            held["interface"] = interface.digest
+    golden(case / "pipec.lock", json.dumps(lock, indent=1, ensure_ascii=False) + "\n")
 
 
 @pytest.mark.parametrize("rule", api.explained(), ids=lambda rule: rule.code)

@@ -103,6 +103,12 @@ def _of_the_world(given: Task) -> Task:
     return replace(given, interface=replace(given.interface, world=True))
 
 
+def _of_the_team() -> Task:
+    made = task("make", writes=["data"], say={"factory": "churn.model:build"})
+    factory = Parameter(name="factory", kind=Kind.STRING, factory=True)
+    return replace(made, interface=replace(made.interface, parameters=(factory,)))
+
+
 MAKE = task("make", writes=["data"])
 
 
@@ -112,6 +118,7 @@ MAKE = task("make", writes=["data"])
         (replace(MAKE, cache=False), "it says `cache: false`"),
         (_of_role(MAKE, Role.DEPLOY), "a step of role `deploy` always runs"),
         (_of_the_world(MAKE), "it asks or changes what lies outside of the run"),
+        (_of_the_team(), "it calls a function of yours, and what that does may have changed"),
         (replace(MAKE, is_final=True), "a `finally` step always runs"),
         (task("make"), "it has no outputs, so it runs for its effect"),
         (_asks_a_server(MAKE), "it asks a server"),

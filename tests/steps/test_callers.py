@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,19 @@ from hypothesis import strategies as st
 from pipec.steps import catalog
 from pipec.steps.command import Call, Order, order_text, parse_order
 from pipec.steps.interface import Interface
-from pipec.values import Attachment, Json, ListOf, Literal, ObjectOf, OutputRef, ParameterRef, RunRef, Text, Value
+from pipec.values import (
+    Attachment,
+    ImageFile,
+    Json,
+    ListOf,
+    Literal,
+    ObjectOf,
+    OutputRef,
+    ParameterRef,
+    RunRef,
+    Text,
+    Value,
+)
 
 SOURCE = Path(__file__).parents[2] / "src"
 
@@ -171,6 +184,51 @@ def test_a_flipped_byte_between_two_steps_is_noticed(rows: Path) -> None:
     assert done.stderr.splitlines()[-1].startswith("split (split@1): `data` is not what was made: it should be sha256:")
 
 
+def _from_engine(folder: Path, order: Order) -> list[str]:
+    call = Call(
+        pipeline="wine", task="ingest", step=order.step, interface=order.interface, run_id="e",
+        parameters={"source": "rows.csv", "format": "csv"}, outputs={"*": str(folder / "out")},
+        result=str(folder / "out" / "result.json"), base=str(folder),
+    )  # fmt: skip
+    (folder / "call.json").write_text(call.as_json())
+    return ["--call", str(folder / "call.json")]
+
+
+def _from_airflow(folder: Path, order: Order) -> list[str]:
+    where = ["--root", str(folder / "out"), "--run", "1", "--parameters", json.dumps({"folder": str(folder)})]
+    return ["--order", order_text(order), *where]
+
+
+def _from_kubeflow(folder: Path, order: Order) -> list[str]:
+    outputs = {"data": {"artifacts": [{"name": "data", "uri": str(folder / "out" / "data")}]}}
+    small = {o.name: {"outputFile": str(folder / "out" / o.name)} for o in interface_of("ingest").small_outputs}
+    executor_input = {
+        "inputs": {"parameterValues": {"parameter-folder": str(folder)}},
+        "outputs": {"artifacts": outputs, "parameters": small, "outputFile": str(folder / "out" / "told.json")},
+    }
+    return ["--order", order_text(order), "--executor-input", json.dumps(executor_input)]
+
+
+@pytest.mark.parametrize("caller", [_from_engine, _from_airflow, _from_kubeflow])
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"interface": f"sha256:{'ab' * 32}"}, "the pipeline wants ingest@1 with interface sha256:abababababab, this "
+         f"image has {interface_of('ingest').digest[:19]}"),
+        ({"step": "ingest@2"}, "the pipeline wants ingest@2, this image has ingest@1"),
+    ],
+    ids=["interface", "version"],
+)  # fmt: skip
+def test_a_step_that_was_compiled_otherwise_refuses_at_start(
+    caller: Callable[[Path, Order], list[str]], change: dict[str, Any], told: str, rows: Path
+) -> None:
+    done = run("ingest", *caller(rows, replace(ingest_order(), **change)))
+    remedy = "use the image of the pipec that compiled it, or compile again"
+    assert done.stderr.splitlines() == [f"ingest ({change.get('step', 'ingest@1')}): {told}: {remedy}"]
+    assert done.returncode == 2
+    assert not list(rows.glob("out/**/data"))
+
+
 ORDERS = {"ingest": order_text(ingest_order()), "split": order_text(split_order())}
 
 
@@ -265,7 +323,7 @@ jsons: st.SearchStrategy[Json] = st.recursive(
 )
 leaves: st.SearchStrategy[Value] = (
     st.builds(Literal, jsons) | st.builds(ParameterRef, names) | st.builds(OutputRef, names, names)
-    | st.builds(RunRef, names) | st.builds(Attachment, texts, texts)
+    | st.builds(RunRef, names) | st.builds(Attachment, texts, texts) | st.builds(ImageFile, texts, texts)
 )  # fmt: skip
 values: st.SearchStrategy[Value] = st.recursive(
     leaves,

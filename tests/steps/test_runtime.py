@@ -208,7 +208,7 @@ def test_an_attachment_becomes_a_file_of_its_name_whatever_path_it_claims(tmp_pa
     [
         ({"step": "prob@1"}, "this image has no step `prob`: it has "),
         ({"step": "probe@2"}, "the pipeline wants probe@2, this image has probe@1: use the image"),
-        ({"interface": "sha256:0"}, "the pipeline was compiled against another probe@1 than this image has"),
+        ({"interface": "sha256:0"}, "the pipeline wants probe@1 with interface sha256:0, this image has sha256:"),
         ({"inputs": {"rows": ()}}, "there is no input `rows`; there are: data, many"),
         ({"outputs": {"note": "/x"}}, "the caller does not say where output `same` goes: compile and deploy"),
         ({"parameters": {"nmber": 1}}, "there is no parameter `nmber`; there are: act, attached, number"),

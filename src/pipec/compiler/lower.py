@@ -113,14 +113,13 @@ class _Lowering:
     """What every task of one pipeline is lowered with."""
 
     def __init__(self, subject: Subject, attachments: Attachments) -> None:
-        self.graph, self.attachments = subject.graph, attachments
+        self.subject, self.graph, self.attachments = subject, subject.graph, attachments
         self.spread = Spread(subject.graph)
         self.groups: dict[str, Group] = {}
         self.needs: dict[str, tuple[Need, ...]] = {}
         self.roles = subject.project.roles
         environment = subject.environment
         self.around = (environment.defaults if environment else Defaults(), subject.project.defaults)
-        self.image = (environment.image if environment else None) or subject.project.image
         self.pools = subject.project.pools_in(environment)
         self.members: dict[str, list[str]] = {}  # of each loop, in an order to run them
         for step in subject.graph.order:
@@ -164,8 +163,7 @@ class _Lowering:
             needs=self._needs(name, path, cell),
             when=self.spread.condition(asks, path, cell) if asks else None,
             env=tuple((a.name, self._value(a.value, cell)) for a in use.env),
-            image=use.image or (interface.container.image if interface.container else None) or use.defaults.image
-            or self.image,
+            image=self._image(use),
             resources=self._resources(use, interface),
             retry=self._retry(use, interface),
             timeout_s=use.timeout_s or self._timeout_s(use),
@@ -177,6 +175,11 @@ class _Lowering:
             group=self._group(use, path, cell),
             volumes=tuple((volume.mount, volume.name) for volume in use.volumes),
         )  # fmt: skip
+
+    def _image(self, use: StepUse) -> str | None:
+        """Return the image of a task: pinned, where the text or the lock knows its digest."""
+        image = self.subject.image(use)
+        return self.subject.lock.pinned(image) if image else None
 
     def _carrier(self, loop: str, path: Path, cell: Cell) -> Task:
         """Return the task that stands for a loop, with the tasks of one iteration as its body."""

@@ -268,6 +268,8 @@ def uncacheable(task: Task) -> str:
         return "it says `cache: false`"
     if task.interface.role in (Role.APPROVE, Role.DEPLOY):
         return f"a step of role `{task.interface.role}` always runs"
+    if _calls_team(task):
+        return "it calls a function of yours, and what that does may have changed"
     if task.interface.world:
         return "it asks or changes what lies outside of the run"
     if task.is_final:
@@ -279,6 +281,12 @@ def uncacheable(task: Task) -> str:
     if any(isinstance(value, SecretRef) for _, value in (*task.parameters, *task.env)):
         return "it uses a secret, and what that opens may change"
     return ""
+
+
+def _calls_team(task: Task) -> bool:
+    """Say whether a step imports a function of the team: its arguments say neither that code nor what it imports."""
+    named = {parameter.name for parameter in task.interface.parameters if parameter.factory}
+    return any(name in named and value != Literal("") for name, value in task.parameters)
 
 
 def _task(task: Task) -> dict[str, Json]:

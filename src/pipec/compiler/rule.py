@@ -16,8 +16,10 @@ from dataclasses import dataclass, field
 from pipec.compiler.arguments import Attachments
 from pipec.compiler.graph import Graph
 from pipec.compiler.nested import Opened
+from pipec.contents import Contents
 from pipec.diagnostics import Finding, Ignorable, Rule, Severity, bounded
-from pipec.schema.model import Environment, Pipeline, Places, Project, Reference
+from pipec.schema.lock import Lock
+from pipec.schema.model import Environment, Pipeline, Places, Project, Reference, StepUse
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,8 @@ class Subject:
     environment: the chosen one, or None. steps: the names the library offers. secrets, configs: where each lies.
     elsewhere: the two by environment, chosen or not. composite: the steps that are pipelines of their own. uses: what
     each step of the document uses, opened. others: the pipelines of the same file, with their graphs. unread: the names
-    of those that are too broken for that. attached: the files that travel with the plan, of a flat pipeline.
+    of those that are too broken for that. attached: the files that travel with the plan, of a flat pipeline. lock: what
+    the project's images are.
     """
 
     pipeline: Pipeline
@@ -43,6 +46,7 @@ class Subject:
     others: Mapping[str, tuple[Pipeline, Graph]] = field(default_factory=dict)
     attached: Attachments = field(default_factory=dict)
     unread: frozenset[str] = frozenset()
+    lock: Lock = Lock()
 
     def places(self, reference: Reference) -> tuple[Places, Places]:
         """Return where secrets and configs lie for who says a name: an environment may lay it over the pipeline."""
@@ -52,6 +56,18 @@ class Subject:
     def is_production(self) -> bool:
         """Whether a release of this pipeline counts as one to production; assumed where no environment is chosen."""
         return self.environment.production if self.environment else True
+
+    def image(self, use: StepUse) -> str | None:
+        """Return the image that a step runs in, as it is said; None where none is, or the step is a pipeline."""
+        interface = self.graph.interfaces.get(use.name)
+        if interface is None or use.name in self.composite:
+            return None
+        own = use.image or (interface.container.image if interface.container else None) or use.defaults.image
+        return own or (self.environment.image if self.environment else None) or self.project.image
+
+    def contents(self, use: StepUse) -> Contents | None:
+        """Return what the image of a step holds, as far as it is locked and pipec's own."""
+        return self.lock.contents(self.image(use))
 
 
 Check = Callable[[Rule, Subject], Iterator[Finding]]

@@ -110,7 +110,11 @@ class ContainerLauncher:
         argv = [start.task.interface.name, "--call", str(start.call_file)]
         env = sorted({*handed, *start.secrets})
         words = docker.run_arguments(start.task.image or "", argv, name=name, options=options, env=env, is_kept=True)
-        return Command(words, {**inherited(), **start.secrets}, start.call)
+        # What looks after the step inside asks for devices before it reads any data, and keeps secrets out of its log.
+        hidden = tuple(name for name, value in start.task.env if isinstance(value, SecretRef))
+        asked = start.task.resources.accelerator
+        call = replace(start.call, hidden=hidden, devices=(asked.kind, asked.count) if asked else None)
+        return Command(words, {**inherited(), **start.secrets}, call)
 
     def _foreign(self, start: Start, name: str) -> Command:
         """Return a process of this machine that starts the container in its turn, once the inputs are here."""

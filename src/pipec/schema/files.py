@@ -17,6 +17,10 @@ class UnreadableError(Exception):
     """A named file cannot be used; the message is one line for the user."""
 
 
+class TooLargeError(UnreadableError):
+    """A named file is there, and larger than it may be."""
+
+
 def folder_of(path: Path) -> Path:
     """Return the whole path of a named file's folder, without `..`, so that its parents are those on the disk."""
     folder = path.parent.absolute()
@@ -33,7 +37,12 @@ def project_root(folder: Path) -> Path:
 
 def has_project_file(folder: Path) -> bool:
     """Say whether something in a folder is called as a project's file."""
-    return os.path.lexists(folder / PROJECT_FILE)
+    return has_file(folder, PROJECT_FILE)
+
+
+def has_file(folder: Path, name: str) -> bool:
+    """Say whether something in a folder has a name, whatever it is: what is no file is told when it is read."""
+    return os.path.lexists(folder / name)
 
 
 def read_below(root: Path, folder: str, name: str, limit: int) -> str:
@@ -94,7 +103,7 @@ def _content(handle: int, name: str, limit: int) -> bytes:
     with os.fdopen(handle, "rb") as stream:
         content = stream.read(limit + 1)
     if len(content) > limit:
-        raise UnreadableError(f"`{name}` is larger than {limit // 1024} KiB")
+        raise TooLargeError(f"`{name}` is larger than {limit // 1024} KiB")
     return content
 
 

@@ -108,6 +108,8 @@ class _Param:
     path: bool
     location: bool
     people: bool
+    factory: bool
+    instead_of: str
     help: str
 
 
@@ -151,6 +153,9 @@ def writes(
     return _Writes(type, split, same_as, name, optional, unless, personal_if, help)
 
 
+FACTORY = r"^([A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*)?$"  # empty: none is given
+
+
 def param(
     *,
     default: Json | Missing = MISSING,
@@ -167,22 +172,27 @@ def param(
     path: bool = False,
     location: bool = False,
     people: bool = False,
+    factory: bool = False,
+    instead_of: str = "",
     help: str = "",  # noqa: A002
 ) -> Any:
     """Declare a parameter; its kind comes from the annotation.
 
     ge, le, gt, lt: bounds of a number. min_length: of a text or list. items, properties: JSON Schema of what is inside.
+    secret and those that follow it: see `Parameter`.
     """
     keywords = {
         "minimum": ge, "maximum": le, "exclusiveMinimum": gt, "exclusiveMaximum": lt,
         "pattern": pattern, "items": items, "properties": properties,
     }  # fmt: skip
     schema: dict[str, Json] = {name: value for name, value in keywords.items() if value is not None}
+    if factory:
+        schema |= {"pattern": FACTORY, "x-expects": "a function as `package.module:function`"}
     if properties is not None:
         schema["additionalProperties"] = False
     if min_length is not None:
         schema["minItems" if items is not None else "minLength"] = min_length
-    return _Param(default, schema, unit, secret, path, location, people, help)
+    return _Param(default, schema, unit, secret, path, location, people, factory, instead_of, help)
 
 
 C = TypeVar("C", bound=type)
@@ -264,7 +274,7 @@ def _parameter(name: str, hint: object, declared: _Param) -> Parameter:
     return Parameter(
         name=name, kind=kind, schema={"type": kind.json_type, **extra, **declared.schema}, default=declared.default,
         unit=declared.unit, secret=declared.secret, path=declared.path, location=declared.location,
-        people=declared.people, help=declared.help,
+        people=declared.people, factory=declared.factory, instead_of=declared.instead_of, help=declared.help,
     )  # fmt: skip
 
 

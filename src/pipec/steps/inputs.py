@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 
 from pipec import digest
-from pipec.steps import argument, store
+from pipec.steps import argument, store, team
 from pipec.steps.attempt import Attempt, Fetched
 from pipec.steps.command import Call, Location
 from pipec.steps.declare import CallerError, Refused
@@ -116,10 +116,15 @@ def parameters(attempt: Attempt, interface: Interface) -> dict[str, Json | Path]
 
 
 def _attached(attempt: Attempt, name: str, value: Json) -> Path:
-    """Return the file that an attachment becomes. It keeps its name, whose ending may matter."""
+    """Return the file that an attachment or a file of the image becomes. It keeps its name, whose ending may matter."""
+    folder = attempt.work / "attachments" / name
     match value:
+        case {"path": str(place), "digest": str(wanted)}:
+            folder.mkdir(parents=True)
+            path = team.take(place, wanted, folder)
+            attempt.names[str(path)] = f"`{place}`"
+            return path
         case {"name": str(title), "text": str(text)}:
-            folder = attempt.work / "attachments" / name
             folder.mkdir(parents=True)
             path = folder / (Path(title).name or name)
             path.write_text(text, encoding="utf-8")

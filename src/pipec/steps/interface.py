@@ -156,7 +156,9 @@ class Parameter:
 
     schema: its JSON Schema, constraints included. unit: of a number. secret: only a secret may be given.
     path: names a file beside the pipeline, which travels by content. location: a path or URL of data, read at run time.
-    people: lists users and roles of the project; the compiler puts the members in a role's place.
+    people: lists users and roles of the project; the compiler puts the members in a role's place. factory: names a
+    function of the team, `package.module:function`, which the step's process imports from its image. instead_of: the
+    parameter whose place it takes, so that only one of the two is given.
     """
 
     name: str
@@ -168,6 +170,8 @@ class Parameter:
     path: bool = False
     location: bool = False
     people: bool = False
+    factory: bool = False
+    instead_of: str = ""
     help: str = ""
 
     @property
@@ -216,6 +220,12 @@ class Container:
 
 def _word(word: Word) -> Json:
     return [part if isinstance(part, str) else [part.root, part.name] for part in word]
+
+
+def _parameter(parameter: Parameter) -> Json:
+    default = None if parameter.default is MISSING else [parameter.default]
+    said = [parameter.name, parameter.kind, dict(parameter.schema), default, parameter.secret, parameter.path]
+    return [*said, "factory"] if parameter.factory else said
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,10 +280,7 @@ class Interface:
             "role": self.role,
             "inputs": [[i.name, i.type, i.optional, i.many, i.fits] for i in self.inputs],
             "outputs": [[o.name, o.type, o.split, o.same_as, o.optional] for o in self.outputs],
-            "parameters": [
-                [p.name, p.kind, dict(p.schema), None if p.default is MISSING else [p.default], p.secret, p.path]
-                for p in self.parameters
-            ],
+            "parameters": [_parameter(parameter) for parameter in self.parameters],
         }
         return {**contract, "container": self.container.describe()} if self.container else contract
 

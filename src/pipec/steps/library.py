@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, cast
 
+from pipec.digest import shortened
 from pipec.steps import catalog
 from pipec.steps.command import Call
 from pipec.steps.declare import CallerError, Context, interface_of
@@ -50,5 +51,6 @@ def identify(call: Call) -> LibraryStep:
     if version != interface.version:
         raise CallerError(f"the pipeline wants {call.step}, this image has {name}@{interface.version}: {remedy}")
     if call.interface != interface.digest:
-        raise CallerError(f"the pipeline was compiled against another {call.step} than this image has: {remedy}")
+        ours, theirs = shortened(interface.digest), shortened(call.interface)
+        raise CallerError(f"the pipeline wants {call.step} with interface {theirs}, this image has {ours}: {remedy}")
     return LibraryStep(cls, interface)

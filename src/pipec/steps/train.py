@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 
+ESTIMATOR = "logistic-regression"
+
+
 @step("train", version="1", resources=Resources(cpu=2, memory_mib=4096), accelerators=("gpu",))
 class Train:
     """Fit a model on a training set and write its weights, its signature, its metrics and a profile of its rows."""
@@ -30,7 +33,12 @@ class Train:
     )
     estimator: Literal[
         "logistic-regression", "ridge", "random-forest", "extra-trees", "hist-gradient-boosting", "mlp"
-    ] = param(default="logistic-regression", help="What to fit; `mlp` is PyTorch and uses a GPU if there is one.")
+    ] = param(default=ESTIMATOR, help="What to fit; `mlp` is PyTorch and uses a GPU if there is one.")
+    factory: str = param(
+        default="", factory=True, instead_of="estimator",
+        help="A function of yours that returns an unfitted scikit-learn estimator, as `package.module:function`; it is "
+        "given `hyperparameters` by name, and its `random_state` is set from `seed`.",
+    )  # fmt: skip
     task: Literal["auto", "classification", "regression"] = param(
         default="auto", help="`auto`: a target of fractions is a quantity, any other is a class."
     )
@@ -47,7 +55,7 @@ class Train:
     )
     seed: int = param(default=0, ge=0, le=2**32 - 1, help="Equal rows, settings and seed give equal weights.")
     hyperparameters: dict[str, object] = param(
-        default={}, help="Settings of the estimator by name; an unknown name is told with the list."
+        default={}, help="Settings of the estimator by name; an unknown name is told with the list. Or `factory`'s own."
     )
 
     def run(self, context: Context) -> None:
@@ -58,13 +66,19 @@ class Train:
         with told_as(CallerError, Refused):
             self._train(table.read(self.data), context)
 
+    def _asked(self) -> str:
+        """Return the estimator of the table, or the function that makes one. Raises CallerError at both."""
+        if self.factory and self.estimator != ESTIMATOR:
+            raise CallerError("`factory` takes the place of `estimator`, and both are given: remove one of the two")
+        return self.factory or self.estimator
+
     def _train(self, frame: DataFrame, context: Context) -> None:
         from pipec.steps.data import profile
         from pipec.steps.ml import metric, model
         from pipec.steps.ml.recipe import Recipe
 
         recipe = Recipe(
-            estimator=self.estimator, task=self.task, settings=self.hyperparameters, epochs=self.epochs,  # type: ignore[arg-type]  # the table of estimators checks every value
+            estimator=self._asked(), task=self.task, settings=self.hyperparameters, epochs=self.epochs,
             learning_rate=self.learning_rate, batch_size=self.batch_size, hidden=tuple(self.hidden),
             precision=self.precision, seed=self.seed,
         )  # fmt: skip

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from pipec.compiler.plan import Plan, Task
+from pipec.contents import Contents
 from pipec.steps.interface import Container
 from pipec.values import ConfigRef, EachRef, Gather, Json, OutputRef, RunRef, SecretRef, references
 
@@ -94,7 +95,8 @@ class Options:
 
     artifacts: the environment's artifact root, or None. settings: the environment's words for this target. values: the
     user's `-O name=value`. secrets: where each secret lies in the environment, as the project says it. source: the text
-    of the pipeline's file, for targets that show it. version: pipec's own.
+    of the pipeline's file, for targets that show it. version: pipec's own. contents: what an image holds by its name in
+    the plan, or None where the lock does not say it.
     """
 
     artifacts: str | None = None
@@ -106,6 +108,7 @@ class Options:
     pools: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
     source: str = ""
     version: str = ""
+    contents: Callable[[str], Contents | None] = lambda image: None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,7 @@ from pipec.targets.cluster import (
     locations,
     secret_variables,
 )
-from pipec.values import EachRef, Gather, Json, ParameterRef, RunRef, SecretRef, as_text, references, resolve
+from pipec.values import EachRef, Gather, Json, Literal, ParameterRef, RunRef, SecretRef, as_text, references, resolve
 
 
 def judge(plan: Plan, options: Options, target: str) -> Iterator[Refusal]:
@@ -31,6 +31,7 @@ def judge(plan: Plan, options: Options, target: str) -> Iterator[Refusal]:
     for task in plan.tasks:
         if not task.loop:  # a loop runs nothing itself; the tasks of its body have images
             yield from _image(task, target)
+            yield from _functions(task, options, target)
         yield from _locations(task, defaults, told)
         yield from _variables(task)
         if not task.is_final:
@@ -88,6 +89,24 @@ def _image(task: Task, target: str) -> Iterator[Refusal]:
             f"`{task.image}` is not the name of an image",
             "write `<registry>/<name>@sha256:<digest>`",
         )
+
+
+def _functions(task: Task, options: Options, target: str) -> Iterator[Refusal]:
+    """Yield the functions of the team in an image of which nothing is known; where it is known, a rule has judged.
+
+    Not a rule, because only a cluster must find them in the image: a run on this machine imports them from here.
+    """
+    if options.contents(task.image or ""):
+        return
+    named = {parameter.name for parameter in task.interface.parameters if parameter.factory}
+    for name, value in task.parameters:
+        if name in named and isinstance(value, Literal) and value.value:
+            yield Refusal(
+                Use(Feature.IMAGE, task.step, ("with", name)),
+                f"{target} needs `{value.value}` in the image of `{task.step}`, "
+                "and pipec.lock does not say what that has",
+                "put it there: `pipec image build --with`, push the image, and run `pipec image lock`",
+            )
 
 
 def _locations(task: Task, defaults: Mapping[str, object], told: set[str]) -> Iterator[Refusal]:

@@ -3,6 +3,7 @@
 from pipec.compiler.rules import (
     fit,
     gate,
+    image,
     machine,
     many,
     merged,
@@ -22,6 +23,7 @@ from pipec.compiler.rules import (
 __all__ = [
     "fit",
     "gate",
+    "image",
     "machine",
     "many",
     "merged",

@@ -1,17 +1,15 @@
-"""`PIPE402`, `PIPE405`, `PIPE407`: what a step is given that it must not have, or not so."""
+"""`PIPE402`, `PIPE405`, `PIPE407`, `PIPE419`: what a step is given that it must not have, or not so."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from pipec.compiler.rule import Subject, rule
-from pipec.diagnostics import Finding, Ignorable, Loc, Note, Rule
+from pipec.diagnostics import Finding, Ignorable, Loc, Note, Rule, Severity
+from pipec.schema.lock import LOCK_FILE, pin
 from pipec.schema.model import StepUse
 from pipec.schema.tree import Entry, Mapping, Scalar
 from pipec.steps.interface import Role
-
-_PINNED = re.compile(r"@sha256:[0-9a-f]{64}$")
 
 
 @rule("PIPE402", "retried-refusal")
@@ -73,10 +71,10 @@ def setting_of_pipeline(rule: Rule, subject: Subject) -> Iterator[Finding]:
 
 @rule("PIPE407", "unpinned-image", ignorable=Ignorable.PROJECT)
 def unpinned_image(rule: Rule, subject: Subject) -> Iterator[Finding]:
-    """A step runs in production in an image that is named without its digest.
+    """A step runs in production in an image of which neither the text nor `pipec.lock` says the digest.
 
     Why: a tag is moved by whoever pushes next, so what was approved is not what runs. It is asked when the environment
-    that is chosen says `production: true`.
+    that is chosen says `production: true`. `pipec image lock` writes the digests of all images of a project.
 
     Bad:
         image: registry.example/pipec-steps:1.4
@@ -88,28 +86,54 @@ def unpinned_image(rule: Rule, subject: Subject) -> Iterator[Finding]:
     if environment is None or not environment.production:
         return
     note = Note(f"environment `{environment.name}` is production", environment.production_loc)
+    for image, loc in _unpinned(subject):
+        message = f"`{image}` is named without a digest, and may be another image tomorrow"
+        yield rule.at(loc, message, help=f"run `pipec image lock`, or write `{image}@sha256:...`", notes=[note])
+
+
+@rule("PIPE419", "unlocked-image", severity=Severity.WARNING)
+def unlocked_image(rule: Rule, subject: Subject) -> Iterator[Finding]:
+    """A project locks its images, and a step runs in one that is not locked.
+
+    Why: it was likely added after the others were locked, and stays the only one that may be another tomorrow. In
+    production that is an error: PIPE407. A project without `pipec.lock` is not asked.
+
+    Bad:
+        # pipec.lock has registry.example/steps:1.4 alone
+        train: {uses: train, image: "registry.example/train:2"}
+
+    Fix:
+        # after `pipec image lock`, pipec.lock has registry.example/train:2 too
+        train: {uses: train, image: "registry.example/train:2"}
+    """
+    if not subject.lock.exists or (subject.environment and subject.environment.production):
+        return
+    for image, loc in _unpinned(subject):
+        message = f"`{image}` is named without a digest, and {LOCK_FILE} does not have it"
+        yield rule.at(loc, message, help="run `pipec image lock`")
+
+
+def _unpinned(subject: Subject) -> Iterator[tuple[str, Loc]]:
+    """Yield the images of which nothing says the digest, with where each is said."""
     told: set[tuple[str, Loc]] = set()
     for use in subject.pipeline.steps:
-        image, loc = _image(subject, use)
-        if image and not _PINNED.search(image) and (image, loc) not in told:
+        image = subject.image(use)
+        if image is None or pin(subject.lock.pinned(image)):
+            continue
+        loc = _place(subject, use)
+        if (image, loc) not in told:
             told.add((image, loc))
-            message = f"`{image}` is named without a digest, and may be another image tomorrow"
-            yield rule.at(loc, message, help=f"write `{image}@sha256:...` with the digest of what was tested",
-                          notes=[note])  # fmt: skip
+            yield image, loc
 
 
-def _image(subject: Subject, use: StepUse) -> tuple[str | None, Loc]:
-    """Return the image that a step runs in, if any is said, and where that is said."""
-    interface = subject.graph.interfaces.get(use.name)
-    if interface is None or use.name in subject.composite:
-        return None, use.loc
+def _place(subject: Subject, use: StepUse) -> Loc:
+    """Return where the image is said that a step runs in."""
     if use.image:
-        return use.image, subject.pipeline.locate("finally" if use.is_final else "steps", use.name, "image")
-    if interface.container and interface.container.image:
-        return interface.container.image, use.uses_loc
+        return subject.pipeline.locate("finally" if use.is_final else "steps", use.name, "image")
+    container = subject.graph.interfaces[use.name].container
+    if container and container.image:
+        return use.uses_loc
     if use.defaults.image:
-        return use.defaults.image, subject.pipeline.locate("image")
-    for around in (subject.environment, subject.project):
-        if around and around.image:
-            return around.image, around.image_loc or use.loc
-    return None, use.loc
+        return subject.pipeline.locate("image")
+    around = subject.environment if subject.environment and subject.environment.image else subject.project
+    return around.image_loc or use.loc

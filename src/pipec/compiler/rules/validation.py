@@ -8,6 +8,7 @@ from pipec.compiler.rule import Subject, rule
 from pipec.diagnostics import Finding, Ignorable, Rule, Source, has_error
 from pipec.schema.tree import Mapping, Scalar, Sequence, read
 from pipec.steps.interface import Role
+from pipec.values import Attachment
 
 _PARAMETER = "expectations"  # of the step `validate-data`
 _ENDS = ("min_value", "max_value")
@@ -30,7 +31,13 @@ def toothless_validation(rule: Rule, subject: Subject) -> Iterator[Finding]:
     for use in subject.pipeline.steps:
         interface, file = subject.graph.interfaces.get(use.name), subject.attached.get((use.name, _PARAMETER))
         argument = use.argument(_PARAMETER)
-        if not (interface and interface.role is Role.VALIDATE and not interface.container and file and argument):
+        if not (
+            interface
+            and interface.role is Role.VALIDATE
+            and not interface.container
+            and isinstance(file, Attachment)
+            and argument
+        ):
             continue
         documents, found = read(Source(file.name, file.text))
         if has_error(found):

@@ -10,30 +10,32 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TypeVar
 
-from pipec.steps.ml.estimator import ESTIMATORS, REGRESSION
+from pipec.steps.ml.estimator import REGRESSION, find, known
 from pipec.steps.ml.fault import DataFault
 from pipec.steps.ml.feature import DTYPES, Column, Label
 
 FORMAT_VERSION = "1.0"
-Scalar = str | int | float | bool | None
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """What a model is. columns: its signature, in order. classes: empty for a regression."""
+    """What a model is. columns: its signature, in order. classes: empty for a regression.
+
+    estimator: a name of the table, or of the function that made it; only a training calls that.
+    """
 
     estimator: str
     task: str
     target: str
     columns: tuple[Column, ...]
     classes: tuple[Label, ...] = ()
-    hyperparameters: Mapping[str, Scalar | list[int]] = field(default_factory=dict)
+    hyperparameters: Mapping[str, object] = field(default_factory=dict)
     seed: int = 0
 
     @property
     def framework(self) -> str:
-        return ESTIMATORS[self.estimator].framework
+        return find(self.estimator).framework
 
     @property
     def n_scores(self) -> int:
@@ -68,7 +70,7 @@ def read(text: str) -> Card:
 
 def _check(card: Card, framework: object) -> None:
     """Raise DataFault where the parts of a card contradict one another."""
-    estimator = ESTIMATORS.get(_of(str, card.estimator))
+    estimator = known(_of(str, card.estimator))
     if estimator is None or framework != estimator.framework or card.task not in estimator.tasks:
         raise DataFault(f"model.json names `{card.estimator}` for {card.task}, which this version does not know")
     if bool(card.classes) is (card.task == REGRESSION) or len(card.classes) == 1:

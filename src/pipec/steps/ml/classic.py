@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,9 +30,9 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils._param_validation import InvalidParameterError
 from threadpoolctl import threadpool_limits
 
-from pipec.steps.ml import sealed
-from pipec.steps.ml.card import Card, Scalar
-from pipec.steps.ml.estimator import CLASSIFICATION, REGRESSION
+from pipec.steps.ml import factory, sealed
+from pipec.steps.ml.card import Card
+from pipec.steps.ml.estimator import CLASSIFICATION, REGRESSION, is_factory
 from pipec.steps.ml.fault import AskFault, DataFault
 from pipec.steps.ml.feature import Column, Matrix
 from pipec.steps.ml.recipe import Recipe
@@ -66,9 +67,9 @@ class Body:
         return sealed.dump(self.pipeline)
 
 
-def settings(recipe: Recipe) -> dict[str, Scalar | list[int]]:
+def settings(recipe: Recipe) -> dict[str, object]:
     """Return what the estimator is constructed with, beside its seed."""
-    passes: dict[str, Scalar | list[int]] = {"max_iter": recipe.epochs} if recipe.estimator in PASSES else {}
+    passes: dict[str, object] = {"max_iter": recipe.epochs} if recipe.estimator in PASSES else {}
     return {**passes, **recipe.settings}
 
 
@@ -80,12 +81,13 @@ def fit(
     log: Callable[[str], None],
 ) -> Body:
     """Return the estimator of `card`, fitted. y_N: class positions or quantities. Raises AskFault, DataFault."""
-    estimator = CLASSES[card.estimator, card.task](**card.hyperparameters, random_state=card.seed)
+    estimator = _estimator(card)
     parallel = "n_jobs" in estimator.get_params() and card.estimator in ("random-forest", "extra-trees")
     if parallel:
         estimator.set_params(n_jobs=threads)
     pipeline = Pipeline([("features", _preparation(card.columns)), ("estimator", estimator)])
-    with warnings.catch_warnings(record=True) as caught, threadpool_limits(threads):
+    workers = factory.working(threads) if is_factory(card.estimator) else nullcontext()
+    with warnings.catch_warnings(record=True) as caught, threadpool_limits(threads), workers:
         warnings.simplefilter("always", ConvergenceWarning)
         try:
             pipeline.fit(x_NF, y_N)
@@ -96,8 +98,26 @@ def fit(
     if parallel:
         estimator.set_params(n_jobs=None)  # the machine's width is no part of the model
     if any(issubclass(warning.category, ConvergenceWarning) for warning in caught):
-        log(f"`{card.estimator}` had not settled when its passes ended: raise `epochs`")
-    return Body(pipeline, card.task)
+        log(f"`{card.estimator}` had not settled when its passes ended: raise {_passes(card)}")
+    return _saved(card, Body(pipeline, card.task)) if is_factory(card.estimator) else Body(pipeline, card.task)
+
+
+def _estimator(card: Card) -> Any:
+    if is_factory(card.estimator):
+        return factory.make(card.estimator, card.hyperparameters, card.task, card.seed)
+    return CLASSES[card.estimator, card.task](**card.hyperparameters, random_state=card.seed)
+
+
+def _passes(card: Card) -> str:
+    return "their number in it" if is_factory(card.estimator) else "`epochs`"
+
+
+def _saved(card: Card, body: Body) -> Body:
+    """Return a model of a team's own as whoever loads it will have it. Raises AskFault at one that cannot be loaded."""
+    try:
+        return load(card, body.dump())
+    except DataFault as fault:
+        raise AskFault(f"what `{card.estimator}` returns cannot be kept as a model: {fault}") from fault
 
 
 def _preparation(columns: Sequence[Column]) -> ColumnTransformer:
@@ -115,18 +135,21 @@ def _preparation(columns: Sequence[Column]) -> ColumnTransformer:
 def load(card: Card, weights: bytes) -> Body:
     """Return the estimator in `weights`. Raises DataFault unless it is the one that `card` describes."""
     width = sum(len(column.categories) if column.is_text else 1 for column in card.columns)
-    pipeline = sealed.load(weights)
+    pipeline = sealed.load(weights, factory.TRUSTED if is_factory(card.estimator) else ())
     try:
         shape = list(pipeline.named_steps), pipeline.n_features_in_, pipeline[-1].n_features_in_, type(pipeline[-1])
         classes = list(pipeline[-1].classes_) if card.classes else []
     except (AttributeError, TypeError) as fault:
         raise DataFault("the weights hold no fitted pipeline: train the model again") from fault
-    expected = CLASSES[card.estimator, card.task]
+    expected = shape[3] if is_factory(card.estimator) else CLASSES[card.estimator, card.task]
     if shape != (["features", "estimator"], len(card.columns), width, expected):
         raise DataFault("the weights do not fit model.json: the folder was put together from two models")
     if classes != list(range(len(card.classes))):
         raise DataFault("the weights know other classes than model.json: the folder was put together from two models")
-    sealed.check_trees(pipeline, width)
+    if is_factory(card.estimator):
+        factory.check(pipeline, card.task)
+    else:
+        sealed.check_trees(pipeline, width)
     return Body(pipeline, card.task)
 
 

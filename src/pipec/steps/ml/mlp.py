@@ -7,7 +7,7 @@ network needs to know of the training rows (medians, means, scales) are its buff
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipec.steps.ml import device as place
-from pipec.steps.ml.card import Card, Scalar
+from pipec.steps.ml.card import Card
 from pipec.steps.ml.estimator import CLASSIFICATION
 from pipec.steps.ml.fault import AskFault, DataFault
 from pipec.steps.ml.feature import Matrix
@@ -113,10 +113,11 @@ class Body:
         return safetensors.torch.save({name: t.contiguous() for name, t in self.network.state_dict().items()})
 
 
-def settings(recipe: Recipe) -> dict[str, Scalar | list[int]]:
+def settings(recipe: Recipe) -> dict[str, object]:
     """Return everything that shapes the network and its training, beside the seed. Raises AskFault."""
-    activation = recipe.settings.get("activation", "relu")
-    decay = recipe.settings.get("weight_decay", 0.0)
+    given: Mapping[str, Any] = recipe.settings  # scalars: the table of estimators has looked
+    activation = given.get("activation", "relu")
+    decay = given.get("weight_decay", 0.0)
     if activation not in ACTIVATIONS:
         raise AskFault(f"`activation` is one of {', '.join(sorted(ACTIVATIONS))}, not `{activation}`")
     if isinstance(decay, (bool, str)) or decay is None or not 0 <= decay < float("inf"):

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pipec.steps.ml.card import Scalar
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
@@ -17,7 +15,7 @@ class Recipe:
 
     estimator: str
     task: str = "auto"
-    settings: Mapping[str, Scalar] = field(default_factory=dict)
+    settings: Mapping[str, object] = field(default_factory=dict)
     epochs: int = 20
     learning_rate: float = 1e-3
     batch_size: int = 256

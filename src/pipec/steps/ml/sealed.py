@@ -74,19 +74,21 @@ def _without_gaps(content: bytes) -> bytes:
     return buffer.getvalue()
 
 
-def load(weights: bytes) -> Any:
+def load(weights: bytes, more: tuple[str, ...] = ()) -> Any:
     """Return the pipeline in the bytes of a skops file. Raises DataFault at anything outside the allow-list.
 
+    more: names that are allowed beside those of `TRUSTED`.
     The caller looks at what came before using it: `check_trees` for the rest.
     """
+    trusted = [*TRUSTED, *more]
     try:
-        strangers = sorted(set(skops.io.get_untrusted_types(data=weights)) - set(TRUSTED))
+        strangers = sorted(set(skops.io.get_untrusted_types(data=weights)) - set(trusted))
     except Exception as fault:  # skops raises whatever its reader meets in a file that it did not write
         raise DataFault("the weights are not a skops file: train the model again") from fault
     if strangers:
         raise DataFault(f"the weights hold `{strangers[0]}`, which no model of pipec needs: it is not loaded")
     try:
-        return skops.io.loads(weights, trusted=list(TRUSTED))
+        return skops.io.loads(weights, trusted=trusted)
     except Exception as fault:
         raise DataFault("the weights cannot be rebuilt: they were damaged or made by another version") from fault
 
@@ -94,9 +96,9 @@ def load(weights: bytes) -> Any:
 def check_trees(pipeline: Any, width: int) -> None:
     """Raise DataFault at a tree that compiled code could not walk safely. width: columns that its estimator gets."""
     for tree in _found(pipeline, Tree):
-        _check_tree(tree, width)
+        check_tree(tree, width)
     for tree in _boosted(pipeline):
-        _check_boosted(tree.nodes, width)
+        check_boosted(tree.nodes, width)
 
 
 def _found(pipeline: Any, kind: type[J]) -> list[J]:
@@ -109,14 +111,16 @@ def _boosted(pipeline: Any) -> list[Any]:
     return [tree for trees in getattr(pipeline[-1], "_predictors", []) for tree in trees]
 
 
-def _check_tree(tree: Any, width: int) -> None:
+def check_tree(tree: Any, width: int) -> None:
+    """Raise DataFault at a tree of a forest that compiled code could not walk. width: columns that it is given."""
     inner = tree.children_left != -1
     if (tree.children_right[~inner] != -1).any():
         raise DataFault("a tree in the weights has half a branch: it is not loaded")
     _check_nodes(inner, tree.children_left, tree.children_right, tree.feature, width)
 
 
-def _check_boosted(nodes: Any, width: int) -> None:
+def check_boosted(nodes: Any, width: int) -> None:
+    """Raise DataFault at the nodes of a boosted tree that compiled code could not walk. width: as above."""
     if nodes["is_categorical"].any():
         raise DataFault("a tree in the weights splits by category, which pipec never trains: it is not loaded")
     left, right = nodes["left"].astype(np.int64), nodes["right"].astype(np.int64)
