@@ -11,7 +11,7 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import resources
@@ -23,12 +23,14 @@ from pipec.contents import Contents
 from pipec.image import base, inspect, requirement, sbom, team, variant, wheels
 from pipec.image.closure import Closure
 from pipec.image.fault import ImageFault
+from pipec.image.wheel import Wheel
 from pipec.image.wheels import Sources
 
 NAME = "pipec-steps"
 _FILES = "pipec.steps.container"  # where the Dockerfiles are
-# What our own part of the build says of its end; a builder may put a number and a time before it.
-_OURS = re.compile(r"^(?:#\d+ [\d.]+ )?pipec: (.+)$", re.MULTILINE)
+_SBOM, _CONTENTS = Path(contents.SBOM).name, Path(contents.FILE).name
+# What our own part of the build says of its end. BuildKit puts a number and a time before it, the classic builder red.
+_OURS = re.compile(r"^(?:#\d+ [\d.]+ |\x1b\[\d+m)?pipec: (.+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,14 +67,13 @@ def library(order: Order, say: Say) -> Built:
         closed = wheels.fetched(
             [f"pipec[{extras}]=={own.version}"], found, _made(folder / "fetched"), order.sources, own=[own]
         )
-        _check_torch(order, closed)
+        check_torch(order.torch, closed)
         bill = sbom.of(order.variant, own.version, order.base, closed.wheels, closed.edges)
         packages = [each for each in closed.wheels if each.name != "pipec"]
-        context = _context(folder, "Dockerfile", closed, bill)
-        _recipe(context, found.python, [
-            {"name": "packages", "wheels": [each.path.name for each in packages], "is_lowest": True},
-            {"name": "ours", "wheels": [own.path.name], "scripts": True, "files": "files", "variant": order.variant},
-        ])  # fmt: skip
+        context = _context(folder, "Dockerfile")
+        _layer(context / "packages", found.python, packages, is_lowest=True)
+        _layer(context / "ours", found.python, [own], has_scripts=True, variant=order.variant)
+        _write(context / "ours" / "files" / _SBOM, sbom.text(bill).encode())
         say(f"building `{order.tag}` of {len(closed.wheels)} wheels")
         _build(order, context, {"BASE": order.base, "VARIANT": order.variant, "VERSION": own.version})
     return Built(inspect.of(order.tag), bill)
@@ -86,14 +87,14 @@ def layer(order: Order, below: str, code: Path | None, requirements: Path | None
     with _folder() as folder:
         closed = _packages(requirements, found, folder, order.sources, sbom.versions(before), say)
         bill = sbom.extended(before, "team", closed.wheels, closed.edges)
-        context = _context(folder, "Dockerfile.team", closed, bill)
-        _write(context / "files" / "contents.json",
-               replace(held, files=theirs.files, functions=theirs.functions).text().encode())  # fmt: skip
+        context = _context(folder, "Dockerfile.team")
+        _layer(context / "team", found.python, closed.wheels, has_scripts=True)
+        files = context / "team" / "files"
+        told = replace(held, files=theirs.files, functions=theirs.functions)
+        _write(files / _CONTENTS, told.text().encode())
+        _write(files / _SBOM, sbom.text(bill).encode())
         for path, content in theirs.contents.items():
-            _write(context / "files" / "team" / path, content)
-        _recipe(context, found.python, [
-            {"name": "team", "wheels": [e.path.name for e in closed.wheels], "scripts": True, "files": "files"},
-        ])  # fmt: skip
+            _write(files / "team" / path, content)
         say(f"building `{order.tag}` of {len(theirs.contents)} files and {len(closed.wheels)} wheels on `{below}`")
         _build(order, context, {"FROM": below})
     return Built(inspect.of(order.tag), bill)
@@ -126,34 +127,39 @@ def _packages(
     return replace(closed, wheels=tuple(each for each in closed.wheels if each.name not in there))
 
 
-def _check_torch(order: Order, closed: Closure) -> None:
+def check_torch(wanted: str, closed: Closure) -> None:
     """Say when torch is not the build that was asked for: which one an index has, its name does not tell."""
     found = next((each for each in closed.wheels if each.name == "torch"), None)
     if found is None:
         return
     is_cuda = any(name.startswith(("nvidia-", "cuda-")) for name in closed.edges.get("torch", ()))
-    if is_cuda and order.torch == "cpu":
+    if is_cuda and wanted == "cpu":
         raise ImageFault(f"torch {found.version} comes with CUDA: name an index of CPU builds with --index")
-    if not is_cuda and order.torch == "cuda":
+    if not is_cuda and wanted == "cuda":
         raise ImageFault(
             f"torch {found.version} comes without CUDA: say `--torch cpu`, or name an index of CUDA builds"
         )
 
 
-def _context(folder: Path, dockerfile: str, closed: Closure, bill: Mapping[str, Any]) -> Path:
-    """Return the folder that an image is built from."""
+def _context(folder: Path, dockerfile: str) -> Path:
+    """Return the folder that an image is built from, its layers still to be put in."""
     context = _made(folder / "context")
     for source, name in ((dockerfile, "Dockerfile"), ("prepare.py", "prepare.py")):
         _write(context / name, resources.files(_FILES).joinpath(source).read_bytes())
-    wheels.copied(closed.wheels, context / "wheels")
-    _write(context / "files" / Path(contents.SBOM).name, sbom.text(bill).encode())
     return context
 
 
-def _recipe(context: Path, python: str, layers: Sequence[Mapping[str, Any]]) -> None:
-    defaults = {"scripts": False, "files": "", "variant": "", "is_lowest": False}
-    recipe = {"python": python, "layers": [{**defaults, **each} for each in layers]}
-    _write(context / "recipe.json", json.dumps(recipe, indent=1).encode())
+def _layer(
+    folder: Path, python: str, held: Sequence[Wheel], *, has_scripts: bool = False, is_lowest: bool = False,
+    variant: str = "",
+) -> None:  # fmt: skip
+    """Write what a layer is made of, in a folder of its own: one that is as before is not made again."""
+    recipe = {
+        "python": python, "wheels": [each.path.name for each in held], "has_scripts": has_scripts,
+        "is_lowest": is_lowest, "variant": variant,
+    }  # fmt: skip
+    _write(folder / "recipe.json", json.dumps(recipe, indent=1).encode())
+    wheels.copied(held, folder / "wheels")
 
 
 def _build(order: Order, context: Path, arguments: Mapping[str, str]) -> None:
@@ -170,8 +176,26 @@ def _build(order: Order, context: Path, arguments: Mapping[str, str]) -> None:
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )
     if done.returncode:
-        ours = _OURS.search(done.stdout)
-        raise ImageFault(f"`{order.tag}` cannot be built: {ours[1] if ours else docker.explained(done.stdout)}")
+        raise ImageFault(f"`{order.tag}` cannot be built: {explained(done.stdout)}")
+    if order.is_fresh:
+        _forget(done.stdout)
+
+
+def _forget(said: str) -> None:
+    """Remove what a build without a cache leaves of its first stage.
+
+    The classic builder would look there alone the next time, and not find what builds before it have made.
+    """
+    first_stage = said.partition(" : FROM ")[2].partition(" : FROM ")[0]
+    if steps := re.findall(r"^ ---> ([0-9a-f]{12,64})$", first_stage, re.MULTILINE):
+        with suppress(docker.DockerFault):
+            docker.ask("image", "rm", steps[-1], wanted="the first stage of a build cannot be removed")
+
+
+def explained(said: str) -> str:
+    """Return why a build ended, as one line: what our own part of it said, or what the engine's words mean."""
+    ours = _OURS.search(said)
+    return ours[1] if ours else docker.explained(said)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Make an image's layers out of wheels, inside of the build, with the base's own Python and nothing else.
+"""Make one layer of an image out of wheels, inside of the build, with the base's own Python and nothing else.
 
 What it is told stands in `recipe.json`; the same recipe, wheels, base and SOURCE_DATE_EPOCH give the same bytes. It
 runs as a script, alone: it must import nothing of pipec.
@@ -18,7 +18,7 @@ import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 ROOT = Path("/opt/pipec")  # as `pipec.contents.ROOT` says
 MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -60,22 +60,21 @@ class Layer(NamedTuple):
 
 
 def main(context: Path, out: Path) -> None:
-    """Make each layer of the recipe below `out`."""
+    """Make `out` into the layer that `context` says: its recipe, its wheels, and files as they are."""
     recipe = json.loads((context / "recipe.json").read_text(encoding="utf-8"))
     if recipe["python"] != MINOR:
         fail(f"the wheels are for Python {recipe['python']}, but the base has {MINOR}: choose the wheels for this base")
-    for told in recipe["layers"]:
-        layer = Layer(out / told["name"], told["scripts"])
-        layer.ours.mkdir(parents=True)
-        if told["is_lowest"]:
-            found(layer)
-        for name in told["wheels"]:
-            unpack(context / "wheels" / name, layer)
-        if told["files"]:
-            shutil.copytree(context / told["files"], layer.ours, dirs_exist_ok=True)
-        if told["variant"]:
-            tell_contents(layer, told["variant"])
-        compile_all(layer)
+    layer = Layer(out, recipe["has_scripts"])
+    layer.ours.mkdir(parents=True)
+    if recipe["is_lowest"]:
+        found(layer)
+    for name in recipe["wheels"]:
+        unpack(context / "wheels" / name, layer)
+    if (context / "files").is_dir():
+        shutil.copytree(context / "files", layer.ours, dirs_exist_ok=True)
+    if recipe["variant"]:
+        tell_contents(layer, recipe["variant"])
+    compile_all(layer)
     settle(out, int(os.environ.get("SOURCE_DATE_EPOCH") or 0))
 
 
@@ -206,7 +205,7 @@ def settle(out: Path, epoch: int) -> None:
         if path.is_symlink():
             pass
         elif path.is_dir():
-            path.chmod(0o1777 if path.name == "work" and path.parent.parent == out else 0o755)
+            path.chmod(0o1777 if path.name == "work" and path.parent == out else 0o755)
         else:
             path.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)
         os.utime(path, (epoch, epoch), follow_symlinks=False)
@@ -221,5 +220,4 @@ def below(folder: Path) -> Iterator[Path]:
 
 
 if __name__ == "__main__":
-    arguments: list[Any] = [Path(word) for word in sys.argv[1:3]]
-    main(*arguments)
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
