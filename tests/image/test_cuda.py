@@ -29,7 +29,8 @@ def resolved(python: str, cache: Path) -> dict[str, str]:
     extras = [word for extra in variant.EXTRAS["gpu"] for word in ("--extra", extra)]
     done = subprocess.run(
         [find_uv_bin(), "pip", "compile", "--quiet", "--no-config", "--no-header", "--no-annotate",
-         "--cache-dir", cache, "--python-version", python, "--python-platform", "x86_64-manylinux_2_28", "--only-binary", ":all:",
+         "--cache-dir", cache, "--python-version", python, "--python-platform", "x86_64-manylinux_2_28",
+         "--only-binary", ":all:",
          "--constraint", wheels.constraints(), *extras, ROOT / "pyproject.toml"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip

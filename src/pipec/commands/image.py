@@ -70,7 +70,10 @@ def inspect_(options: argparse.Namespace) -> int:
         lines += [
             ("pipec", f"{held.pipec} ({held.variant}), Python {held.python}"),
             ("steps", ", ".join(f"{name}@{held.steps[name].version}" for name in sorted(held.steps))),
-            ("team", f"{len(held.files)} files, {len(held.functions)} modules" if held.files else "nothing"),
+            (
+                "team",
+                f"files: {len(held.files)}, modules among them: {len(held.functions)}" if held.files else "nothing",
+            ),
         ]
     for name, told in lines:
         print(f"{name:<9} {told}")

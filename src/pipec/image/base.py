@@ -15,8 +15,9 @@ from pipec.image.fault import ImageFault
 
 OLDEST = (3, 11)  # as `requires-python` says
 # What markers may ask (the specification of dependency specifiers). The kernel's words are the host's: left out.
+# The modules are those of the script that makes the layers: some bases have a Python without them (python3-minimal).
 _PROGRAM = """
-import json, os, platform, sys
+import concurrent.futures, configparser, json, os, platform, py_compile, shutil, subprocess, sys, zipfile
 version = "{0.major}.{0.minor}.{0.micro}".format(sys.implementation.version)
 libc = os.confstr("CS_GNU_LIBC_VERSION") if "CS_GNU_LIBC_VERSION" in os.confstr_names else ""
 print(json.dumps({"libc": libc or "", "markers": {
@@ -49,13 +50,22 @@ class Base:
 def of(reference: str) -> Base:
     """Return what the Python of an image is; the image is pulled if it is not here. Raises DockerFault, ImageFault."""
     _have(reference)
-    wanted = f"`{reference}` cannot be the base"
-    told = json.loads(
-        docker.ask(
-            "run", "--rm", "--pull=never", "--network=none", "--read-only", "--cap-drop=ALL",
-            "--security-opt=no-new-privileges", "--entrypoint=python3", "--", reference, "-c", _PROGRAM, wanted=wanted,
-        )
-    )  # fmt: skip
+    try:
+        told = json.loads(
+            docker.ask(
+                "run", "--rm", "--pull=never", "--network=none", "--read-only", "--cap-drop=ALL",
+                "--security-opt=no-new-privileges", "--entrypoint=python3", "--", reference, "-c", _PROGRAM,
+                wanted=f"`{reference}` cannot be the base",
+            )
+        )  # fmt: skip
+    except docker.DockerFault as fault:
+        _, lacks, module = str(fault).partition("No module named ")
+        if not lacks:
+            raise
+        name = module.replace("'", "`")
+        raise ImageFault(
+            f"`{reference}` has a Python without {name}: install the whole of it, or name another base"
+        ) from fault
     return read(reference, told["libc"], told["markers"])
 
 

@@ -220,4 +220,7 @@ def below(folder: Path) -> Iterator[Path]:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    try:
+        main(Path(sys.argv[1]), Path(sys.argv[2]))
+    except OSError as fault:
+        fail(f"the layer cannot be made: {(fault.strerror or str(fault)).lower()}: make room for the container engine")
