@@ -15,7 +15,7 @@ from pipec.image.fault import ImageFault
 @pytest.mark.parametrize(
     "said",
     [
-        "Step 4/9 : RUN x\n\x1b[91mpipec: two wheels quarrel: leave one out\n\x1b[0mThe command returned 1",
+        "Step 4/9 : RUN x\n\x1b[91mpipec: two wheels quarrel: leave one out\x1b[0m\x1b[91m\nThe command returned 1",
         "#8 [built 4/6] RUN x\n#8 0.312 pipec: two wheels quarrel: leave one out\n#8 ERROR: process did not complete",
         "pipec: two wheels quarrel: leave one out",
     ],

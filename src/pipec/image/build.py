@@ -30,7 +30,7 @@ NAME = "pipec-steps"
 _FILES = "pipec.steps.container"  # where the Dockerfiles are
 _SBOM, _CONTENTS = Path(contents.SBOM).name, Path(contents.FILE).name
 # What our own part of the build says of its end. BuildKit puts a number and a time before it, the classic builder red.
-_OURS = re.compile(r"^(?:#\d+ [\d.]+ |\x1b\[\d+m)?pipec: (.+)$", re.MULTILINE)
+_OURS = re.compile(r"^(?:#\d+ [\d.]+ |\x1b\[\d+m)?pipec: ([^\x1b\n]+)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

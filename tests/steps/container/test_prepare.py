@@ -79,9 +79,11 @@ def build(tmp_path: Path, out: str, epoch: str = "1000000000") -> Path:
     made.wheel(context / "wheels", "a")
     (context / "files" / "team" / "work").mkdir(parents=True, exist_ok=True)
     (context / "files" / "team" / "work" / "m.py").write_text("def f(): return {'b', 'a'}\n")
-    told = {"name": "team", "wheels": ["a-1.0-py3-none-any.whl"], "scripts": True, "files": "files", "variant": "",
-            "is_lowest": False}  # fmt: skip
-    (context / "recipe.json").write_text(json.dumps({"python": prepare.MINOR, "layers": [told]}))
+    recipe = {
+        "python": prepare.MINOR, "wheels": ["a-1.0-py3-none-any.whl"], "has_scripts": True, "variant": "",
+        "is_lowest": False,
+    }  # fmt: skip
+    (context / "recipe.json").write_text(json.dumps(recipe))
     command = [sys.executable, "-I", str(Path(prepare.__file__)), str(context), str(tmp_path / out)]
     environ = {**os.environ, "SOURCE_DATE_EPOCH": epoch}
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
@@ -111,14 +113,14 @@ def test_a_layer_has_the_same_bytes_rights_and_times_twice(tmp_path: Path) -> No
 def test_modules_are_compiled_for_where_they_will_lie_and_never_checked_against_their_sources(tmp_path: Path) -> None:
     out = build(tmp_path, "out")
     tag = sys.implementation.cache_tag
-    content = (out / "team/opt/pipec/team/work/__pycache__" / f"m.{tag}.pyc").read_bytes()
+    content = (out / "opt/pipec/team/work/__pycache__" / f"m.{tag}.pyc").read_bytes()
     assert int.from_bytes(content[4:8], "little") == 0b01  # PEP 552: by hash, unchecked
     assert b"/opt/pipec/team/work/m.py" in content
     assert str(tmp_path).encode() not in content
 
 
 def test_wheels_for_another_python_end_the_build_with_both(tmp_path: Path) -> None:
-    (tmp_path / "recipe.json").write_text('{"python": "3.9", "layers": []}')
+    (tmp_path / "recipe.json").write_text('{"python": "3.9"}')
     with pytest.raises(
         SystemExit, match=rf"pipec: the wheels are for Python 3.9, but the base has {prepare.MINOR}: choose"
     ):
