@@ -7,6 +7,7 @@ import os
 import shlex
 import shutil
 import subprocess
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -87,7 +88,12 @@ def test_a_script_is_the_same_twice_and_holds_every_command_and_option(name: str
             for given in option.names:
                 assert (given if name != "fish" else given.lstrip("-")) in script(name)
     assert {command.name for command in COMMANDS} == {"", *_subcommands()}
-    for word in (*_subcommands(), *catalog.names(), *(rule.code for rule in api.explained()), *api.TARGETS):
+    for word in (
+        *" ".join(_subcommands()).split(),
+        *catalog.names(),
+        *(rule.code for rule in api.explained()),
+        *api.TARGETS,
+    ):
         assert word in script(name)
 
 
@@ -100,8 +106,15 @@ def _known() -> dict[str, dict[str, str]]:
 
 
 def _subcommands() -> list[str]:
-    (choice,) = (one for one in cli._parser()._actions if isinstance(one, argparse._SubParsersAction))
-    return list(choice.choices)
+    return [*_below(cli._parser(), "")]
+
+
+def _below(parser: argparse.ArgumentParser, name: str) -> Iterator[str]:
+    for choice in parser._actions:
+        if isinstance(choice, argparse._SubParsersAction):
+            for word, below in choice.choices.items():
+                yield f"{name}{word}"
+                yield from _below(below, f"{name}{word} ")
 
 
 @pytest.mark.parametrize("name", completion.SHELLS)
@@ -142,6 +155,13 @@ def test_a_shell_reads_its_script(name: str, project: Path) -> None:
         ("pipec approve latest ", []),
         ("pipec completion ", ["bash", "zsh", "fish"]),
         ("pipec nonsense ", []),
+        ("pipec image ", ["build", "lock", "inspect"]),
+        ("pipec image bu", ["build"]),
+        ("pipec image build --wh", ["--wheel", "--wheels"]),
+        ("pipec image build --with ou", ["out dir"]),
+        ("pipec image build --variant=l", ["light"]),
+        ("pipec image lock --ch", ["--check"]),
+        ("pipec image inspect wi", []),
     ],
 )  # fmt: skip
 def test_bash_offers_what_fits(typed: str, offered: list[str], project: Path) -> None:
@@ -159,6 +179,10 @@ def test_bash_offers_what_fits(typed: str, offered: list[str], project: Path) ->
         ("pipec steps tr", ["train", "trigger"]),
         ("pipec why run ", []),
         ("pipec explain PIPE60", ["PIPE601"]),
+        ("pipec image ", ["build", "inspect", "lock"]),
+        ("pipec image build --variant l", ["light"]),
+        ("pipec image build --with ou", ["out dir/"]),
+        ("pipec image inspect --format j", ["json"]),
     ],
 )
 def test_fish_offers_what_fits(typed: str, offered: list[str], project: Path) -> None:

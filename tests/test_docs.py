@@ -10,10 +10,11 @@ import sys
 import tomllib
 from pathlib import Path
 
+import images
 import pytest
 from needs import ROOT
 
-from pipec import api
+from pipec import api, docker
 from pipec.steps import catalog
 from pipec.steps.interface import Input, Output
 from pipec.targets.base import Feature, Support
@@ -77,7 +78,9 @@ def test_the_console_blocks_print_what_they_show(folder: Path) -> None:
         assert shell(command, folder).stdout.rstrip("\n") == expected, command
 
 
-@pytest.mark.parametrize("body", blocks("sh"), ids=lambda body: body.split("\n", 1)[0][:40])
+@pytest.mark.parametrize(
+    "body", [b for b in blocks("sh") if "pipec image" not in b], ids=lambda body: body.split("\n", 1)[0][:40]
+)
 def test_the_shell_blocks_run(body: str, folder: Path) -> None:
     if "pipec serve" in body:
         # The server is given the store of this folder, a free port, and an end.
@@ -85,6 +88,25 @@ def test_the_shell_blocks_run(body: str, folder: Path) -> None:
         body += "\ncode=$?; kill %1; wait; exit $code"
     found = shell(f"set -e\n{body}", folder)
     assert found.returncode == 0, found.stdout
+
+
+@pytest.mark.docker
+def test_the_block_about_images_runs(folder: Path) -> None:
+    (body,) = (each for each in blocks("sh") if "pipec image" in each)
+    # The base that there is, and names that are not the user's own.
+    for before, after in (("build  ", f"build --base {images.base()} --tag pipec-test-readme:1  "),
+                          ("build --tag churn:1", "build --from pipec-test-readme:1 --tag churn:1"),
+                          ("churn:1", "pipec-test-readme:2")):  # fmt: skip
+        body = body.replace(before, after)
+    (folder / "src").mkdir()
+    (folder / "src" / "model.py").write_text("def build(): ...\n", encoding="utf-8")
+    (folder / "requirements.txt").write_text("numpy>=2\n", encoding="utf-8")
+    try:
+        found = shell(f"set -e\n{body}", folder)
+        assert found.returncode == 0, found.stdout
+        assert "team      files: 1, modules among them: 1" in found.stdout
+    finally:
+        subprocess.run([docker.command(), "image", "rm", "pipec-test-readme:2", "pipec-test-readme:1"], check=False)
 
 
 def test_the_workflow_is_one_that_github_reads_and_its_commands_run(folder: Path) -> None:

@@ -12,7 +12,19 @@ import pytest
 from needs import ROOT, missing
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-EXTRAS = {"base": PROJECT["dependencies"], **PROJECT["optional-dependencies"]}
+DECLARED = PROJECT["optional-dependencies"]
+
+
+def whole(requirement: str) -> list[str]:
+    """Return a requirement, or in the place of an extra of our own what that one is made of."""
+    own = re.fullmatch(r"pipec\[(\w+)\]", requirement)
+    return [one for each in DECLARED[own[1]] for one in whole(each)] if own else [requirement]
+
+
+EXTRAS = {
+    "base": PROJECT["dependencies"],
+    **{extra: [one for each in names for one in whole(each)] for extra, names in DECLARED.items()},
+}
 # Distributions whose module has another name than their own, or that are commands and type stubs.
 MODULES = {
     "pyyaml": "yaml", "scikit-learn": "sklearn", "great-expectations": "great_expectations", "skl2onnx": "skl2onnx",
@@ -20,6 +32,7 @@ MODULES = {
     "openlineage-python": "openlineage.client", "pyopenssl": "OpenSSL", "prometheus-client": "prometheus_client",
     "pytest-xdist": "xdist", "pytest-timeout": "pytest_timeout", "model-signing": "model_signing",
     "google-re2": "re2", "types-pyyaml": "", "types-jsonschema": "", "types-networkx": "", "ruff": "",
+    "cyclonedx-python-lib": "cyclonedx",
 }  # fmt: skip
 
 

@@ -92,6 +92,9 @@ DOORS = {
     "scipy": ("pipec.steps.ml",),
     "fsspec": ("pipec.steps.data.remote",),
     "obstore": ("pipec.steps.data.remote",),
+    "cyclonedx": ("pipec.image.sbom",),
+    "packageurl": ("pipec.image.sbom",),
+    "packaging": ("pipec.image",),
 }
 HEAVY = ("torch", "sklearn", "great_expectations", "pandas", "numpy", "kfp", "airflow", "pyarrow", "fsspec")
 

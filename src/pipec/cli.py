@@ -18,11 +18,12 @@ from pipec import __version__
 
 OUR_FAULT = 70
 # What ends a command with one line and exit code 2; by name, so that naming them imports nothing.
-_USAGE_ERRORS = ("UsageError", "OutputError", "EngineError", "AskFault", "Unreachable")
+_USAGE_ERRORS = ("UsageError", "OutputError", "EngineError", "AskFault", "Unreachable", "DockerFault", "ImageFault")
 
 # As `report.FORMATS` and `completion.SHELLS` say: named here so that `--help` imports neither (a test compares them).
 _FORMATS = ("text", "json", "sarif", "github", "gitlab", "junit")
 _SHELLS = ("bash", "zsh", "fish")
+_VARIANTS = ("core", "light", "gpu")  # as `image.variant.EXTRAS` says
 
 # They read, answer and end, on trees that hold no cycles: looking for garbage took a fifth of their time (1,000 steps).
 _SHORT_LIVED = ("compile", "show")
@@ -65,7 +66,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"pipec {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for add in (
-        _check, _compile, _run, _runs, _approve, _why, _serve, _graph, _render, _steps, _schema, _explain, _completion,
+        _check, _compile, _run, _runs, _approve, _why, _serve, _graph, _render, _steps, _schema, _explain, _image,
+        _completion,
     ):  # fmt: skip
         add(commands)
     return parser
@@ -198,6 +200,50 @@ def _schema(commands: Any) -> None:
 def _explain(commands: Any) -> None:
     parser = _add(commands, "explain", "show:explain", "Explain a kind of finding.")
     parser.add_argument("code", nargs="?", metavar="CODE", help="such as PIPE210; without it, all are listed")
+
+
+def _image(commands: Any) -> None:
+    text = "Build the images that steps run in, and look into them."
+    parser: argparse.ArgumentParser = commands.add_parser("image", help=text, description=text)
+    below = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for add in (_image_build, _image_lock, _image_inspect):
+        add(below)
+
+
+def _image_build(commands: Any) -> None:
+    parser = _add(commands, "build", "image:build", "Build an image of the step library, or of your code on one.")
+    parser.add_argument("--variant", choices=_VARIANTS, default="light", help="what it holds (default: light)")
+    parser.add_argument(
+        "--tag", default="", metavar="NAME", help="the image's name (default: pipec-steps:VERSION-VARIANT)"
+    )
+    parser.add_argument("--base", default="", metavar="IMAGE", help="the image below it (default: python:VERSION-slim)")
+    parser.add_argument(
+        "--torch", choices=("cpu", "cuda"), default="", help="the build of torch in gpu (default: cuda)"
+    )
+    parser.add_argument(
+        "--with", dest="code", default="", metavar="DIR", help="add the code of this folder, as a layer"
+    )
+    parser.add_argument("--requirements", default="", metavar="FILE", help="add these packages, as a layer")
+    parser.add_argument("--from", dest="below", default="", metavar="IMAGE", help="the image of pipec below your layer")
+    parser.add_argument("--wheel", default="", metavar="FILE", help="pipec's own wheel, in place of this pipec's")
+    parser.add_argument(
+        "--wheels", default="", metavar="DIR", help="take packages from this folder, and none elsewhere"
+    )
+    parser.add_argument("--index", default="", metavar="URL", help="look for packages in this index too")
+    parser.add_argument("--sbom", default="", metavar="FILE", help="write the bill of materials beside the image")
+    parser.add_argument("--no-cache", action="store_true", help="use nothing of an earlier build")
+
+
+def _image_lock(commands: Any) -> None:
+    parser = _add(commands, "lock", "lock:lock", "Write down the digests and contents of images in pipec.lock.")
+    parser.add_argument("images", nargs="*", metavar="IMAGE", help="these images (default: those of the project)")
+    parser.add_argument("--check", action="store_true", help="write nothing; say whether the file is current")
+
+
+def _image_inspect(commands: Any) -> None:
+    parser = _add(commands, "inspect", "image:inspect_", "Tell what an image is and what it holds.")
+    parser.add_argument("image", metavar="IMAGE", help="an image that the container engine has")
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="how it is printed")
 
 
 def _completion(commands: Any) -> None:

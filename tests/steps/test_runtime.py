@@ -299,12 +299,17 @@ def test_a_result_that_cannot_be_written_is_told_but_changes_no_code(
     assert last == "t (probe@1): the rows say no: bring others"
 
 
-@pytest.mark.parametrize(("module", "extra"), [("pandas.core", "steps"), ("torch", "torch")])
-def test_a_package_that_is_not_installed_is_named_with_its_extra(module: str, extra: str) -> None:
+@pytest.mark.parametrize(
+    ("module", "extra", "image"),
+    [("pandas.core", "steps", "light"), ("torch", "torch", "gpu")],
+    ids=["pandas", "torch"],
+)
+def test_a_package_that_is_not_installed_is_named_with_its_extra_and_image(module: str, extra: str, image: str) -> None:
     code, message = runtime.ending(ModuleNotFoundError(name=module))
     package = module.split(".")[0]
     assert code == 1
-    assert message == f"the step needs `{package}`, which is not installed here: install `pipec[{extra}]`"
+    remedy = f"install `pipec[{extra}]`, or take the `{image}` image"
+    assert message == f"the step needs `{package}`, which is not installed here: {remedy}"
 
 
 def test_a_message_is_one_printable_line_of_bounded_length() -> None:

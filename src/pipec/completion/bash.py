@@ -41,6 +41,8 @@ _MIDDLE = """\
             esac
         elif [[ -z $command ]]; then
             command=$word
+        elif [[ $command == @(GROUPS) ]]; then
+            command+=" $word"
         else
             count+=1
         fi
@@ -80,11 +82,11 @@ complete -F _pipec pipec
 
 def script(commands: tuple[Command, ...]) -> str:
     """Return the script."""
-    valued = [f"{one.name}:{name}" for one in commands for o in one.options if o.value for name in o.names]
+    valued = [f"{_pattern(one)}:{name}" for one in commands for o in one.options if o.value for name in o.names]
     lines = [
         *_HEAD.splitlines(),
         f"                {'|'.join(valued)}) option=$word ;;",
-        *_MIDDLE.splitlines(),
+        *_MIDDLE.replace("GROUPS", "|".join(one.name for one in commands if one.is_group and one.name)).splitlines(),
         *(line for command in commands for line in _after_options(command)),
         *_OPTIONS.splitlines(),
         *(
@@ -101,14 +103,19 @@ def script(commands: tuple[Command, ...]) -> str:
 def _after_options(command: Command) -> Iterator[str]:
     for option in command.options:
         if option.value and option.value.kind is not Kind.FREE:
-            names = "|".join(f"{command.name}:{name}" for name in option.names)
+            names = "|".join(f"{_pattern(command)}:{name}" for name in option.names)
             yield f"            {names}) {_fill(option.value)} ;;"
 
 
 def _places(command: Command) -> Iterator[str]:
     for number, argument in enumerate(command.arguments):
         fill = "" if argument.value.kind is Kind.FREE else f"{_fill(argument.value)} "
-        yield f"        {command.name}:{'*' if argument.is_many else number}) {fill};;"
+        yield f"        {_pattern(command)}:{'*' if argument.is_many else number}) {fill};;"
+
+
+def _pattern(command: Command) -> str:
+    """Return a command's name as a pattern of `case` has it."""
+    return command.name.replace(" ", "\\ ")
 
 
 def _fill(value: Value) -> str:

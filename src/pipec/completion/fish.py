@@ -15,8 +15,8 @@ function __pipec_at --description 'Say whether the command so far is this one'
     set -l command ''
     for word in $words
         if not string match -q -- '-*' $word
-            set command $word
-            break
+            set command (string trim "$command $word")
+            contains -- "$command" GROUPS; or break
         end
     end
     test "$command" = "$argv[1]"
@@ -28,7 +28,11 @@ complete -c pipec -f
 
 def script(commands: tuple[Command, ...]) -> str:
     """Return the script."""
-    lines = [*_HEAD.splitlines(), *(line for command in commands for line in _command(command))]
+    groups = " ".join(_quoted(command.name) for command in commands if command.is_group and command.name)
+    lines = [
+        *_HEAD.replace("GROUPS", groups).splitlines(),
+        *(line for command in commands for line in _command(command)),
+    ]
     return "".join(f"{line}\n" for line in lines)
 
 

@@ -50,22 +50,34 @@ class Argument:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command with what may follow it; the first of all is pipec itself, whose name here is empty."""
+    """A command with what may follow it; the first of all is pipec itself, whose name here is empty.
+
+    name: of one below another, both words. is_group: others are below it, and its one argument is which.
+    """
 
     name: str
     help: str
     options: tuple[Option, ...]
     arguments: tuple[Argument, ...]
+    is_group: bool = False
 
 
 def commands(parser: argparse.ArgumentParser, known: Mapping[str, Words]) -> tuple[Command, ...]:
-    """Return pipec itself and its commands, in the order of the help."""
+    """Return pipec itself and its commands, in the order of the help; those below another follow it."""
+    return tuple(_commands("", "", parser, known))
+
+
+def _commands(name: str, told: str, parser: argparse.ArgumentParser, known: Mapping[str, Words]) -> Iterator[Command]:
     # `_actions` is argparse's own list: it has no public way to what was added, and completion libraries read it too.
-    choice = next(one for one in parser._actions if isinstance(one, argparse._SubParsersAction))
+    choice = next((one for one in parser._actions if isinstance(one, argparse._SubParsersAction)), None)
+    if choice is None:
+        yield _command(name, told, parser, known)
+        return
     helps = {action.dest: action.help or "" for action in choice._choices_actions}
-    below = tuple(_command(name, helps[name], one, known) for name, one in choice.choices.items())
-    first = Value("command", Kind.WORDS, _safe({command.name: command.help for command in below}))
-    return (Command("", "", tuple(_options("", parser, known)), (Argument(first, is_many=False),)), *below)
+    first = Argument(Value("command", Kind.WORDS, _safe({each: helps[each] for each in choice.choices})), is_many=False)
+    yield Command(name, told, tuple(_options(name, parser, known)), (first,), is_group=True)
+    for word, below in choice.choices.items():
+        yield from _commands(f"{name} {word}".strip(), helps[word], below, known)
 
 
 def _command(name: str, told: str, parser: argparse.ArgumentParser, known: Mapping[str, Words]) -> Command:

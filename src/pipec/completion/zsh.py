@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pipec.completion.words import Argument, Command, Kind, Option, Value
 
@@ -15,12 +15,12 @@ _pipec() {
     typeset -A opt_args
 """
 _MIDDLE = """\
-    [[ $state == argument ]] || return 0
-    curcontext="${curcontext%:*:*}:pipec-$words[1]:"
-    case $words[1] in
+[[ $state == argument ]] || return 0
+curcontext="${curcontext%:*:*}:pipec-$words[1]:"
+case $words[1] in
 """
+_LAST = "'*::argument:->argument'"
 _TAIL = """\
-    esac
 }
 
 if [[ $funcstack[1] == _pipec ]]; then
@@ -34,20 +34,27 @@ fi
 def script(commands: tuple[Command, ...]) -> str:
     """Return the script."""
     whole, *below = commands
-    lines = [
-        *_HEAD.splitlines(),
-        *_arguments(whole, 4, flags=" -C", last="'*::argument:->argument'"),
-        *_MIDDLE.splitlines(),
-        *(line for command in below for line in _case(command)),
-        *_TAIL.splitlines(),
-    ]
+    lines = [*_HEAD.splitlines(), *_group(whole, below, 4), *_TAIL.splitlines()]
     return "".join(f"{line}\n" for line in lines)
 
 
-def _case(command: Command) -> Iterator[str]:
-    yield f"        {command.name})"
-    yield from _arguments(command, 12)
-    yield "            ;;"
+def _group(group: Command, commands: Sequence[Command], indent: int) -> Iterator[str]:
+    """Yield what completes a group of commands: its own options, then whichever command follows."""
+    yield from _arguments(group, indent, flags=" -C", last=_LAST)
+    yield from (f"{' ' * indent}{line}" for line in _MIDDLE.splitlines())
+    inside = f"{group.name} ".lstrip()
+    for command in commands:
+        name = command.name.removeprefix(inside)
+        if not command.name.startswith(inside) or " " in name:
+            continue
+        yield f"{' ' * indent}    {name})"
+        if command.is_group:
+            yield f"{' ' * indent}        state=''"
+            yield from _group(command, commands, indent + 8)
+        else:
+            yield from _arguments(command, indent + 8)
+        yield f"{' ' * indent}        ;;"
+    yield f"{' ' * indent}esac"
 
 
 def _arguments(command: Command, indent: int, flags: str = "", last: str = "") -> Iterator[str]:

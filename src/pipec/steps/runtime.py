@@ -72,8 +72,9 @@ def ending(fault: BaseException) -> tuple[int, str]:
         return 1, "the step ran out of memory: give it more under `resources`"
     if isinstance(fault, ModuleNotFoundError) and fault.name:
         package = fault.name.partition(".")[0]
-        extra = "torch" if package == "torch" else "steps"
-        return 1, f"the step needs `{package}`, which is not installed here: install `pipec[{extra}]`"
+        extra, variant = ("torch", "gpu") if package == "torch" else ("steps", "light")
+        remedy = f"install `pipec[{extra}]`, or take the `{variant}` image"
+        return 1, f"the step needs `{package}`, which is not installed here: {remedy}"
     if isinstance(fault, OSError) and fault.strerror:
         place = f" `{Path(str(fault.filename)).name}`" if fault.filename else ""  # no path may enter a result
         return 1, _one_line(f"the machine refused{place}: {fault.strerror.lower()}: make room or mend its rights")
