@@ -21,11 +21,18 @@ def test_options_that_would_have_no_effect_are_refused(words: str, told: str, ca
     assert capsys.readouterr().err == f"pipec: {told}\n"
 
 
-@pytest.mark.parametrize("words", ["build --base b:1", "inspect b:1", "build --tag x --with . --from b:1"])
-def test_a_machine_without_a_container_engine_is_told(words: str, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        ("build --base b:1", "`b:1` cannot be the base"),
+        ("inspect b:1", "`b:1` cannot be read"),
+        ("build --tag x --with . --from b:1", "`b:1` cannot be read"),
+    ],
+)
+def test_a_machine_without_a_container_engine_is_told(
+    words: str, wanted: str, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(docker.VARIABLE, "no-such-docker")
     assert cli.main(["image", *words.split()]) == 2
-    told = capsys.readouterr().err
-    assert (
-        told == "pipec: `no-such-docker` is not installed here: install it, or name another command in PIPEC_DOCKER\n"
-    )
+    why = "`no-such-docker` is not installed here: install it, or name another command in PIPEC_DOCKER"
+    assert capsys.readouterr().err == f"pipec: {wanted}: {why}\n"
