@@ -86,7 +86,7 @@ def ask(*arguments: str, wanted: str, given: bytes | None = None, timeout_s: flo
 def inspected(kind: str, name: str) -> dict[str, Any]:
     """Return what is known of an image or a container (`kind`). Raises DockerFault."""
     # Without a format: what `{{json .}}` makes of it differs between docker and podman.
-    found: list[dict[str, Any]] = json.loads(ask(kind, "inspect", name, wanted=f"`{name}` cannot be read"))
+    found: list[dict[str, Any]] = json.loads(ask(kind, "inspect", "--", name, wanted=f"`{name}` cannot be read"))
     return found[0]
 
 

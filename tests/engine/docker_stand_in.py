@@ -60,13 +60,13 @@ match words:
         told = root / "info"
         usual = json.dumps({"NCPU": 4, "Architecture": "x86_64", "SecurityOptions": ["name=seccomp"]})
         print(told.read_text(encoding="utf-8") if told.exists() else usual)
-    case ["image", "inspect", name]:
+    case ["image", "inspect", "--", name]:
         print(json.dumps([image(name)]))
     case ["pull", *_, name]:
         if not (root / "registry").exists():
             fail(f"Error response from daemon: pull access denied for {name}, repository does not exist")
         (root / name.replace("/", "%")).write_text("amd64", encoding="utf-8")
-    case ["container", "inspect", name]:
+    case ["container", "inspect", "--", name]:
         print(json.dumps([{"State": json.loads(state(name).read_text(encoding="utf-8"))}]))
     case ["rm", "--force", name]:
         (root / f"{name}.state").unlink(missing_ok=True)

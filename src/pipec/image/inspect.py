@@ -44,8 +44,7 @@ class Image:
 
 def of(reference: str) -> Image:
     """Return what the engine knows of an image. Raises DockerFault if it has none of that name."""
-    wanted = f"`{reference}` cannot be read"
-    (told,) = json.loads(docker.ask("image", "inspect", "--", reference, wanted=wanted))
+    told = docker.inspected("image", reference)
     config = told.get("Config") or {}
     variant = f"/{told['Variant']}" if told.get("Variant") else ""
     return Image(

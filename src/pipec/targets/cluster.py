@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from pipec.compiler.plan import Plan, Task
+from pipec.compiler.plan import Plan, Task, uncacheable
 from pipec.steps.command import secret_variable
-from pipec.steps.interface import Artifact, Role
+from pipec.steps.interface import Role
 from pipec.targets.base import Options
 from pipec.values import (
     Json,
@@ -119,18 +119,9 @@ def is_relative(value: Value, defaults: Mapping[str, object]) -> bool:
 def reads_world(task: Task) -> bool:
     """Say whether a task's result hangs on more than its arguments and artifacts, so that no cache may answer for it.
 
-    A location's content, a secret's and an endpoint's may change under an equal name; a release or a decision is made
-    once per run; a task without outputs is there for what it does.
+    Beside what holds everywhere: a location's content may change under an equal name, and no cluster's cache looks.
     """
-    interface = task.interface
-    return (
-        interface.world
-        or interface.role in (Role.APPROVE, Role.DEPLOY)
-        or not interface.outputs
-        or any(True for _ in locations(task))
-        or any(isinstance(reference, SecretRef) for reference in task.references)
-        or any(declared.type is Artifact.ENDPOINT for declared in interface.inputs)
-    )
+    return bool(uncacheable(task)) or any(True for _ in locations(task))
 
 
 def asks_person(task: Task) -> bool:

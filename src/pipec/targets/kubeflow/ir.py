@@ -119,7 +119,7 @@ def _task(task: Task, references: References) -> Spec:
     spec: Spec = {
         "taskInfo": {"name": task.name},
         "componentRef": {"name": f"comp-{task.name}"},
-        "cachingOptions": {"enableCache": True} if task.cache and not reads_world(task) else {},
+        "cachingOptions": {} if reads_world(task) else {"enableCache": True},
     }
     if task.needs:
         spec["dependentTasks"] = sorted({need.task for need in task.needs})
