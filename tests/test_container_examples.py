@@ -11,7 +11,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -86,6 +88,70 @@ def test_an_example_does_the_same_in_containers(
         contained = pool.submit(traces, project(tmp_path / "there"), file, *arguments, "--containers", times=times)
     assert contained.result() == here.result()
     assert sum(len(one["steps"]) for one in here.result()) == steps
+
+
+SMALL = """
+apiVersion: pipec/v1alpha1
+kind: Pipeline
+metadata: {name: small}
+steps:
+  ingest: {uses: ingest, with: {source: SOURCE}}
+  train:
+    uses: train
+    with: {data: "${{ steps.ingest.data }}", target: cultivar, estimator: random-forest}
+    resources: {cpu: 1, memory: 128Mi}
+"""
+
+
+def small(folder: Path, source: str, **environ: str) -> str:
+    """Run two steps of the library in containers, of which the second needs more memory than it has; return the log."""
+    (folder / "small.yaml").write_text(SMALL.replace("SOURCE", source), encoding="utf-8")
+    done = subprocess.run(
+        [*PIPEC, "run", "small.yaml", "--env", "dev", "--containers"], cwd=folder, env={**ENVIRON, **environ},
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 4, done.stdout + done.stderr
+    return done.stderr
+
+
+def test_a_step_of_the_library_that_is_short_of_memory_says_so(tmp_path: Path) -> None:
+    assert "train: failed: it ran out of memory: it may use 128 MiB; give it more under `resources`\n" in small(
+        project(tmp_path / "here"), "data/wine.csv"
+    )
+
+
+class Expired(BaseHTTPRequestHandler):
+    """A store that knows the caller's credentials, and that their time is over."""
+
+    def do_GET(self) -> None:
+        body = b"<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>"
+        self.send_response(400)
+        self.send_header("Content-Type", "application/xml")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def log_message(self, *words: object) -> None:
+        pass
+
+
+def test_credentials_that_have_expired_are_told_from_inside_a_container(tmp_path: Path) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Expired) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        told = small(
+            project(tmp_path / "here"), "s3://bucket/rows.csv", AWS_ACCESS_KEY_ID="x", AWS_SECRET_ACCESS_KEY="k3y-of-x",
+            AWS_SESSION_TOKEN="t0ken-of-x", AWS_REGION="us-east-1", AWS_ALLOW_HTTP="true",
+            AWS_ENDPOINT_URL=f"http://127.0.0.1:{server.server_port}",
+        )  # fmt: skip
+        server.shutdown()
+    assert (
+        "ingest: failed: `s3://bucket/rows.csv` could not be read: the credentials are missing, unknown or have" in told
+    )
+    assert "k3y-of-x" not in told and "t0ken-of-x" not in told
 
 
 NODE = """

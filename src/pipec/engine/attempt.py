@@ -227,7 +227,8 @@ def _meaning(task: Task, exit_: Exit, after: After, said: str) -> tuple[State, s
         case 75:
             return State.FAILED, said or "what it needs is not there yet", True
         case 137 | -9:
-            return State.FAILED, _killed(task, after) + (said and f" ({said})"), True
+            more = said and not after.out_of_memory  # the reason is whole: who looked after the step says the same
+            return State.FAILED, _killed(task, after) + (f" ({said})" if more else ""), True
         case 143:
             return State.FAILED, "it was ended by SIGTERM" + (said and f": {said}"), True
         case code if code < 0:
