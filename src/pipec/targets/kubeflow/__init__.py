@@ -25,7 +25,7 @@ FEATURES = {
     Feature.WHEN: Support.REFUSED,
     Feature.STATUS: Support.REFUSED,
     Feature.OPTIONAL_INPUT: Support.EMITTED,  # soft edges that could be felt are refused one by one
-    Feature.MANY_INPUT: Support.REFUSED,
+    Feature.MANY_INPUT: Support.EMITTED,  # an input of the component for each artifact
     Feature.LOCATION_INPUT: Support.EMITTED,
     Feature.ENV: Support.EMITTED,
     Feature.SECRETS: Support.EMITTED,
@@ -38,9 +38,9 @@ FEATURES = {
     Feature.CACHE: Support.EMITTED,
     Feature.CONTINUE_ON_ERROR: Support.REFUSED,
     Feature.FINALLY: Support.REFUSED,
-    Feature.MATRIX: Support.REFUSED,
+    Feature.MATRIX: Support.EMITTED,  # a task for each cell; what counts cells is refused
     Feature.LOOP: Support.REFUSED,
-    Feature.FAN_IN: Support.REFUSED,
+    Feature.FAN_IN: Support.EMITTED,  # over cells: lists over loops fall with `for_each`
     Feature.PIPELINE_STEP: Support.REFUSED,
     Feature.ACCELERATOR: Support.EMITTED,
     Feature.MACHINES: Support.REFUSED,
@@ -84,6 +84,7 @@ def refuse(plan: Plan, options: Options) -> Iterator[Refusal]:
     yield from _root(plan, options)
     yield from _defaults(plan)
     yield from _triggers(plan)
+    yield from _groups(plan)
     names = {task.name for task in plan.tasks}
     for task in plan.tasks:
         yield from cluster_secrets(task, options, "kubeflow")
@@ -120,6 +121,25 @@ def _defaults(plan: Plan) -> Iterator[Refusal]:
             yield Refusal(place, "kubeflow keeps numbers as doubles and would change this one", "give it as a string")
         elif any(_TEMPLATE.search(text) for text in _texts(parameter.default)):
             yield Refusal(place, "kubeflow would read `{{`, `[[`, `$(` or `$$` here as its own", "leave them out")
+
+
+def _groups(plan: Plan) -> Iterator[Refusal]:
+    """Yield what a matrix says of its cells together: to KFP they are tasks like others, all of which must succeed."""
+    steps = {task.group: task.step for task in plan.tasks if task.group}
+    for group in plan.groups:
+        use = partial(Use, Feature.MATRIX, steps.get(group.name, group.name))
+        if group.max_parallel is not None:
+            yield Refusal(
+                use(("matrix", "max_parallel")),
+                "kubeflow cannot count how many cells of a matrix run at once",
+                "leave it out",
+            )
+        if not group.fail_fast:
+            yield Refusal(
+                use(("matrix", "fail_fast")),
+                "kubeflow cannot go on without the cells of a matrix that failed",
+                "leave it out: one failed cell then fails the run",
+            )
 
 
 def _texts(value: Json) -> Iterator[str]:

@@ -117,7 +117,7 @@ def _outputs(artifacts: dict[str, OutputRef], values: dict[str, OutputRef]) -> S
 
 def _task(task: Task, references: References) -> Spec:
     spec: Spec = {
-        "taskInfo": {"name": task.name},
+        "taskInfo": {"name": task.title or task.name},
         "componentRef": {"name": f"comp-{task.name}"},
         "cachingOptions": {} if reads_world(task) else {"enableCache": True},
     }

@@ -1,0 +1,92 @@
+"""A matrix on Kubeflow: a task for each cell, and lists over cells as inputs that are numbered."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+import yaml
+from needs import ROOT
+from test_same_result import EXAMPLES, Cluster, call, summary
+
+PIPELINE = """
+apiVersion: pipec/v1alpha1
+kind: Pipeline
+metadata: {name: grid}
+steps:
+  ingest: {uses: ingest, with: {source: "file://DATA/wine.csv"}}
+  split: {uses: split, with: {data: "${{ steps.ingest.data }}", test_size: 0.3, stratify: cultivar, seed: 7}}
+  train:
+    uses: train
+    matrix:
+      axes: {epochs: [5, 40], estimator: [logistic-regression, extra-trees]}
+      MORE
+    with:
+      data: ${{ steps.split.train }}
+      target: cultivar
+      epochs: ${{ matrix.epochs }}
+      estimator: ${{ matrix.estimator }}
+  select:
+    uses: select
+    with: {models: "${{ steps.train[*].model }}", data: "${{ steps.split.test }}", metric: accuracy}
+outputs: {model: "${{ steps.select.model }}", index: "${{ steps.select.index }}"}
+"""
+PROJECT = """
+apiVersion: pipec/v1alpha1
+kind: Project
+metadata: {name: grid}
+image: registry.example/pipec-steps@sha256:157a479510e8e443b8c0e8771f2bfdebbe73ede3de1a4b4b1f0d089a55a1b013
+environments: {local: {artifacts: "file://HERE/root"}}
+"""
+
+
+def project(folder: Path, more: str = "") -> Path:
+    (folder / "pipec.yaml").write_text(PROJECT.replace("HERE", str(folder)), encoding="utf-8")
+    text = PIPELINE.replace("DATA", str(EXAMPLES / "data")).replace("MORE", more)
+    (folder / "grid.yaml").write_text(text, encoding="utf-8")
+    return folder
+
+
+def test_cells_and_their_fan_in_make_what_a_run_here_makes(tmp_path: Path) -> None:
+    folder = project(tmp_path)
+    call("pipec", "run", "grid.yaml", "--env", "local", cwd=folder)
+    steps = json.loads(call("pipec", "runs", "latest", "--format", "json", cwd=folder))["trace"]["steps"]
+    flat = {name: one for step, body in steps.items() for name, one in body.get("tasks", {step: body}).items()}
+    here = {name: summary(one["artifacts"], one["values"]) for name, one in flat.items()}
+    call("pipec", "compile", "grid.yaml", "--env", "local", "-t", "kubeflow", "-o", "out", cwd=folder)
+    spec = next(yaml.safe_load_all((folder / "out/grid.yaml").read_text(encoding="utf-8")))
+    cluster, tasks = Cluster(spec, folder / "pipeline-root", {}), spec["root"]["dag"]["tasks"]
+    order = TopologicalSorter({name: set(task.get("dependentTasks", ())) for name, task in tasks.items()})
+    for name in order.static_order():
+        cluster.run(name, lambda argv: call("pipec.steps", *argv, cwd=folder))
+    assert cluster.results() == here
+    assert len(here) == 7
+
+
+def test_a_person_reads_which_cell_a_task_is(tmp_path: Path) -> None:
+    folder = project(tmp_path)
+    printed = call("pipec", "compile", "grid.yaml", "--env", "local", "-t", "kubeflow", "-o", "-", cwd=folder)
+    tasks = next(yaml.safe_load_all(printed))["root"]["dag"]["tasks"]
+    names = [task["taskInfo"]["name"] for name, task in tasks.items() if name.startswith("train")]
+    assert len(set(names)) == 4
+    assert all("epochs" in name and "estimator" in name for name in names)
+    assert tasks["select"]["dependentTasks"] == ["split", "train-0", "train-1", "train-2", "train-3"]
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [("max_parallel: 2", "cannot count how many cells"), ("fail_fast: false", "cannot go on without the cells")],
+)
+def test_what_counts_cells_is_refused_at_its_place(tmp_path: Path, more: str, told: str) -> None:
+    folder = project(tmp_path, more)
+    found = subprocess.run(
+        [sys.executable, "-m", "pipec", "check", "grid.yaml", "--env", "local", "-t", "kubeflow"], cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert found.returncode == 1
+    assert f"grid.yaml:12:{7 + len(more.partition(': ')[0]) + 2}: error: kubeflow {told}" in found.stdout
