@@ -148,12 +148,14 @@ def _runs(commands: Any) -> None:
 
 
 def _approve(commands: Any) -> None:
-    parser = _add(commands, "approve", "run:approve", "Decide about a run that waits for a person.")
+    parser = _add(commands, "approve", "approve:approve", "Decide about a run that waits for a person.")
     parser.add_argument("run", metavar="RUN", help="the run's id, or `latest`")
     parser.add_argument("step", metavar="STEP", help="the step that waits")
     parser.add_argument("--as", dest="name", required=True, metavar="NAME", help="who decides")
     parser.add_argument("--reject", action="store_true", help="say no")
     parser.add_argument("--reason", default="", metavar="TEXT", help="why, for the record")
+    parser.add_argument("--store", metavar="ROOT", help="the artifact root below which a run elsewhere waits")
+    parser.add_argument("--pipeline", metavar="NAME", help="below a --store with such a run of several, this one")
     _about_run(parser)
 
 

@@ -1,4 +1,4 @@
-"""The commands that run pipelines and look after runs: `run`, `runs`, `approve`, `why`, `serve`."""
+"""The commands that run pipelines and look after runs: `run`, `runs`, `why`, `serve`."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class _Asked:
 
     @property
     def home(self) -> Path:
-        return _home(self.options, self.checked.root)
+        return home_of(self.options, self.checked.root)
 
     @property
     def plans(self) -> tuple[Plan, ...]:
@@ -180,7 +180,8 @@ def _shown(value: Json) -> Json:
     return value
 
 
-def _home(options: argparse.Namespace, root: Path) -> Path:
+def home_of(options: argparse.Namespace, root: Path) -> Path:
+    """Return where runs are kept: as asked, or at the project's root."""
     return Path(options.home).absolute() if options.home else root / ".pipec"
 
 
@@ -201,7 +202,7 @@ def _told(kind: str, names: Iterable[str], known: Places) -> dict[str, str]:
 
 def runs(options: argparse.Namespace) -> int:
     """List runs, newest first, or show one."""
-    home = _home(options, project_root(Path().absolute()))
+    home = home_of(options, project_root(Path().absolute()))
     if options.run is not None:
         outcome = history.show(home, options.run)
         if options.format == "json":
@@ -223,18 +224,9 @@ def _row(one: RunSummary) -> str:
     return f"{one.run_id}  {one.status:<11}  {one.pipeline}{where}: {counts}"
 
 
-def approve(options: argparse.Namespace) -> int:
-    """Write a person's decision about a waiting step."""
-    home = _home(options, project_root(Path().absolute()))
-    history.decide(home, options.run, options.step, by=options.name, approve=not options.reject, reason=options.reason)
-    said = "no" if options.reject else "yes"
-    print(f"{options.step}: {options.name} says {said}; go on with `pipec run FILE --resume {options.run}`")
-    return 0
-
-
 def why(options: argparse.Namespace) -> int:
     """Tell what became of a step, and why."""
-    print(history.why(_home(options, project_root(Path().absolute())), options.run, options.step))
+    print(history.why(home_of(options, project_root(Path().absolute())), options.run, options.step))
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pipec import digest
 from pipec.steps import store
+from pipec.steps.command import run_folder
 from pipec.steps.declare import CallerError, Context, Refused, TryAgain, param, reads, step, writes
 from pipec.steps.interface import Approval, Model, Report, Role
 
@@ -49,9 +51,9 @@ class Approve:
         with told_as(CallerError, Refused):
             now = datetime.now(UTC)
             subject = {"model": digest.of_path(self.model), "evidence": self._check_evidence()}
-            decided = approval.automatic(now) if self.mode == "automatic" else self._wait(context)
+            decided = approval.automatic(now) if self.mode == "automatic" else self._wait(subject, context)
             if self.mode == "person":
-                approval.check_decision(decided, self.approvers, datetime.now(UTC))
+                approval.check_decision(decided, self.approvers, subject, datetime.now(UTC))
             facts = {"environment": context.environment, "pipeline": context.pipeline, "run_id": context.run_id}
             body = approval.statement(decided, subject, facts, self.valid_hours)
         self.approval.write_text(json.dumps(body, indent=2, sort_keys=True) + "\n", encoding="utf-8")
@@ -70,14 +72,13 @@ class Approve:
         approval.check_evidence(report, digest.of_path(self.model), automatic=self.mode == "automatic")
         return digest.of_path(self.evidence)
 
-    def _wait(self, context: Context) -> Decision:
-        from pipec.steps import store
+    def _wait(self, subject: dict[str, str | None], context: Context) -> Decision:
         from pipec.steps.release import approval
 
         if self.message:
             context.log(self.message)
         if context.wait_s and context.decision and not context.decision.startswith(INLINE):
-            context.log(f"waiting for {FORM} at {store.shown(context.decision)}")
+            self._ask(subject, context.decision, context)
         deadline, pause = time.monotonic() + context.wait_s, PAUSE_S[0]
         while (text := _decision_text(context)) is None:
             if time.monotonic() >= deadline:
@@ -87,6 +88,23 @@ class Approve:
             time.sleep(min(pause, max(0.0, deadline - time.monotonic())))
             pause = min(pause * 1.5, PAUSE_S[1])
         return approval.parse_decision(text)
+
+    def _ask(self, subject: dict[str, str | None], decision: str, context: Context) -> None:
+        """Say what waits, beside where the decision will be, and in the log how to decide."""
+        from pipec.steps.release import gate
+
+        request = gate.Request(
+            pipeline=context.pipeline, run_id=context.run_id, task=context.task, environment=context.environment,
+            subject=subject, approvers=tuple(self.approvers), message=self.message,
+        )  # fmt: skip
+        place = f"/{context.task}/{gate.DECISION}"
+        root = decision.removesuffix(run_folder("", context.pipeline, context.run_id) + place)
+        if root == decision:
+            context.log(f"waiting for {FORM} at {store.shown(decision)}")
+            return
+        store.write_text(f"{decision.removesuffix(gate.DECISION)}{gate.REQUEST}", request.text(), context.base)
+        words = ["pipec", "approve", context.run_id, context.task, "--as", "NAME", "--store", store.shown(root)]
+        context.log(f"waiting for `{shlex.join(words)}`, or for {FORM} at {store.shown(decision)}")
 
 
 def _decision_text(context: Context) -> str | None:

@@ -10,6 +10,7 @@ from pipec.steps.release import approval
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 MODEL = "sha256:" + "a" * 64
+SUBJECT = {"model": MODEL, "evidence": None}
 
 
 def decision(**changes: object) -> str:
@@ -25,8 +26,7 @@ def decision(**changes: object) -> str:
 
 def statement(**changes: object) -> str:
     facts = {"environment": "prod", "pipeline": "wine", "run_id": "r"}
-    subject = {"model": MODEL, "evidence": None}
-    return json.dumps(approval.statement(approval.parse_decision(decision()), subject, facts, 168) | changes)
+    return json.dumps(approval.statement(approval.parse_decision(decision()), SUBJECT, facts, 168) | changes)
 
 
 def test_a_statement_tells_what_is_covered_by_whom_and_until_when():
@@ -91,11 +91,17 @@ def test_a_decision_of_a_later_minor_format_is_read():
         ({"decision": "reject", "reason": "too slow"}, [],
          r"`ana@example.org` rejected the model \(too slow\): change it and run the pipeline again"),
         ({"at": "2026-11-23T13:00:00Z"}, [], "which is yet to come: check the clocks"),
+        ({"subject": {"model": "sha256:other", "evidence": None}}, [], "about another model or other evidence"),
     ],
 )  # fmt: skip
 def test_a_decision_that_does_not_count_is_refused(changes, approvers, message):
     with pytest.raises(DataFault, match=message):
-        approval.check_decision(approval.parse_decision(decision(**changes)), approvers, NOW)
+        approval.check_decision(approval.parse_decision(decision(**changes)), approvers, SUBJECT, NOW)
+
+
+@pytest.mark.parametrize("changes", [{}, {"subject": None}, {"subject": SUBJECT}], ids=["unsaid", "none", "same"])
+def test_a_yes_to_what_is_asked_counts(changes):
+    approval.check_decision(approval.parse_decision(decision(**changes)), ["ana@example.org"], SUBJECT, NOW)
 
 
 PASSED = {"model": MODEL, "verdict": "passed", "gates": [{"metric": "f1", "passed": True}]}

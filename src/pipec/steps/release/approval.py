@@ -21,12 +21,16 @@ SKEW = timedelta(minutes=10)  # how far the clocks of the machines that decide a
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a person decided. by: as the project's roles name people. at: with its time zone."""
+    """What a person decided. by: as the project's roles name people. at: with its time zone.
+
+    subject: the digests, by name, that the person was shown; None where whoever wrote the decision did not say.
+    """
 
     decision: str
     by: str
     at: datetime
     reason: str = ""
+    subject: Mapping[str, str | None] | None = None
 
 
 def parse_decision(text: str) -> Decision:
@@ -35,6 +39,7 @@ def parse_decision(text: str) -> Decision:
         body = json.loads(text)
         version, said, by = (str(body[field]) for field in ("format_version", "decision", "by"))
         at, reason = datetime.fromisoformat(body["at"]), str(body.get("reason", ""))
+        subject = dict(body["subject"]) if body.get("subject") is not None else None
     except (ValueError, KeyError, TypeError, AttributeError) as fault:
         raise AskFault(
             f"the decision is not one that `pipec approve` writes ({_short(fault)}): decide again"
@@ -45,11 +50,18 @@ def parse_decision(text: str) -> Decision:
         raise AskFault(
             "a decision needs `decision: approve` or `reject`, who by, and a time with its zone: decide again"
         )
-    return Decision(said, by, at, reason)
+    return Decision(said, by, at, reason, subject)
 
 
-def check_decision(decision: Decision, approvers: Sequence[str], now: datetime) -> None:
-    """Raise DataFault unless the decision says yes, by one of `approvers` (empty: anyone), and not in the future."""
+def check_decision(
+    decision: Decision, approvers: Sequence[str], subject: Mapping[str, str | None], now: datetime
+) -> None:
+    """Raise DataFault unless the decision says yes, by one of `approvers` (empty: anyone), and not in the future.
+
+    subject: what it must be about, where it says so.
+    """
+    if decision.subject is not None and decision.subject != dict(subject):
+        raise DataFault("the decision is about another model or other evidence: run the pipeline again, and decide")
     if approvers and decision.by not in approvers:
         raise DataFault(f"`{decision.by}` may not decide here: ask one of {', '.join(sorted(approvers))}")
     if decision.decision == REJECT:
