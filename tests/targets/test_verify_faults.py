@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import copy
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from types import FrameType
@@ -943,6 +943,34 @@ ROWS: list[tuple[str, str, dict[str, Any]]] = [
         "the condition of `gate` is a number, not true or false",
         {TASK + "gate triggerPolicy condition": "1 + 2"},
     ),
+    (
+        "PIPE623",
+        "`load` has no output parameter `row`",
+        {KUBERNETES + "secretAsVolume 0 secretNameParameter taskOutputParameter outputParameterKey": "row"},
+    ),
+    (
+        "PIPE624",
+        "there is no artifact `system.Modle` of KFP's own",
+        {COMPONENT + "load outputDefinitions artifacts parts artifactType schemaTitle": "system.Modle"},
+    ),
+    (
+        "PIPE629",
+        "the driver of 2.17 leaves `Concat` as it is",
+        {EXECUTOR + "load container args 2": '{"Concat": ["a-", "{{$.inputs.parameters[\'source\']}}"]}'},
+    ),
+    (
+        "PIPE629",
+        "the driver of 2.17 leaves `IfPresent` as it is where an output is named",
+        {
+            EXECUTOR + "load container args 2": '{"IfPresent": {"InputName": "limit", '
+            '"Then": "{{$.outputs.artifacts[\'rows\'].path}}"}}'
+        },
+    ),
+    (
+        "PIPE629",
+        "to the driver of 2.17 the artifact `model` is never present",
+        {EXECUTOR + "train container args 2": '{"IfPresent": {"InputName": "model", "Then": ["--model"]}}'},
+    ),
 ]
 
 
@@ -985,6 +1013,41 @@ def test_a_single_fault_is_told_in_its_own_words(code: str, message: str, change
     assert [(fault.rule.code, fault.message) for fault in found] == [(code, message)]
     is_doubtful = code == findings.DOUBTFUL.code
     assert all((fault.rule.severity is Severity.WARNING) == is_doubtful for fault in found)
+
+
+# Keys whose value is the name of something else in the document.
+NAMES = {
+    "executorLabel", "producerTask", "producerSubtask", "outputParameterKey", "outputArtifactKey", "itemInput",
+    "componentInputParameter", "componentInputArtifact", "inputParameter", "runtimeParameter",
+}  # fmt: skip
+
+
+def named(value: Any, path: tuple[str, ...] = ()) -> Iterator[str]:
+    """Yield where a document names something of its own."""
+    for key, below in value.items() if isinstance(value, dict) else enumerate(value):
+        if isinstance(below, dict | list):
+            yield from named(below, (*path, str(key)))
+        elif key in NAMES or path[-1] in ("componentRef", "dependentTasks"):
+            yield " ".join((*path, str(key)))
+
+
+def test_a_name_that_is_changed_where_it_is_used_alone_is_refused() -> None:
+    places = [*named(base())]
+    assert len(places) > 50
+    assert [
+        path for path in places if not any(f.rule.severity is Severity.ERROR for f in told({path: "elsewhere"}))
+    ] == []
+
+
+@pytest.mark.parametrize("section", ["root dag tasks", "components", "deploymentSpec executors"])
+def test_a_name_that_is_changed_where_it_is_declared_alone_is_refused(section: str) -> None:
+    known: Any = base()["pipeline"]
+    for part in section.split(" "):
+        known = known[part]
+    unused = {"each", "every", "tell"}  # tasks that no other task names
+    for name in known:
+        changes = {f"pipeline {section} {name}": GONE, f"pipeline {section} other": known[name]}
+        assert told(changes) or name in unused, name
 
 
 def test_there_are_many_faults_and_no_two_rows_are_one() -> None:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from pipec.targets.kubeflow.findings import PLACEHOLDER
+from pipec.targets.kubeflow.findings import DOUBTFUL, PLACEHOLDER
 from pipec.targets.kubeflow.verify.document import declared
 from pipec.targets.kubeflow.verify.fault import Fault, Path, Spec, shown, unknown
 
@@ -31,7 +31,8 @@ _RUN = frozenset(
                  "job_schedule_time_utc")
 )  # fmt: skip
 WORKSPACE = ".workspace_path"
-_CURRENT = ("IfPresent", "Concat")
+_KINDS = ("IfPresent", "Concat")
+_IF_PRESENT = re.compile(r'"InputName": "([^"]*)"')
 _WHOLE_INPUT = re.compile(r"\{\{\$\.inputs\.parameters\['([^']+)'\]\}\}")
 
 
@@ -92,7 +93,7 @@ def _written(body: str) -> str:
 
 def _structured(text: str, ports: Ports, path: Path) -> Iterator[Fault]:
     """Yield what is wrong with an argument that is made from parts, as kfp writes it: `{"IfPresent": ...}`."""
-    kind = next((kind for kind in _CURRENT if re.match(rf'\s*\{{\s*"{kind}"\s*:', text)), "")
+    kind = next((kind for kind in _KINDS if re.match(rf'\s*\{{\s*"{kind}"\s*:', text)), "")
     if not kind:
         return
     if not text.startswith(f'{{"{kind}": '):
@@ -106,7 +107,19 @@ def _structured(text: str, ports: Ports, path: Path) -> Iterator[Fault]:
     except ValueError:
         yield Fault(PLACEHOLDER, path, f"`{kind}` is not followed by JSON", "write it as JSON in one argument")
         return
-    yield from _part(parts, ports, path)
+    yield from [*_part(parts, ports, path)] or _doubtful(text, ports, path)
+
+
+def _doubtful(text: str, ports: Ports, path: Path) -> Iterator[Fault]:
+    """Yield what kfp writes and its local runner reads, and the driver of 2.17 has no code for."""
+    advice = "write both cases as arguments of their own"
+    if '{"Concat": ' in text:
+        yield Fault(DOUBTFUL, path, "the driver of 2.17 leaves `Concat` as it is", "put the placeholders into one text")
+    elif "{{$.outputs" in text:
+        yield Fault(DOUBTFUL, path, "the driver of 2.17 leaves `IfPresent` as it is where an output is named", advice)
+    for name in _IF_PRESENT.findall(text):
+        if name in ports.inputs["artifacts"]:
+            yield Fault(DOUBTFUL, path, f"to the driver of 2.17 the artifact `{name}` is never present", advice)
 
 
 def _part(part: object, ports: Ports, path: Path) -> Iterator[Fault]:

@@ -210,10 +210,14 @@ def _sources(document: Document, label: str, spec: Spec, path: Path) -> Iterator
             if name not in inputs:
                 yield unknown(REFERENCE, at, f"there is no input `{name}` where `{label}` runs", name, inputs)
         elif (output := source.get("taskOutputParameter")) is not None:
-            name = output.get("producerTask", "")
-            if not any(name in dag.tasks for dag in dags):
+            name, key = output.get("producerTask", ""), output.get("outputParameterKey", "")
+            makers = [document.component_of(dag.tasks[name]) for dag in dags if name in dag.tasks]
+            if not makers:
                 tasks = {each for dag in dags for each in dag.tasks}
                 yield unknown(REFERENCE, at, f"there is no task `{name}` where `{label}` runs", name, tasks)
+            elif not any(key in declared(maker, "output", "parameters") for maker in makers):
+                made = {each for maker in makers for each in declared(maker, "output", "parameters")}
+                yield unknown(REFERENCE, at, f"`{name}` has no output parameter `{key}`", key, made)
 
 
 def _found(spec: Spec, path: Path) -> Iterator[tuple[Spec, Path]]:

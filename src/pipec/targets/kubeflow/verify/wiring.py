@@ -21,12 +21,17 @@ from pipec.targets.kubeflow.verify.value import misfit
 # What kfp writes beside the declared inputs: values of other tasks that a constant or a resource names.
 _CHANNEL = "pipelinechannel--"
 _ANY = "system.Artifact"
+_TITLES = (
+    "system.Artifact", "system.ClassificationMetrics", "system.Dataset", "system.HTML", "system.Markdown",
+    "system.Metrics", "system.Model", "system.SlicedClassificationMetrics",
+)  # fmt: skip
+Items = frozenset[tuple[str, str]]
 _FITS = {("NUMBER_INTEGER", "NUMBER_DOUBLE"), ("TASK_FINAL_STATUS", "STRUCT")}
 
 
 def wiring(document: Document) -> Iterator[Fault]:
     """Yield inputs that are missing, too many, or of another type."""
-    grouped = _grouped(document)
+    grouped, items = _grouped(document), _items(document)
     for dag in document.dags:
         for name, task in dag.tasks.items():
             component = document.component_of(task)
@@ -34,7 +39,7 @@ def wiring(document: Document) -> Iterator[Fault]:
                 continue
             yield from _missing(dag, name, task, component)
             yield from _extra(dag, name, task, component)
-            yield from _parameters(document, dag, name, component)
+            yield from _parameters(document, dag, name, (component, items))
             yield from _artifacts(document, dag, name, component)
         yield from _outputs(document, dag, is_grouped=dag.name in grouped)
 
@@ -57,6 +62,28 @@ def _grouped(document: Document) -> set[str]:
     return found
 
 
+def _items(document: Document) -> Items:
+    """Return the inputs that hold an item of a loop, by component: of a list of anything, kfp declares them text."""
+    by_name = {dag.name: dag for dag in document.dags}
+    todo = [
+        (task.get("componentRef", {}).get("name", ""), item)
+        for dag in document.dags
+        for task in dag.tasks.values()
+        if (item := item_input(task))
+    ]
+    found: set[tuple[str, str]] = set()
+    while todo:
+        name, item = todo.pop()
+        if (name, item) in found or name not in by_name:
+            continue
+        found.add((name, item))
+        for task in by_name[name].tasks.values():
+            held = task.get("componentRef", {}).get("name", "")
+            ports = given(task, "parameters").items()
+            todo += [(held, port) for port, source in ports if source.get("componentInputParameter") == item]
+    return frozenset(found)
+
+
 def _is_group(task: Spec) -> bool:
     return bool(item_input(task) or task.get("triggerPolicy", {}).get("condition"))
 
@@ -73,6 +100,7 @@ def definitions(document: Document) -> Iterator[Fault]:
                 if not type_ or type_.endswith("UNSPECIFIED"):
                     yield Fault(WIRING, at, f"the {side} `{name}` has no type", "parameterType: STRING")
                 yield from _default(name, parameter, type_, at)
+            yield from _titles(component, side, path)
     for name, parameter in declared(document.spec["root"], "input", "parameters").items():
         if type_of(parameter) == "TASK_FINAL_STATUS":
             at = (*PIPELINE, "root", "inputDefinitions", "parameters", name, "parameterType")
@@ -82,6 +110,15 @@ def definitions(document: Document) -> Iterator[Fault]:
                 f"nobody can give the pipeline its input `{name}`: it is a final status",
                 "take it in an exit task",
             )
+
+
+def _titles(component: Spec, side: str, path: Path) -> Iterator[Fault]:
+    """Yield kinds of artifacts that begin as KFP's own do and are none of them; others are anybody's to make."""
+    for name, artifact in declared(component, side, "artifacts").items():
+        title = title_of(artifact)
+        if title.startswith("system.") and title not in _TITLES:
+            at = (*path, f"{side}Definitions", "artifacts", name, "artifactType", "schemaTitle")
+            yield unknown(WIRING, at, f"there is no artifact `{title}` of KFP's own", title, _TITLES)
 
 
 def _default(name: str, parameter: Spec, type_: str, path: Path) -> Iterator[Fault]:
@@ -125,7 +162,9 @@ def _extra(dag: Dag, name: str, task: Spec, component: Spec) -> Iterator[Fault]:
                 yield unknown(WIRING, at, f"the component of `{name}` has no input `{port}`", port, {*known})
 
 
-def _parameters(document: Document, dag: Dag, name: str, component: Spec) -> Iterator[Fault]:
+def _parameters(document: Document, dag: Dag, name: str, ports: tuple[Spec, Items]) -> Iterator[Fault]:
+    """Yield inputs of a task that are given what is of another type. ports: its component, and the items of loops."""
+    component, items = ports
     known = declared(component, "input", "parameters")
     for port, source in given(dag.tasks[name], "parameters").items():
         wanted = type_of(known.get(port, {}))
@@ -139,6 +178,8 @@ def _parameters(document: Document, dag: Dag, name: str, component: Spec) -> Ite
             if wanted != "TASK_FINAL_STATUS":
                 at = (*path, "taskFinalStatus")
                 yield Fault(WIRING, at, f"the input `{port}` of `{name}` is {wanted}, and a final status is none")
+        elif (dag.name, source.get("componentInputParameter", "")) in items:
+            continue
         elif (said := _type_at(document, dag, source)) and not _fits(said, wanted):
             yield Fault(WIRING, path, f"the input `{port}` of `{name}` is {wanted}, and it is given {said}")
 
