@@ -32,8 +32,9 @@ def test_a_scalar_is_what_a_reader_of_yaml_1_2_takes_it_for(text: str, value: ob
     assert (read, type(read)) == (value, type(value))
 
 
-def test_a_digit_without_end_is_told_as_a_number_still() -> None:
-    assert one(f"x: {'1' * 5000}").value["x"] == float("inf")
+@pytest.mark.parametrize("text", ["1" * 5000, "0x" + "f" * 5000])
+def test_digits_without_end_are_a_number_still(text: str) -> None:
+    assert one(f"x: [{text}, -{text}]").value["x"] == [float("inf"), float("-inf")]
 
 
 def test_an_alias_is_what_it_stands_for() -> None:

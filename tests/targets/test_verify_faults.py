@@ -1114,6 +1114,39 @@ def test_a_fault_is_told_at_a_part_of_the_document_or_at_what_is_missing_in_one(
                 place = place[part]
 
 
+def spots(value: Any, path: tuple[str, ...] = ()) -> Iterator[str]:
+    for key, below in value.items() if isinstance(value, dict) else enumerate(value):
+        yield " ".join((*path, str(key)))
+        if isinstance(below, dict | list):
+            yield from spots(below, (*path, str(key)))
+
+
+OTHERS = [
+    None, True, -1, 1.5, float("nan"), 10**400, "", "x", "'", "{{$", "{{$}}", "[" * 5000, "9" * 5000, "1e999", "-",
+    [], {}, [1], {"a": 1}, [{}], {"a": {}},
+    '{"Concat": ' + '["a", {"Concat": ' * 900, '{"Concat": ' * 400 + "[]" + "}" * 400,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("number", range(len(OTHERS)))
+def test_whatever_stands_anywhere_the_verifier_ends_and_keeps_the_rules(number: int) -> None:
+    for path in spots(base()):
+        for fault in told({path: OTHERS[number]}):
+            assert fault.path[0] in ("pipeline", "platform")
+            assert fault.rule.at(spoken.at(1, 1, 1), fault.message, help=fault.help)
+
+
+@pytest.mark.parametrize("text", ["{{$.inputs." * 90_000, "{{$" * 300_000, '{"Concat": ' * 90_000, "{{$.x}}" * 20_000])
+def test_an_argument_of_a_megabyte_is_looked_at_once(text: str) -> None:
+    assert len(told({f"{EXECUTOR}load container args 2": text})) <= 250
+
+
+def test_of_very_many_faults_the_first_are_told() -> None:
+    found = told({f"{TASK}train dependentTasks": [f"t{n}" for n in range(1000)]})
+    assert [fault.path[-1] for fault in found] == list(range(250))
+    assert found[-1].help.endswith("; there are more like this, which are not told")
+
+
 def sites() -> set[tuple[str, int, int]]:
     """Return every place in the verifier that makes a fault: its module, and the lines of the call."""
     found = set()

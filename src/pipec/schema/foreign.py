@@ -16,6 +16,7 @@ import yaml
 from pipec.diagnostics import START, Finding, Loc, Rule, Source, Span
 
 MAX_BYTES = 64 << 20  # twice what the API server takes, so that the finding can say so
+MAX_DIGITS = 400  # what has more is beyond any double, and Python writes out no number without end
 MAX_DEPTH = 100
 MAX_VALUES = 5_000_000  # with aliases written out: a short file can hold any number
 
@@ -115,10 +116,7 @@ def _documents(text: str) -> Iterator[Document]:
                 raise _Refused(_span(event), f"the alias `{event.anchor}` stands for nothing before it")
             done = anchors[event.anchor]
         elif isinstance(event, yaml.CollectionStartEvent):
-            value: Any = {} if isinstance(event, yaml.MappingStartEvent) else []
-            stack.append(_Open(value, Marks(_span(event)), event.anchor))
-            if len(stack) > MAX_DEPTH:
-                raise _Refused(_span(event), f"values are nested more than {MAX_DEPTH} deep")
+            stack.append(_opened(event, len(stack) + 1))
         elif isinstance(event, yaml.CollectionEndEvent):
             top = stack.pop()
             done = top.value, top.marks, top.size
@@ -130,6 +128,12 @@ def _documents(text: str) -> Iterator[Document]:
             _put(stack[-1], done, event)
         elif done:
             yield Document(done[0], done[1])
+
+
+def _opened(event: yaml.CollectionStartEvent, depth: int) -> _Open:
+    if depth > MAX_DEPTH:
+        raise _Refused(_span(event), f"values are nested more than {MAX_DEPTH} deep")
+    return _Open({} if isinstance(event, yaml.MappingStartEvent) else [], Marks(_span(event)), event.anchor)
 
 
 def _key(top: _Open, event: yaml.ScalarEvent) -> None:
@@ -162,9 +166,11 @@ def plain(text: str) -> Any:
         return text
     if _INT.fullmatch(text):
         digits = text.replace("_", "").lower()
+        if len(digits) > MAX_DIGITS:
+            return float("-inf" if digits[0] == "-" else "inf")
         try:
             return int(digits, 8 if re.fullmatch(r"[-+]?0[0-7]+", digits) else 0)
-        except ValueError:  # `08`, which is a float there, and digits without end
+        except ValueError:  # `08`, which is a float there
             pass
     return float(text) if _FLOAT.fullmatch(text) else text
 

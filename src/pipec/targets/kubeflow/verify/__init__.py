@@ -6,7 +6,10 @@ Pure functions over plain data, whoever compiled it. Knows no plan, no emitter, 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import islice
 
+from pipec.diagnostics import MAX_ALIKE
 from pipec.targets.kubeflow.findings import SHAPE
 from pipec.targets.kubeflow.verify.document import Document, document
 from pipec.targets.kubeflow.verify.executor import executors
@@ -32,19 +35,29 @@ def verify(
     platform_document: the second document of the file, if there is one. n_bytes: how long the file is.
     is_limited: whether it must fit a backend as it comes.
     """
-    found = [*misshapen(pipeline, "pipeline", PIPELINE)]
+    found = [*_bounded(misshapen(pipeline, "pipeline", PIPELINE))]
     if platform_document is not None:
-        found += misshapen(platform_document, "platform-document", PLATFORM)
+        found += _bounded(misshapen(platform_document, "platform-document", PLATFORM))
     if not isinstance(pipeline, dict) or any(fault.rule is SHAPE for fault in found):
         return tuple(found)
     if lacking := [*essentials(pipeline)]:
         return (*found, *lacking)
     read = document(pipeline)
     for check in CHECKS:
-        found += check(read)
-    found += platform(read, platform_document if isinstance(platform_document, dict) else {})
+        found += _bounded(check(read))
+    found += _bounded(platform(read, platform_document if isinstance(platform_document, dict) else {}))
     found += sizes(read, n_bytes, is_limited=is_limited)
     return tuple(dict.fromkeys(found))
+
+
+def _bounded(faults: Iterator[Fault]) -> Iterator[Fault]:
+    """Yield the first faults of a check: each comes with a guess, and thousands would take seconds."""
+    told = [*islice(faults, MAX_ALIKE + 1)]
+    if len(told) > MAX_ALIKE:
+        last = told[MAX_ALIKE - 1]
+        more = "there are more like this, which are not told"
+        told[MAX_ALIKE - 1 :] = [replace(last, help=f"{last.help}; {more}" if last.help else more)]
+    yield from told
 
 
 __all__ = ["Fault", "verify"]

@@ -45,8 +45,6 @@ def _container(document: Document, label: str, spec: Spec, users: tuple[str, ...
     known = frozenset(_given(document, users))
     for text, at in _fields(spec, path):
         yield from placeholder.field(text, known, at)
-    if not users:
-        return
     for name in users:
         ports = placeholder.Ports.of(document.components[name])
         for key in ("command", "args"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,16 +27,13 @@ class Fault:
     help: str = ""
 
 
-def unknown(rule: Rule, path: Path, message: str, word: str, known: object) -> Fault:
+def unknown(rule: Rule, path: Path, message: str, word: str, known: Iterable[str]) -> Fault:
     """Return a fault about a name that is not among `known`, with the nearest of them."""
-    assert isinstance(known, dict | set | frozenset | tuple), "fault.unknown got names in no collection"
-    return Fault(rule, path, message, suggest(word, map(str, known)))
+    return Fault(rule, path, message, suggest(word, known))
 
 
 def shown(value: object) -> str:
     """Return a value as JSON would have it, in short."""
-    import json
-
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     text = text.replace("`", "'") or " "
     return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 3]}..."

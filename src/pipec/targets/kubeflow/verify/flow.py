@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
 from pipec.targets.kubeflow.findings import DOUBTFUL, FLOW, PLACEHOLDER, REFERENCE, WIRING
 from pipec.targets.kubeflow.verify import expression, placeholder
@@ -63,8 +63,8 @@ def _exits(dag: Dag) -> Iterator[Fault]:
     yield from _after_exits(dag, exits.keys())
 
 
-def _after_exits(dag: Dag, exits: object) -> Iterator[Fault]:
-    assert isinstance(exits, type({}.keys())), "flow._after_exits got names that are no keys"
+def _after_exits(dag: Dag, exits: Set[str]) -> Iterator[Fault]:
+    """Yield what waits for an exit task, or takes an output of one."""
     for name, task in dag.tasks.items():
         for other in sorted(awaited(task) & exits):
             message = f"`{name}` waits for `{other}`, which runs on the end of others and is in no order"
@@ -151,7 +151,7 @@ def _items(dag: Dag, name: str, loop: tuple[Spec, Spec], path: Path) -> Iterator
         return
     try:
         listed = json.loads(items["raw"])
-    except ValueError:
+    except (ValueError, RecursionError):
         listed = None
     if not isinstance(listed, list):
         yield Fault(FLOW, (*path, "raw"), f"`{name}` goes over `{shown(items['raw'])}`, which is no list in JSON",

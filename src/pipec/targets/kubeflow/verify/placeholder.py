@@ -14,8 +14,6 @@ from pipec.targets.kubeflow.findings import DOUBTFUL, PLACEHOLDER
 from pipec.targets.kubeflow.verify.document import declared
 from pipec.targets.kubeflow.verify.fault import Fault, Path, Spec, shown, unknown
 
-_ANY = re.compile(r"\{\{\$(.*?)\}\}", re.DOTALL)
-_OPEN = re.compile(r"\{\{\$\.(?:inputs|outputs)\.(?:(?!\}\}).)*\Z", re.DOTALL)
 # One that names an input or an output: as the launcher writes it, and as it may be meant.
 _PORT = re.compile(r"\.(inputs|outputs)\.(parameters|artifacts)\['([^']+)'\](.*)", re.DOTALL)
 _TAILS = {
@@ -52,10 +50,24 @@ class Ports:
         )
 
 
+def _bodies(text: str) -> Iterator[str]:
+    """Yield what stands between `{{$` and the next `}}`. By hand: a pattern would look for the end from every start."""
+    start = text.find("{{$")
+    while start >= 0 and (end := text.find("}}", start)) >= 0:
+        yield text[start + 3 : end]
+        start = text.find("{{$", end)
+
+
+def _is_open(text: str) -> bool:
+    """Say whether a placeholder for an input or an output begins after the last end of one."""
+    rest = text[text.rfind("}}") + 1 :]
+    return "{{$.inputs." in rest or "{{$.outputs." in rest
+
+
 def argument(text: str, ports: Ports, path: Path) -> Iterator[Fault]:
     """Yield what is wrong with the placeholders of one element of `command` or `args`."""
     yield from _structured(text, ports, path)
-    for body in _ANY.findall(text):
+    for body in _bodies(text):
         if body in ("", WORKSPACE):
             continue
         if body in _RUN:
@@ -67,7 +79,7 @@ def argument(text: str, ports: Ports, path: Path) -> Iterator[Fault]:
             )
         else:
             yield from _port(body, ports, path)
-    if _OPEN.search(text):
+    if _is_open(text):
         yield Fault(PLACEHOLDER, path, f"the placeholder in `{shown(text)}` has no end", "close it with `}}`")
 
 
@@ -104,10 +116,11 @@ def _structured(text: str, ports: Ports, path: Path) -> Iterator[Fault]:
         return
     try:
         parts = json.loads(text)
-    except ValueError:
+        wrong = [*_part(parts, ports, path)]
+    except (ValueError, RecursionError):
         yield Fault(PLACEHOLDER, path, f"`{kind}` is not followed by JSON", "write it as JSON in one argument")
         return
-    yield from [*_part(parts, ports, path)] or _doubtful(text, ports, path)
+    yield from wrong or _doubtful(text, ports, path)
 
 
 def _doubtful(text: str, ports: Ports, path: Path) -> Iterator[Fault]:
@@ -157,7 +170,7 @@ def field(text: str, known: frozenset[str], path: Path) -> Iterator[Fault]:
 
 def variable(text: str, path: Path) -> Iterator[Fault]:
     """Yield a placeholder in a variable, where neither the driver nor the launcher looks."""
-    if _ANY.search(text):
+    if any(True for _ in _bodies(text)):
         message = f"nothing replaces `{shown(text)}` in a variable"
         yield Fault(PLACEHOLDER, path, message, "pass it in `args`, or as a secret or a config map")
 
@@ -175,7 +188,7 @@ def constant(value: object, known: frozenset[str], path: Path) -> Iterator[Fault
 
 
 def _constant(text: str, known: frozenset[str], path: Path) -> Iterator[Fault]:
-    for body in _ANY.findall(text):
+    for body in _bodies(text):
         found = _PORT.fullmatch(body)
         if found and found[1] == "inputs" and found[2] == "parameters" and not found[4]:
             if found[3] not in known:

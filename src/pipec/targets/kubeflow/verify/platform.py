@@ -25,7 +25,7 @@ _ACCESS = ("ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod")
 _LABEL = re.compile(r"([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?")
 _LABEL_KEY = re.compile(r"([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _VARIABLE = re.compile(r"[A-Za-z_.-][A-Za-z0-9_.-]*")
-_FIELD_PATH = re.compile(r"(metadata|spec|status)\.[A-Za-z]+(\[.*\]|\.[A-Za-z]+)*")
+_FIELD_PATH = re.compile(r"(metadata|spec|status)\.[A-Za-z]+(\[[^\[\]]*\]|\.[A-Za-z]+)*")
 _WORKSPACE = "/kfp-workspace"
 
 

@@ -19,6 +19,8 @@ _WANTED = {
     "int64": "a whole number, as text", "duration": "a duration such as `30s`", "list": "a list", "map": "a mapping",
     "message": "a mapping", "struct": "a mapping",
 }  # fmt: skip
+LARGEST = 1e300  # near enough to the largest double, and no amount of anything
+MOST_DIGITS = 20  # of a number of 64 bits, with its sign
 _WHOLE = re.compile(r"[+-]?[0-9]+")
 _DURATION = re.compile(r"-?[0-9]+(\.[0-9]{1,9})?s")
 _BITS = {"int32": 31, "int64": 63}
@@ -88,7 +90,7 @@ def _is_scalar(value: object, form: str) -> bool:
         case "bool":
             return isinstance(value, bool)
         case "double":
-            return isinstance(value, int | float) and not isinstance(value, bool)
+            return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST
         case "int32" | "int64":
             return _is_whole(value, _BITS[form])
         case "duration":
@@ -101,7 +103,7 @@ def _is_scalar(value: object, form: str) -> bool:
 
 def _is_whole(value: object, bits: int) -> bool:
     if isinstance(value, str):
-        return _WHOLE.fullmatch(value) is not None and abs(int(value)) <= 2**bits
+        return len(value) <= MOST_DIGITS and _WHOLE.fullmatch(value) is not None and abs(int(value)) <= 2**bits
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return value == int(value) and abs(value) <= 2**bits if abs(value) < float("inf") else False

@@ -24,7 +24,7 @@ def _is_of(value: object, type_: str) -> bool:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     match type_:
         case "NUMBER_INTEGER":
-            return is_number and float(value).is_integer()  # type: ignore[arg-type]
+            return is_number and (isinstance(value, int) or float(value).is_integer())  # type: ignore[arg-type]
         case "NUMBER_DOUBLE":
             return is_number
         case "BOOLEAN":
