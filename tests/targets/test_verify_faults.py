@@ -914,7 +914,7 @@ ROWS: list[tuple[str, str, dict[str, Any]]] = [
     ),
     ("PIPE622", "no variable can be called `1DSN`", {KUBERNETES + "secretAsEnv 0 keyToEnv 0 envVar": "1DSN"}),
     ("PIPE622", "a pod has no field `name`", {KUBERNETES + "fieldPathAsEnv 0 fieldPath": "name"}),
-    ("PIPE622", "`data` is no place to mount at", {KUBERNETES + "pvcMount 0 mountPath": "data"}),
+    ("PIPE622", "nothing says where this is mounted", {KUBERNETES + "pvcMount 0 mountPath": ""}),
     (
         "PIPE622",
         "`/kfp-workspace/x` is where the workspace of a run is mounted",

@@ -108,8 +108,8 @@ def _mounts(spec: Spec, path: Path) -> Iterator[Fault]:
     for key in _MOUNTED:
         for number, item in enumerate(spec.get(key, ())):
             where, at = item.get("mountPath", ""), (*path, key, number)
-            if not where.startswith("/"):
-                yield Fault(NAME, at, f"`{shown(where)}` is no place to mount at", "mountPath: /data")
+            if not where:  # one without a `/` at its front is made absolute by the kubelet
+                yield Fault(NAME, at, "nothing says where this is mounted", "mountPath: /data")
             elif where == _WORKSPACE or where.startswith(f"{_WORKSPACE}/"):
                 yield Fault(NAME, at, f"`{where}` is where the workspace of a run is mounted", "mount it elsewhere")
             elif where in seen:
