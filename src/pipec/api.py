@@ -45,6 +45,7 @@ from pipec.surroundings import Place, Surroundings, surroundings
 from pipec.targets import airflow, kubeflow
 from pipec.targets import findings as target_findings
 from pipec.targets.base import File, Options, Refusal, Target, refusals
+from pipec.targets.kubeflow import findings as kubeflow_findings
 from pipec.values import Json
 
 TARGETS: Mapping[str, Target] = {target.name: target for target in (kubeflow.TARGET, airflow.TARGET)}
@@ -351,5 +352,6 @@ def devices() -> tuple[device.Device, ...]:
 def explained() -> tuple[Rule, ...]:
     """Return every kind of finding there is, by code."""
     assert rules.__all__, "importing the rules fills the registry"
-    found = [*kinds.RULES, *(registered.rule for registered in rule.REGISTRY), *target_findings.RULES]
+    found = [*kinds.RULES, *(registered.rule for registered in rule.REGISTRY), *target_findings.RULES,
+             *kubeflow_findings.RULES]  # fmt: skip
     return tuple(sorted(found, key=lambda one: one.code))

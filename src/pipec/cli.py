@@ -26,7 +26,7 @@ _SHELLS = ("bash", "zsh", "fish")
 _VARIANTS = ("core", "light", "gpu")  # as `image.variant.EXTRAS` says
 
 # They read, answer and end, on trees that hold no cycles: looking for garbage took a fifth of their time (1,000 steps).
-_SHORT_LIVED = ("compile", "show")
+_SHORT_LIVED = ("compile", "show", "verify")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -66,8 +66,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"pipec {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for add in (
-        _check, _compile, _run, _runs, _approve, _why, _serve, _graph, _render, _steps, _schema, _explain, _image,
-        _completion,
+        _check, _compile, _run, _runs, _approve, _why, _serve, _graph, _render, _steps, _schema, _explain, _verify_ir,
+        _image, _completion,
     ):  # fmt: skip
         add(commands)
     return parser
@@ -88,6 +88,10 @@ def _about_file(parser: argparse.ArgumentParser, *, many: bool = False) -> None:
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", dest="sets", help="give a parameter a value"
     )
+    _about_color(parser)
+
+
+def _about_color(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--color", choices=("auto", "always", "never"), default="auto",
         help="colour findings (default: on a terminal, unless NO_COLOR or FORCE_COLOR say otherwise)",
@@ -202,6 +206,17 @@ def _schema(commands: Any) -> None:
 def _explain(commands: Any) -> None:
     parser = _add(commands, "explain", "show:explain", "Explain a kind of finding.")
     parser.add_argument("code", nargs="?", metavar="CODE", help="such as PIPE210; without it, all are listed")
+
+
+def _verify_ir(commands: Any) -> None:
+    text = "Verify compiled pipelines of Kubeflow, whoever compiled them."
+    parser = _add(commands, "verify-ir", "verify:verify_ir", text)
+    parser.add_argument("files", metavar="FILE", nargs="+", help="a compiled pipeline, or - for standard input")
+    parser.add_argument("--format", choices=_FORMATS, default="text", help="how findings are printed")
+    parser.add_argument(
+        "--size-limit", choices=("backend", "none"), default="backend", help="how large it may be (default: backend)"
+    )
+    _about_color(parser)
 
 
 def _image(commands: Any) -> None:

@@ -24,6 +24,7 @@ from pipec.targets.kubeflow import TARGET
 from pipec.targets.kubeflow.ir import pipeline_spec
 from pipec.targets.kubeflow.platform import platform_spec
 from pipec.targets.kubeflow.text import dump
+from pipec.targets.kubeflow.verify import verify
 from pipec.values import Literal, ParameterRef
 
 GOLDEN = Path(__file__).with_name("golden")
@@ -33,6 +34,7 @@ PLANS = {"wine": plans.wine, "short": plans.short, "chain": lambda: plans.chain(
 def emitted(plan: Plan, options: Options | None = None) -> dict[str, str]:
     given = options or plans.options()
     assert list(refusals(TARGET, plan, given)) == []
+    assert verify(pipeline_spec(plan, given), platform_spec(plan, given)) == ()
     return {file.path: file.text for file in TARGET.emit(plan, given)}
 
 
