@@ -279,6 +279,7 @@ def placed() -> Plan:
     return Plan(
         pipeline="placed",
         description="Where and how",
+        owner="ml-platform",
         labels=(("team", "ml"),),
         environment="prod",
         parameters=(

@@ -14,7 +14,7 @@ from pipec.compiler.plan import Plan, Schedule, Task
 from pipec.targets.base import Feature, File, Options, Refusal, Support, Target, Use
 from pipec.targets.cluster import NAME, mounts, needs_root
 from pipec.targets.judge import cluster_configs, cluster_secrets, cluster_volumes, is_exact, judge
-from pipec.targets.kubeflow.ir import pipeline_spec
+from pipec.targets.kubeflow.ir import described, pipeline_spec
 from pipec.targets.kubeflow.platform import manifests, platform_spec, side_files
 from pipec.targets.kubeflow.pod import RESERVED
 from pipec.targets.kubeflow.profile import VERSIONS, refuse_old
@@ -65,6 +65,8 @@ OPTIONS = {"version": VERSIONS, "manifests": ("true", "false")}
 MOST_SCHEDULED = 10  # the API server's own bound on max_concurrency
 # What neither KFP (placeholders, `[[CurrentTime]]`) nor Argo nor Kubernetes may find in a value that they carry.
 _TEMPLATE = re.compile(r"\{\{|\[\[|\$\(|\$\$")
+
+_OWN = "kubeflow would read `{{`, `[[`, `$(` or `$$` here as its own"
 
 
 def emit(plan: Plan, options: Options) -> tuple[File, ...]:
@@ -141,7 +143,13 @@ def _defaults(plan: Plan) -> Iterator[Refusal]:
         if not is_exact(parameter.default):
             yield Refusal(place, "kubeflow keeps numbers as doubles and would change this one", "give it as a string")
         elif any(_TEMPLATE.search(text) for text in _texts(parameter.default)):
-            yield Refusal(place, "kubeflow would read `{{`, `[[`, `$(` or `$$` here as its own", "leave them out")
+            yield Refusal(place, _OWN, "leave them out")
+        listed = any(_TEMPLATE.search(text) for text in _texts(parameter.schema.get("enum", ())))
+        for name, holds in (("enum", listed), ("description", "{{" in described(parameter))):
+            if holds:  # both stand in an argument of the root's driver, which Argo fills in
+                yield Refusal(
+                    Use(Feature.PARAMETERS, None, ("parameters", parameter.name, name)), _OWN, "leave them out"
+                )
 
 
 def _texts(value: Json) -> Iterator[str]:

@@ -7,6 +7,7 @@ containers are equal.
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from pipec.compiler.plan import ONCE, Plan, PlanParameter, Task, order
@@ -93,11 +94,18 @@ def _parameter(parameter: PlanParameter) -> Spec:
     spec: Spec = {"parameterType": TYPES[parameter.kind]}
     if not parameter.is_required:
         spec |= {"defaultValue": parameter.default, "isOptional": True}
-    if parameter.description:
-        spec["description"] = parameter.description
+    if told := described(parameter):
+        spec["description"] = told
     if "enum" in parameter.schema:
         spec["literals"] = parameter.schema["enum"]
     return spec
+
+
+def described(parameter: PlanParameter) -> str:
+    """Return what people who start a run read of a parameter: IR has no field for what it must be, but its values."""
+    bounds = {key: value for key, value in parameter.schema.items() if key not in ("type", "enum", "description")}
+    told = ", ".join(f"{key}: {json.dumps(value)}" for key, value in bounds.items())
+    return " ".join(part for part in (parameter.description, f"({told})" if told else "") if part)
 
 
 def _outputs(artifacts: dict[str, OutputRef], values: dict[str, OutputRef]) -> Spec:

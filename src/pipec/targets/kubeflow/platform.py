@@ -59,7 +59,7 @@ def manifests(plan: Plan, options: Options, spec: Spec, platform: Spec) -> File:
     A version cannot be changed, so its name follows from what it says: the same file twice is the same version.
     """
     told = hashlib.sha256(dump(spec, platform).encode("ascii")).hexdigest()[:12]
-    meta: Spec = {"labels": shared(plan, options)["podMetadata"]["labels"]}
+    meta: Spec = dict(shared(plan, options)["podMetadata"])
     if namespace := options.settings.get("namespace"):
         meta["namespace"] = namespace
     info: Spec = {"description": plan.description} if plan.description else {}

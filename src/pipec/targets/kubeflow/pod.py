@@ -30,6 +30,7 @@ from pipec.targets.placement import Placement, placement
 
 Spec = dict[str, Any]
 LONGEST_WAIT_S = 3600  # design.md 3.1.7
+OWNER = "pipec-owner"
 SHARED = "/dev/shm"
 # Read-only roots are the cluster's choice: the launcher writes below /tmp, our steps below /work (the image's HOME).
 SCRATCH, WORK = "/tmp", "/work"
@@ -38,7 +39,10 @@ RESERVED = ("/gcs", "/minio", "/s3", "/oci", "/kfp-launcher", "/kfp-workspace") 
 
 def shared(plan: Plan, options: Options) -> Spec:
     """Return what all pods of a plan have: labels, who they run as, and how their images are pulled."""
-    spec: Spec = {"podMetadata": {"labels": labels(plan) | {REVISION: revision(plan)}}}
+    told: Spec = {"labels": labels(plan) | {REVISION: revision(plan)}}
+    if plan.owner:
+        told["annotations"] = {OWNER: plan.owner}  # a team's name has blanks, which labels have not
+    spec: Spec = {"podMetadata": told}
     return spec | _person(options) | _image(options)
 
 
@@ -46,7 +50,7 @@ def pod(task: Task, options: Options, common: Spec) -> Spec:
     """Return the settings of a task's pod. common: what `shared` returns."""
     place = placement(task, options)
     own = common["podMetadata"]["labels"] | step_labels(task) | place.labels
-    spec: Spec = common | {"podMetadata": {"labels": own}}
+    spec: Spec = common | {"podMetadata": common["podMetadata"] | {"labels": own}}
     if (limit := deadline_s(task)) is not None:
         spec["activeDeadlineSeconds"] = str(limit)
     if held := secrets(task, options):
