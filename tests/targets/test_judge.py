@@ -170,7 +170,9 @@ def test_kubernetes_expands_variables_back(text: str) -> None:
     assert expand(guard_dollars(text)) == text
 
 
-@pytest.mark.parametrize(("cpu", "text"), [(1, "1"), (4.0, "4"), (0.5, "500m"), (1.25, "1250m"), (0.001, "1m")])
+@pytest.mark.parametrize(
+    ("cpu", "text"), [(1, "1"), (4.0, "4"), (0.5, "500m"), (1.25, "1250m"), (0.001, "1m"), (1e-4, "1m")]
+)
 def test_cores_are_written_as_kubernetes_writes_them(cpu: float, text: str) -> None:
     assert cpu_quantity(cpu) == text
 

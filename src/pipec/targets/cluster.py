@@ -214,7 +214,7 @@ def _label(text: str) -> str:
 
 def cpu_quantity(cpu: float) -> str:
     """Return cores as Kubernetes writes them: `2`, or `500m` where they are not whole."""
-    return str(int(cpu)) if cpu == int(cpu) else f"{round(cpu * 1000)}m"
+    return str(int(cpu)) if cpu == int(cpu) else f"{max(1, round(cpu * 1000))}m"  # `0m` would ask for nothing
 
 
 def memory_quantity(memory_mib: int) -> str:

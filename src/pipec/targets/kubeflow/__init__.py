@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from pipec.compiler.plan import Plan, Schedule, Task
-from pipec.targets.base import Feature, File, Options, Refusal, Support, Target, Use
+from pipec.targets.base import Feature, File, Options, Refusal, Support, Target, Use, inside
 from pipec.targets.cluster import NAME, mounts, needs_root
 from pipec.targets.judge import cluster_configs, cluster_secrets, cluster_volumes, is_exact, judge
 from pipec.targets.kubeflow.ir import described, pipeline_spec
@@ -84,7 +84,7 @@ def refuse(plan: Plan, options: Options) -> Iterator[Refusal]:
     yield from _triggers(plan)
     yield from refuse_old(plan, options)
     names = {task.name for task in plan.tasks}
-    for task in plan.tasks:
+    for task in (each for top in plan.tasks for each in (top, *inside(top))):
         yield from cluster_secrets(task, options, "kubeflow")
         yield from cluster_configs(task, options, "kubeflow")
         yield from cluster_volumes(task, options, "kubeflow")

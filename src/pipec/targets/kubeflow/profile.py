@@ -101,9 +101,10 @@ def _run(task: Task, *fields: str) -> tuple[str, ...]:
 
 
 def _old(options: Options, what: Reads, use: Use) -> Refusal:
-    name, (major, minor) = what.value
+    name, since = what.value
+    newer = next(each for each in reversed(VERSIONS) if _numbers(each) >= since)
     return Refusal(
         use,
         f"kubeflow {version(options)} does not read {name}",
-        f"leave it out, or compile with `-O version=` for {major}.{minor} or later",
+        f"leave it out, or compile with `-O version={newer}`, where the backend is that new",
     )
