@@ -169,6 +169,7 @@ def test_the_objects_hold_the_very_documents_of_the_pipeline() -> None:
     assert pipeline["spec"] == {"displayName": "placed (prod)", "description": "Where and how"}
     assert (pipeline["metadata"]["name"], pipeline["metadata"]["namespace"]) == ("placed", "ml")
     assert pipeline["apiVersion"] == version["apiVersion"] == "pipelines.kubeflow.org/v2beta1"
+    assert (pipeline["kind"], version["kind"]) == ("Pipeline", "PipelineVersion")
 
 
 def test_a_version_is_named_by_what_it_says() -> None:
