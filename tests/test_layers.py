@@ -24,6 +24,7 @@ LOW = (
     "pipec.contents",
 )  # fmt: skip
 STEP_VALUES = ("pipec.steps.interface", "pipec.steps.declare", "pipec.steps.command", "pipec.steps.carried")
+SHARED = tuple(f"pipec.targets.{name}" for name in ("base", "cluster", "judge", "device", "placement"))
 TABLE: list[tuple[str, tuple[str, ...]]] = [
     ("pipec.diagnostics", ()),
     ("pipec.digest", ()),
@@ -47,10 +48,13 @@ TABLE: list[tuple[str, tuple[str, ...]]] = [
     ("pipec.targets.base", (*LOW, *STEP_VALUES, "pipec.compiler.plan")),
     ("pipec.targets.findings", LOW),
     ("pipec.targets.kubeflow", (*LOW, *STEP_VALUES, "pipec.compiler.plan", "pipec.targets.kubeflow",
-                                "pipec.targets.base", "pipec.targets.cluster", "pipec.targets.judge")),
+                                *SHARED)),
     ("pipec.targets.airflow", (*LOW, *STEP_VALUES, "pipec.compiler.plan", "pipec.targets.airflow",
-                               "pipec.targets.base", "pipec.targets.cluster", "pipec.targets.judge")),
-    ("pipec.targets.judge", (*LOW, *STEP_VALUES, "pipec.compiler.plan", "pipec.targets.base", "pipec.targets.cluster")),
+                               *SHARED)),
+    ("pipec.targets.judge", (*LOW, *STEP_VALUES, "pipec.compiler.plan", "pipec.targets.base", "pipec.targets.cluster",
+                             "pipec.targets.device")),
+    ("pipec.targets.placement", (*LOW, *STEP_VALUES, "pipec.compiler.plan", "pipec.targets.base",
+                                 "pipec.targets.cluster", "pipec.targets.device")),
     ("pipec.targets", (*LOW, *STEP_VALUES, "pipec.compiler.plan", "pipec.targets.base")),
     ("pipec.engine", (*LOW, *STEP_VALUES, "pipec.compiler.plan", "pipec.engine", "pipec.docker")),
     ("pipec.image", (*LOW, "pipec.docker", "pipec.steps.interface", "pipec.steps.catalog", "pipec.image")),

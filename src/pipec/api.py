@@ -35,7 +35,7 @@ from pipec.schema import findings as kinds
 from pipec.schema import load, tree
 from pipec.schema.files import UnreadableError, decoded, folder_of, project_root, read_named
 from pipec.schema.ignore import Ignores, of_text, problems, unused
-from pipec.schema.model import Environment, Pipeline, Project
+from pipec.schema.model import Environment, Pipeline, Pool, Project
 from pipec.schema.origin import Origin, inherited, with_inherited
 from pipec.schema.origin import origins as origin_of
 from pipec.stages import Setting, Unit
@@ -243,11 +243,20 @@ def _options(
         secrets=unit.subject.secrets,
         configs=unit.subject.configs,
         volumes=environment.volumes if environment else {},
-        pools={name: pool.placement for name, pool in unit.subject.project.pools_in(environment).items()},
+        pools={name: _pool(pool) for name, pool in unit.subject.project.pools_in(environment).items()},
         source=source.text if source else "",
         version=__version__,
         contents=unit.subject.lock.contents,
     )
+
+
+def _pool(pool: Pool) -> Mapping[str, Json]:
+    """Return where a pool's machines are, with what is said of their devices."""
+    there = pool.accelerator
+    return {
+        **pool.placement,
+        **({"accelerator": {"model": there.model, "memory_mib": there.memory_mib}} if there else {}),
+    }
 
 
 def _sets(request: Request, document: tree.Mapping) -> dict[str, Json]:

@@ -21,7 +21,7 @@ from pipec.steps.interface import (
     Role,
 )
 from pipec.targets.base import Options
-from pipec.values import Attachment, Literal, OutputRef, ParameterRef, RunRef, SecretRef, Text, Value
+from pipec.values import Attachment, ConfigRef, Literal, OutputRef, ParameterRef, RunRef, SecretRef, Text, Value
 
 IMAGE = "registry.example/pipec-steps@sha256:" + "0" * 64
 ROOT = "s3://ml-prod/pipec"
@@ -272,6 +272,97 @@ def short() -> Plan:
             ),
         ),
     )
+
+
+def placed() -> Plan:
+    """Five steps that ask for all that a cluster can be asked for: every key that the emitters write is in it."""
+    return Plan(
+        pipeline="placed",
+        description="Where and how",
+        owner="ml-platform",
+        labels=(("team", "ml"),),
+        environment="prod",
+        parameters=(
+            parameter("source", Kind.STRING, default="s3://wine/rows.csv", description="Where rows come from."),
+            parameter("stage", Kind.STRING, is_required=True, schema={"enum": ["dev", "prod"]}),
+        ),
+        tasks=(
+            task(
+                "ingest",
+                Ingest,
+                parameters={"source": ParameterRef("source"), "dsn": SecretRef("warehouse")},
+                env=(("REGION", ConfigRef("region")), ("MODE", Literal("fast"))),
+                retry=Retry(attempts=3, backoff_s=30),
+                timeout_s=3600,
+            ),
+            task("split", Split, inputs={"data": OutputRef("ingest", "data")}),
+            task(
+                "train",
+                Train,
+                inputs={"data": OutputRef("split", "train")},
+                parameters={"target": ConfigRef("target"), "note": ParameterRef("stage")},
+                env=(("WH", SecretRef("warehouse")),),
+                resources=Resources(
+                    cpu=4,
+                    memory_mib=16384,
+                    accelerator=Accelerator(model="a100", memory_mib=40960, count=2),
+                    pool="fast",
+                ),
+                volumes=(("/scratch", "scratch"),),
+            ),
+            task(
+                "evaluate",
+                Evaluate,
+                inputs={"model": OutputRef("train", "model"), "data": OutputRef("split", "test")},
+            ),
+            task(
+                "approve",
+                Approve,
+                inputs={"model": OutputRef("evaluate", "judged"), "evidence": OutputRef("evaluate", "report")},
+                parameters={"approvers": Literal(["ana@example.org"])},
+            ),
+            task(
+                "monitor",
+                Monitor,
+                inputs={
+                    "endpoint": Literal("s3://ml/endpoint"),
+                    "reference": OutputRef("split", "train"),
+                    "batch": Literal("s3://wine/new.csv"),
+                },
+                parameters={"rows": OutputRef("ingest", "rows")},
+            ),
+        ),
+        outputs=(("model", OutputRef("evaluate", "judged")), ("score", OutputRef("evaluate", "score"))),
+    )
+
+
+PLACES: dict[str, object] = {
+    "configs": {
+        "region": {"kubernetes": {"name": "site", "key": "region"}},
+        "target": {"kubernetes": {"name": "site", "key": "target"}},
+    },
+    "volumes": {"scratch": {"kubernetes": {"claim": "scratch-rwx", "sub_path": "wine"}}},
+    "pools": {
+        "fast": {
+            "node_selector": {"disk": "nvme"},
+            "tolerations": [
+                {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"},
+                {"key": "spot", "operator": "Equal", "value": "yes", "effect": "NoExecute", "seconds": 60},
+            ],
+            "queue": "ml",
+            "priority": "high",
+        }
+    },
+    "settings": {
+        "namespace": "ml",
+        "service_account": "pipec",
+        "experiment": "wine",
+        "pull_secrets": ["registry"],
+        "pull_policy": "IfNotPresent",
+        "run_as_user": 10001,
+        "run_as_group": 10001,
+    },
+}
 
 
 def options(**fields: object) -> Options:

@@ -54,15 +54,15 @@ CASES = {
     "a variable with an odd name": (changed("train", env=(("{{ x }}", Literal("1")),)), [("train", "env.{{ x }}")]),
     "the run's outcome": (given("train", "note", RunRef("outcome")), [("train", "with.note")]),
     "another accelerator": (
-        changed("train", resources=Resources(accelerator=Accelerator(kind="tpu"))),
+        changed("train", resources=Resources(accelerator=Accelerator(kind="qpu"))),
         [("train", "resources.accelerator")],
     ),
     "an accelerator's model": (
-        changed("train", resources=Resources(accelerator=Accelerator(model="a100"))),
+        changed("train", resources=Resources(accelerator=Accelerator(model="x9"))),
         [("train", "resources.accelerator.model")],
     ),
     "an accelerator's memory": (
-        changed("train", resources=Resources(accelerator=Accelerator(memory_mib=1))),
+        changed("train", resources=Resources(accelerator=Accelerator(vendor="amd", memory_mib=1))),
         [("train", "resources.accelerator.memory")],
     ),
     "several machines": (changed("train", resources=Resources(machines=2)), [("train", "resources.machines")]),
@@ -171,7 +171,9 @@ def test_kubernetes_expands_variables_back(text: str) -> None:
     assert expand(guard_dollars(text)) == text
 
 
-@pytest.mark.parametrize(("cpu", "text"), [(1, "1"), (4.0, "4"), (0.5, "500m"), (1.25, "1250m"), (0.001, "1m")])
+@pytest.mark.parametrize(
+    ("cpu", "text"), [(1, "1"), (4.0, "4"), (0.5, "500m"), (1.25, "1250m"), (0.001, "1m"), (1e-4, "1m")]
+)
 def test_cores_are_written_as_kubernetes_writes_them(cpu: float, text: str) -> None:
     assert cpu_quantity(cpu) == text
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from pipec import digest
+from pipec.compiler import zone
+from pipec.compiler.shift import shifted
 from pipec.condition import Condition, describe, named
 from pipec.steps.command import Order
 from pipec.steps.interface import Artifact, Interface, Kind, Resources, Retry, Role
@@ -157,6 +159,14 @@ class Schedule:
     cron: str
     timezone: str = "UTC"
     catchup: bool = False
+
+    @property
+    def in_utc(self) -> str | None:
+        """The expression that comes at the same moments in UTC, or None where there is none."""
+        if self.timezone == "UTC":
+            return self.cron
+        offset = zone.fixed_offset(self.timezone)
+        return None if offset is None else shifted(self.cron, -offset)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

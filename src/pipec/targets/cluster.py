@@ -10,12 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from pipec.compiler.plan import Plan, Task, uncacheable
-from pipec.steps.command import secret_variable
+from pipec.steps.command import config_variable, secret_variable
 from pipec.steps.interface import Role
 from pipec.targets.base import Options
 from pipec.values import (
+    ConfigRef,
     Json,
     Literal,
     OutputRef,
@@ -31,6 +33,7 @@ from pipec.values import (
 
 WEEK_S = 7 * 24 * 3600  # how long an approval waits where the step says no timeout
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")  # a DNS label (RFC 1123): pods and their labels carry names
+REVISION = "app.kubernetes.io/version"  # the label of a plan's digest: Kubernetes' recommended one for a revision
 LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]*")
 # In the schema of settings: Airflow renders both names before Kubernetes sees them, so what is no name must not pass.
@@ -40,26 +43,54 @@ KUBERNETES_NAME: Mapping[str, Json] = {
     "x-expects": "a name of Kubernetes: lower-case letters, digits, `-` and `.`",
 }
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-DEVICES = {"nvidia": "nvidia.com/gpu", "amd": "amd.com/gpu"}  # names of the vendors' own device plugins
 GATES = frozenset({Role.VALIDATE, Role.EVALUATE, Role.APPROVE})
 
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A secret of the cluster, and the variable in which a step finds it."""
+    """A secret of the cluster, or a config of it, and the variable in which a step finds it."""
 
     variable: str
     name: str
     key: str
 
 
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A volume of the cluster in a step. place: where it is mounted. inside: a folder of the volume, or empty."""
+
+    place: str
+    claim: str
+    inside: str = ""
+    read_only: bool = False
+
+
 def secrets(task: Task, options: Options) -> tuple[Secret, ...]:
-    """Return the cluster's secrets that a task needs; `judge` refuses those that are not in a cluster."""
+    """Return the cluster's secrets that a task needs; `cluster_secrets` refuses those that are not in a cluster."""
+    return _kept(secret_variables(task), options.secrets)
+
+
+def configs(task: Task, options: Options) -> tuple[Secret, ...]:
+    """Return the keys of config maps that a task needs; `cluster_configs` refuses those that are not in a cluster."""
+    return _kept(config_variables(task), options.configs)
+
+
+def _kept(variables: tuple[tuple[str, str], ...], places: Mapping[str, Mapping[str, Json]]) -> tuple[Secret, ...]:
     found = []
-    for variable, name in secret_variables(task):
-        match options.secrets.get(name, {}).get("kubernetes"):
+    for variable, name in variables:
+        match places.get(name, {}).get("kubernetes"):
             case {"name": str(inside), "key": str(key)}:
                 found.append(Secret(variable, inside, key))
+    return tuple(found)
+
+
+def mounts(task: Task, options: Options) -> tuple[Mount, ...]:
+    """Return the volumes that a task mounts; `cluster_volumes` refuses those that are not in a cluster."""
+    found = []
+    for place, name in task.volumes:
+        match options.volumes.get(name, {}).get("kubernetes"):
+            case {"claim": str(claim), **rest}:
+                found.append(Mount(place, claim, str(rest.get("sub_path") or ""), bool(rest.get("read_only"))))
     return tuple(found)
 
 
@@ -67,6 +98,13 @@ def secret_variables(task: Task) -> tuple[tuple[str, str], ...]:
     """Return the variables that carry secrets, each with the project's name of its secret, in order of first use."""
     pairs = [(secret_variable(ref.name), ref.name) for ref in task_references(task) if isinstance(ref, SecretRef)]
     pairs += [(name, value.name) for name, value in task.env if isinstance(value, SecretRef)]
+    return tuple(dict.fromkeys(pairs))
+
+
+def config_variables(task: Task) -> tuple[tuple[str, str], ...]:
+    """Return the variables that carry configs known at run time, as `secret_variables` does those of secrets."""
+    pairs = [(config_variable(ref.name), ref.name) for ref in task_references(task) if isinstance(ref, ConfigRef)]
+    pairs += [(name, value.name) for name, value in task.env if isinstance(value, ConfigRef)]
     return tuple(dict.fromkeys(pairs))
 
 
@@ -119,9 +157,10 @@ def is_relative(value: Value, defaults: Mapping[str, object]) -> bool:
 def reads_world(task: Task) -> bool:
     """Say whether a task's result hangs on more than its arguments and artifacts, so that no cache may answer for it.
 
-    Beside what holds everywhere: a location's content may change under an equal name, and no cluster's cache looks.
+    Beside what holds everywhere: the content of a location, a volume or a config map may change under an equal name,
+    and no cluster's cache looks.
     """
-    return bool(uncacheable(task)) or any(True for _ in locations(task))
+    return bool(uncacheable(task) or task.volumes or config_variables(task)) or any(True for _ in locations(task))
 
 
 def asks_person(task: Task) -> bool:
@@ -147,6 +186,16 @@ def needs_root(task: Task) -> bool:
     return task.interface.rooted or task.interface.role in (Role.APPROVE, Role.DEPLOY)
 
 
+def step_labels(task: Task) -> dict[str, str]:
+    """Return the labels that tell a step's pods from those of others."""
+    return {"app.kubernetes.io/component": _label(task.step)}
+
+
+def revision(plan: Plan) -> str:
+    """Return the plan's digest as a label carries it: its first 16 digits, by which two plans are told apart."""
+    return plan.digest.removeprefix("sha256:")[:16]
+
+
 def labels(plan: Plan) -> dict[str, str]:
     """Return the labels of a pipeline's pods: Kubernetes' recommended ones, then the user's."""
     own = {
@@ -155,13 +204,17 @@ def labels(plan: Plan) -> dict[str, str]:
     }
     if plan.environment:
         own["app.kubernetes.io/instance"] = plan.environment
-    safe = {key: re.sub(r"[^A-Za-z0-9._-]", "-", value)[:63].strip("-._") for key, value in own.items()}
-    return {**safe, **dict(sorted(plan.labels))}
+    return {**{key: _label(value) for key, value in own.items()}, **dict(sorted(plan.labels))}
+
+
+@lru_cache(maxsize=4096)
+def _label(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]", "-", text)[:63].strip("-._")
 
 
 def cpu_quantity(cpu: float) -> str:
     """Return cores as Kubernetes writes them: `2`, or `500m` where they are not whole."""
-    return str(int(cpu)) if cpu == int(cpu) else f"{round(cpu * 1000)}m"
+    return str(int(cpu)) if cpu == int(cpu) else f"{max(1, round(cpu * 1000))}m"  # `0m` would ask for nothing
 
 
 def memory_quantity(memory_mib: int) -> str:

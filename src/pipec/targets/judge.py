@@ -11,16 +11,30 @@ from pipec.compiler.plan import Need, Plan, Task
 from pipec.steps.interface import Accelerator
 from pipec.targets.base import Feature, Options, Refusal, Use
 from pipec.targets.cluster import (
-    DEVICES,
     IMAGE,
     LABEL,
     NAME,
     VARIABLE,
+    config_variables,
     is_relative,
     locations,
     secret_variables,
 )
-from pipec.values import EachRef, Gather, Json, Literal, ParameterRef, RunRef, SecretRef, as_text, references, resolve
+from pipec.targets.device import resource
+from pipec.values import (
+    ConfigRef,
+    EachRef,
+    Gather,
+    Json,
+    Literal,
+    ParameterRef,
+    Reference,
+    RunRef,
+    SecretRef,
+    as_text,
+    references,
+    resolve,
+)
 
 
 def judge(plan: Plan, options: Options, target: str) -> Iterator[Refusal]:
@@ -134,7 +148,7 @@ def _variables(task: Task) -> Iterator[Refusal]:
         use = Use(Feature.ENV, task.step, ("env", name))
         if not VARIABLE.fullmatch(name) or name.startswith("PIPEC_"):
             yield Refusal(use, f"`{name}` cannot name a variable here", "use letters, digits and `_`; not `PIPEC_...`")
-        elif isinstance(value, SecretRef):
+        elif isinstance(value, SecretRef | ConfigRef):
             continue
         elif any(references(value)):
             yield Refusal(use, "a variable must be known when the pipeline is compiled", "give it as a parameter")
@@ -158,12 +172,42 @@ def cluster_secrets(task: Task, options: Options, target: str) -> Iterator[Refus
         )
 
 
+def cluster_configs(task: Task, options: Options, target: str) -> Iterator[Refusal]:
+    """Yield the configs of a task, known at run time only, that the environment does not keep in the cluster."""
+    for _, name in config_variables(task):
+        match options.configs.get(name, {}).get("kubernetes"):
+            case {"name": str(), "key": str()}:
+                continue
+        yield Refusal(
+            Use(Feature.CONFIGS, task.step, _place(task, ConfigRef(name))),
+            f"config `{name}` is not in the cluster, where {target} could read it",
+            f"say `configs: {{{name}: {{value: ...}}}}` or `{{kubernetes: {{name: <map>, key: <key>}}}}` in pipec.yaml",
+        )
+
+
+def cluster_volumes(task: Task, options: Options, target: str) -> Iterator[Refusal]:
+    """Yield the volumes of a task that the environment does not keep in the cluster."""
+    for mount, name in task.volumes:
+        match options.volumes.get(name, {}).get("kubernetes"):
+            case {"claim": str()}:
+                continue
+        yield Refusal(
+            Use(Feature.VOLUMES, task.step, ("volumes", mount)),
+            f"volume `{name}` is not in the cluster, where {target} could mount it",
+            f"say `volumes: {{{name}: {{kubernetes: {{claim: <claim>}}}}}}` in the environment",
+        )
+
+
 def secret_use(task: Task, name: str) -> Use:
     """Return the first place in which a task uses the secret `name`."""
+    return Use(Feature.SECRETS, task.step, _place(task, SecretRef(name)))
+
+
+def _place(task: Task, reference: Reference) -> tuple[str, ...]:
     named = [(("with", at), value) for at, value in task.parameters]
     named += [(("env", at), value) for at, value in task.env]
-    place = next((at for at, value in named if SecretRef(name) in references(value)), ())
-    return Use(Feature.SECRETS, task.step, place)
+    named += [(("with", at), value) for at, values in task.inputs for value in values]
+    return next((at for at, value in named if reference in references(value)), ())
 
 
 def _run_facts(task: Task) -> Iterator[Refusal]:
@@ -174,18 +218,23 @@ def _run_facts(task: Task) -> Iterator[Refusal]:
 
 
 def _accelerator(task: Task, wanted: Accelerator, target: str) -> Iterator[Refusal]:
-    place = ("resources", "accelerator")
-    if wanted.kind != "gpu" or (wanted.vendor or "nvidia") not in DEVICES:
-        what = f"{wanted.vendor} {wanted.kind}" if wanted.vendor else wanted.kind
-        yield Refusal(
-            Use(Feature.ACCELERATOR, task.step, place),
-            f"{target} does not know the resource of a {what}",
-            "use `kind: gpu` of vendor amd or nvidia",
-        )
-    for name, value in (("model", wanted.model), ("memory", wanted.memory_mib)):
+    if resource(wanted):
+        return
+    what = f"{wanted.vendor} {wanted.kind}" if wanted.vendor else wanted.kind
+    yield Refusal(
+        Use(Feature.ACCELERATOR, task.step, ("resources", "accelerator")),
+        f"{target} does not know the resource of {'an' if what[0] in 'aefinoqu' and what != 'qpu' else 'a'} {what}",
+        "use a gpu of vendor amd or nvidia, a tpu of google, or an npu of vendor aws, huawei (with its model) or intel",
+    )
+
+
+def unchosen(task: Task, target: str) -> Iterator[Refusal]:
+    """Yield the words by which a step chooses its device, for a target that cannot choose yet."""
+    wanted = task.resources.accelerator
+    for name, value in (("model", wanted.model), ("memory", wanted.memory_mib)) if wanted else ():
         if value is not None:
             yield Refusal(
-                Use(Feature.ACCELERATOR, task.step, (*place, name)),
+                Use(Feature.ACCELERATOR, task.step, ("resources", "accelerator", name)),
                 f"{target} cannot choose accelerators by {name} yet",
                 "leave it out, and say kind and count",
             )

@@ -13,7 +13,8 @@ from pipec.targets.airflow.dag import dag_file
 from pipec.targets.airflow.operators import decision_id, is_docker, users, worker_secrets
 from pipec.targets.base import Feature, File, Options, Refusal, Support, Target, Use
 from pipec.targets.cluster import KUBERNETES_NAME, VARIABLE, approvers, asks_person, secret_variables
-from pipec.targets.judge import cluster_secrets, judge, secret_use
+from pipec.targets.device import resource
+from pipec.targets.judge import cluster_secrets, judge, secret_use, unchosen
 from pipec.values import Json
 
 FEATURES = {
@@ -96,8 +97,9 @@ def refuse(plan: Plan, options: Options) -> Iterator[Refusal]:
         yield from _worker_secrets(task, options) if is_docker(options) else _pod_secrets(task, options)
         if asks_person(task):
             yield from _approval(task, options, names)
+        yield from unchosen(task, "airflow")
         accelerator = task.resources.accelerator
-        if is_docker(options) and accelerator and (accelerator.vendor or "nvidia") != "nvidia":
+        if is_docker(options) and accelerator and resource(accelerator) not in (None, "nvidia.com/gpu"):
             use = Use(Feature.ACCELERATOR, task.step, ("resources", "accelerator", "vendor"))
             yield Refusal(use, "docker gives a container the GPUs of vendor nvidia only", "compile for kubernetes")
 

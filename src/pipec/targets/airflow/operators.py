@@ -11,7 +11,6 @@ from pipec.steps.interface import Accelerator
 from pipec.targets.airflow.source import Call, Source, jinja, templated
 from pipec.targets.base import Options
 from pipec.targets.cluster import (
-    DEVICES,
     approvers,
     asks_person,
     cpu_quantity,
@@ -24,6 +23,7 @@ from pipec.targets.cluster import (
     variables,
     wait_s,
 )
+from pipec.targets.device import resource
 from pipec.values import Literal, ParameterRef, RunRef
 
 FINAL = [1, 2, 3]  # a bug, the caller's arguments, a no: design.md 3.1.7 tries 75, 137 and lost machines again
@@ -98,7 +98,7 @@ def _pod(plan: Plan, task: Task, options: Options, shared: str | None) -> Keywor
         "memory": memory_quantity(task.resources.memory_mib),
     }
     if wanted := task.resources.accelerator:
-        resources[DEVICES[wanted.vendor or "nvidia"]] = str(wanted.count)
+        resources[resource(wanted) or ""] = str(wanted.count)
     keywords: list[tuple[str, Source]] = [
         ("name", f"{plan.pipeline}-{task.name}"[:63].rstrip("-")),
         *_image(task, shared),

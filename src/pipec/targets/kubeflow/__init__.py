@@ -7,16 +7,20 @@ is emitted only in part, `refuse` says which part is not.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
 
-from pipec.compiler.plan import Plan, Schedule
-from pipec.targets.base import Feature, File, Options, Refusal, Support, Target, Use
-from pipec.targets.cluster import KUBERNETES_NAME, needs_root
-from pipec.targets.judge import cluster_secrets, is_exact, judge
-from pipec.targets.kubeflow.ir import pipeline_spec
-from pipec.targets.kubeflow.platform import platform_spec, side_files
+from pipec.compiler.plan import Plan, Schedule, Task
+from pipec.targets.base import Feature, File, Options, Refusal, Support, Target, Use, inside
+from pipec.targets.cluster import NAME, mounts, needs_root
+from pipec.targets.judge import cluster_configs, cluster_secrets, cluster_volumes, is_exact, judge
+from pipec.targets.kubeflow.ir import described, pipeline_spec
+from pipec.targets.kubeflow.platform import manifests, platform_spec, side_files
+from pipec.targets.kubeflow.pod import RESERVED
+from pipec.targets.kubeflow.profile import VERSIONS, refuse_old
+from pipec.targets.kubeflow.settings import SETTINGS
 from pipec.targets.kubeflow.text import dump
+from pipec.targets.placement import refuse_placement
 from pipec.values import Json, Literal, ParameterRef
 
 FEATURES = {
@@ -29,7 +33,7 @@ FEATURES = {
     Feature.LOCATION_INPUT: Support.EMITTED,
     Feature.ENV: Support.EMITTED,
     Feature.SECRETS: Support.EMITTED,
-    Feature.CONFIGS: Support.REFUSED,  # those with a value are known when compiled, and need nothing here
+    Feature.CONFIGS: Support.EMITTED,
     Feature.RUN: Support.EMITTED,
     # KFP repeats any failure, a refusal too. So validate, evaluate and approve get no retryPolicy: the runtime repeats
     # them in their pod, and only after exit 75. All other steps have KFP's own.
@@ -44,8 +48,8 @@ FEATURES = {
     Feature.PIPELINE_STEP: Support.REFUSED,
     Feature.ACCELERATOR: Support.EMITTED,
     Feature.MACHINES: Support.REFUSED,
-    Feature.POOL: Support.REFUSED,
-    Feature.VOLUMES: Support.REFUSED,
+    Feature.POOL: Support.EMITTED,
+    Feature.VOLUMES: Support.EMITTED,
     Feature.FOREIGN_IMAGE: Support.REFUSED,
     Feature.OUTPUTS: Support.EMITTED,
     Feature.SCHEDULE: Support.EMULATED,  # a side-car file: IR has no triggers
@@ -57,25 +61,19 @@ FEATURES = {
     Feature.ARTIFACTS: Support.EMITTED,
     Feature.METADATA: Support.EMITTED,
 }
-SETTINGS: Mapping[str, Json] = {
-    "type": "object",
-    "description": "How runs of this environment are placed on Kubeflow.",
-    "additionalProperties": False,
-    "properties": {
-        "namespace": {**KUBERNETES_NAME, "description": "The namespace of the user's profile, where runs go."},
-        "service_account": {**KUBERNETES_NAME, "description": "The service account that steps run as."},
-        "experiment": {"type": "string", "description": "The experiment that runs belong to."},
-    },
-}
+OPTIONS = {"version": VERSIONS, "manifests": ("true", "false")}
 MOST_SCHEDULED = 10  # the API server's own bound on max_concurrency
 # What neither KFP (placeholders, `[[CurrentTime]]`) nor Argo nor Kubernetes may find in a value that they carry.
 _TEMPLATE = re.compile(r"\{\{|\[\[|\$\(|\$\$")
 
+_OWN = "kubeflow would read `{{`, `[[`, `$(` or `$$` here as its own"
+
 
 def emit(plan: Plan, options: Options) -> tuple[File, ...]:
     """Return `<pipeline>.yaml` and the files beside it. Assumes that `refuse` found nothing."""
-    text = dump(pipeline_spec(plan, options), platform_spec(plan, options))
-    return (File(f"{plan.pipeline}.yaml", text), *side_files(plan, options))
+    spec, platform = pipeline_spec(plan, options), platform_spec(plan, options)
+    files = (File(f"{plan.pipeline}.yaml", dump(spec, platform)), *side_files(plan, options))
+    return (*files, manifests(plan, options, spec, platform)) if options.values.get("manifests") == "true" else files
 
 
 def refuse(plan: Plan, options: Options) -> Iterator[Refusal]:
@@ -85,9 +83,14 @@ def refuse(plan: Plan, options: Options) -> Iterator[Refusal]:
     yield from _defaults(plan)
     yield from _triggers(plan)
     yield from _groups(plan)
+    yield from refuse_old(plan, options)
     names = {task.name for task in plan.tasks}
-    for task in plan.tasks:
+    for task in (each for top in plan.tasks for each in (top, *inside(top))):
         yield from cluster_secrets(task, options, "kubeflow")
+        yield from cluster_configs(task, options, "kubeflow")
+        yield from cluster_volumes(task, options, "kubeflow")
+        yield from _mounts(task, options)
+        yield from refuse_placement(task, options, "kubeflow")
         if task.name.endswith("-driver") and task.name.removesuffix("-driver") in names:
             yield Refusal(
                 Use(Feature.METADATA, task.step, ()),
@@ -98,6 +101,22 @@ def refuse(plan: Plan, options: Options) -> Iterator[Refusal]:
         if isinstance(reference, ParameterRef | Literal):
             use = Use(Feature.OUTPUTS, None, ("outputs", name))
             yield Refusal(use, f"kubeflow cannot give `{name}` out: it is a parameter", "give out a step's output")
+
+
+def _mounts(task: Task, options: Options) -> Iterator[Refusal]:
+    """Yield the volumes that the backend cannot mount as the environment has them: it names a volume by its claim."""
+    seen: set[str] = set()
+    for mount in mounts(task, options):
+        use = Use(Feature.VOLUMES, task.step, ("volumes", mount.place))
+        if mount.read_only:
+            yield Refusal(use, "kubeflow cannot mount a volume for reading alone", "leave `read_only` out")
+        if not NAME.fullmatch(mount.claim):
+            yield Refusal(use, f"kubeflow cannot mount the claim `{mount.claim}`", "name it with a-z, 0-9 and `-`")
+        if mount.claim in seen:
+            yield Refusal(use, f"kubeflow mounts the claim `{mount.claim}` in one place of a step", "mount it once")
+        if any(mount.place.rstrip("/") == at or mount.place.startswith(f"{at}/") for at in RESERVED):
+            yield Refusal(use, f"kubeflow keeps `{mount.place}` for itself", "mount it elsewhere")
+        seen.add(mount.claim)
 
 
 def _root(plan: Plan, options: Options) -> Iterator[Refusal]:
@@ -117,10 +136,21 @@ def _root(plan: Plan, options: Options) -> Iterator[Refusal]:
 def _defaults(plan: Plan) -> Iterator[Refusal]:
     for parameter in plan.parameters:
         place = Use(Feature.PARAMETERS, None, ("parameters", parameter.name, "default"))
+        if not is_exact(parameter.schema.get("enum", ())):
+            use = Use(Feature.PARAMETERS, None, ("parameters", parameter.name, "enum"))
+            yield Refusal(
+                use, "kubeflow keeps numbers as doubles and would change one of these", "give them as strings"
+            )
         if not is_exact(parameter.default):
             yield Refusal(place, "kubeflow keeps numbers as doubles and would change this one", "give it as a string")
         elif any(_TEMPLATE.search(text) for text in _texts(parameter.default)):
-            yield Refusal(place, "kubeflow would read `{{`, `[[`, `$(` or `$$` here as its own", "leave them out")
+            yield Refusal(place, _OWN, "leave them out")
+        listed = any(_TEMPLATE.search(text) for text in _texts(parameter.schema.get("enum", ())))
+        for name, holds in (("enum", listed), ("description", "{{" in described(parameter))):
+            if holds:  # both stand in an argument of the root's driver, which Argo fills in
+                yield Refusal(
+                    Use(Feature.PARAMETERS, None, ("parameters", parameter.name, name)), _OWN, "leave them out"
+                )
 
 
 def _groups(plan: Plan) -> Iterator[Refusal]:
@@ -159,10 +189,11 @@ def _triggers(plan: Plan) -> Iterator[Refusal]:
     for number, schedule in enumerate(plan.schedules):
         at = partial(Use, Feature.SCHEDULE, None)
         place = ("triggers", str(number), "schedule")
-        if schedule.timezone != "UTC":
+        if _is_cron(schedule) and schedule.in_utc is None:
             yield Refusal(
                 at((*place, "timezone")),
-                f"kubeflow's schedules run in the cluster's time zone, not in `{schedule.timezone}`",
+                f"kubeflow's schedules run in UTC, and no one schedule there comes when `{schedule.cron}` does in "
+                f"`{schedule.timezone}`",
                 "write the hours in UTC and `timezone: UTC`",
             )
         if not _is_cron(schedule):
@@ -189,4 +220,4 @@ def _is_cron(schedule: Schedule) -> bool:
     return len(fields) == 5 and plain and "7" not in re.split(r"[,/-]", fields[4])
 
 
-TARGET = Target(name="kubeflow", features=FEATURES, settings=SETTINGS, emit=emit, refuse=refuse)
+TARGET = Target(name="kubeflow", features=FEATURES, settings=SETTINGS, emit=emit, options=OPTIONS, refuse=refuse)

@@ -7,6 +7,7 @@ containers are equal.
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from pipec.compiler.plan import ONCE, Plan, PlanParameter, Task, order
@@ -14,7 +15,6 @@ from pipec.steps.command import input_name, order_text
 from pipec.steps.interface import Artifact, Kind, Resources
 from pipec.targets.base import Options
 from pipec.targets.cluster import (
-    DEVICES,
     GATES,
     asks_person,
     cpu_quantity,
@@ -26,7 +26,8 @@ from pipec.targets.cluster import (
     variables,
     wait_s,
 )
-from pipec.values import OutputRef, ParameterRef, Reference, RunRef, SecretRef
+from pipec.targets.device import resource
+from pipec.values import ConfigRef, OutputRef, ParameterRef, Reference, RunRef, SecretRef
 
 TYPES = {
     Kind.STRING: "STRING", Kind.INTEGER: "NUMBER_INTEGER", Kind.NUMBER: "NUMBER_DOUBLE",
@@ -93,11 +94,18 @@ def _parameter(parameter: PlanParameter) -> Spec:
     spec: Spec = {"parameterType": TYPES[parameter.kind]}
     if not parameter.is_required:
         spec |= {"defaultValue": parameter.default, "isOptional": True}
-    if parameter.description:
-        spec["description"] = parameter.description
+    if told := described(parameter):
+        spec["description"] = told
     if "enum" in parameter.schema:
         spec["literals"] = parameter.schema["enum"]
     return spec
+
+
+def described(parameter: PlanParameter) -> str:
+    """Return what people who start a run read of a parameter: IR has no field for what it must be, but its values."""
+    bounds = {key: value for key, value in parameter.schema.items() if key not in ("type", "enum", "description")}
+    told = ", ".join(f"{key}: {json.dumps(value)}" for key, value in bounds.items())
+    return " ".join(part for part in (parameter.description, f"({told})" if told else "") if part)
 
 
 def _outputs(artifacts: dict[str, OutputRef], values: dict[str, OutputRef]) -> Spec:
@@ -151,8 +159,8 @@ def _task_inputs(task: Task, references: References) -> Spec:
                 parameters[input_name(reference)] = {
                     "taskOutputParameter": {"producerTask": producer, "outputParameterKey": output}
                 }
-            case RunRef() | SecretRef():
-                continue  # facts of the run follow; a secret reaches the container by itself
+            case RunRef() | SecretRef() | ConfigRef():
+                continue  # facts of the run follow; secrets and configs reach the container by its environment
     for fact in run_facts(task, references):
         parameters[fact] = {"runtimeValue": {"constant": RUN_FACTS[fact]}}
     return {kind: given for kind, given in (("parameters", parameters), ("artifacts", artifacts)) if given}
@@ -179,7 +187,7 @@ def _component(task: Task, references: References, tasks: dict[str, Task], kinds
                 inputs[input_name(reference)] = kinds[name]
             case OutputRef():
                 inputs[input_name(reference)] = _type(reference, tasks)
-            case RunRef() | SecretRef():
+            case RunRef() | SecretRef() | ConfigRef():
                 continue
     inputs |= dict.fromkeys(run_facts(task, references), Kind.STRING)
     spec: Spec = {"executorLabel": f"exec-{task.name}"}
@@ -246,6 +254,6 @@ def _resources(resources: Resources) -> Spec:
         "memoryRequest": gigabytes, "memoryLimit": gigabytes,
     }  # fmt: skip
     if wanted := resources.accelerator:
-        kind, count = DEVICES[wanted.vendor or "nvidia"], str(wanted.count)
+        kind, count = resource(wanted) or "", str(wanted.count)
         spec["accelerator"] = {"resourceType": kind, "resourceCount": count, "type": kind, "count": count}
     return spec

@@ -1,56 +1,29 @@
 """What IR has no field for: the Kubernetes platform document, and the files that go beside the pipeline.
 
-Time limits, secrets and pod labels stand in a second YAML document keyed by executor; schedules, namespaces and service
-accounts are arguments of whoever starts runs, so they stand in files of their own.
+The pods' settings stand in a second YAML document keyed by executor; schedules, namespaces and service accounts are
+arguments of whoever starts runs, so they stand in files of their own.
 """
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
-from pipec.compiler.plan import Plan, Schedule, Task
+from pipec.compiler.plan import Plan, Schedule
 from pipec.targets.base import File, Options
-from pipec.targets.cluster import GATES, asks_person, labels, secrets, wait_s
+from pipec.targets.kubeflow.pod import pod, shared
+from pipec.targets.kubeflow.settings import of_runs
 from pipec.targets.kubeflow.text import dump
 
 Spec = dict[str, Any]
-LONGEST_WAIT_S = 3600  # design.md 3.1.7
+API = "pipelines.kubeflow.org/v2beta1"
 
 
 def platform_spec(plan: Plan, options: Options) -> Spec:
     """Return the platform document."""
-    executors = {f"exec-{task.name}": _executor(plan, task, options) for task in plan.tasks}
+    common = shared(plan, options)
+    executors = {f"exec-{task.name}": pod(task, options, common) for task in plan.tasks}
     return {"platforms": {"kubernetes": {"deploymentSpec": {"executors": executors}}}}
-
-
-def _executor(plan: Plan, task: Task, options: Options) -> Spec:
-    spec: Spec = {
-        "podMetadata": {"labels": labels(plan)},
-        "securityContext": {"runAsNonRoot": True},
-    }
-    if (limit := deadline_s(task)) is not None:
-        spec["activeDeadlineSeconds"] = str(limit)
-    wanted = secrets(task, options)
-    if wanted:
-        spec["secretAsEnv"] = [
-            {
-                "secretName": secret.name,
-                "secretNameParameter": {"runtimeValue": {"constant": secret.name}},
-                "keyToEnv": [{"secretKey": secret.key, "envVar": secret.variable}],
-                "optional": False,
-            }
-            for secret in wanted
-        ]
-    return spec
-
-
-def deadline_s(task: Task) -> int | None:
-    """Return how long a task's pod may live: one attempt, or all of a gate's, which the runtime makes in one pod."""
-    limit = wait_s(task) if asks_person(task) else task.timeout_s
-    if limit is None or task.interface.role not in GATES:
-        return limit
-    waits: int = sum(min(task.retry.backoff_s * 2**n, LONGEST_WAIT_S) for n in range(task.retry.attempts - 1))
-    return limit * task.retry.attempts + waits
 
 
 def side_files(plan: Plan, options: Options) -> tuple[File, ...]:
@@ -58,7 +31,7 @@ def side_files(plan: Plan, options: Options) -> tuple[File, ...]:
 
     Their keys are those of kfp.Client's `create_recurring_run` and `create_run_from_pipeline_package`.
     """
-    run = {key: value for key, value in sorted(options.settings.items()) if value}
+    run = of_runs(options)
     files = []
     if plan.schedules:
         body = [_recurring(plan, number, schedule, run) for number, schedule in enumerate(plan.schedules, 1)]
@@ -72,9 +45,33 @@ def _recurring(plan: Plan, number: int, schedule: Schedule, run: Spec) -> Spec:
     return {
         "job_name": plan.pipeline if number == 1 else f"{plan.pipeline}-{number}",
         "pipeline_package_path": f"{plan.pipeline}.yaml",
-        "cron_expression": f"0 {schedule.cron}",  # six fields, seconds first
+        "cron_expression": f"0 {schedule.in_utc}",  # six fields, seconds first
         "max_concurrency": plan.concurrency.maximum if plan.concurrency else 10,
         "no_catchup": not schedule.catchup,
         "enabled": True,
         **run,
     }
+
+
+def manifests(plan: Plan, options: Options, spec: Spec, platform: Spec) -> File:
+    """Return `<name>.manifests.yaml`: the pipeline and one version of it as objects of Kubernetes.
+
+    A version cannot be changed, so its name follows from what it says: the same file twice is the same version.
+    """
+    told = hashlib.sha256(dump(spec, platform).encode("ascii")).hexdigest()[:12]
+    meta: Spec = dict(shared(plan, options)["podMetadata"])
+    if namespace := options.settings.get("namespace"):
+        meta["namespace"] = namespace
+    info: Spec = {"description": plan.description} if plan.description else {}
+    shown: Spec = {"displayName": spec["pipelineInfo"].get("displayName", plan.pipeline)} | info
+    version: Spec = {
+        "displayName": f"{plan.pipeline}-{told}",
+        **info,
+        "pipelineName": plan.pipeline,
+        "pipelineSpec": spec,
+        "platformSpec": platform,
+    }
+    name = f"{plan.pipeline}-{told}"
+    pipeline: Spec = {"apiVersion": API, "kind": "Pipeline", "metadata": {"name": plan.pipeline, **meta}, "spec": shown}
+    one: Spec = {"apiVersion": API, "kind": "PipelineVersion", "metadata": {"name": name, **meta}, "spec": version}
+    return File(f"{plan.pipeline}.manifests.yaml", dump(pipeline, one))
