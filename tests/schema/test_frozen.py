@@ -13,8 +13,11 @@ import pytest
 import pipec.compiler
 import pipec.schema
 
-# Filled while one document is read, and handed on by nobody.
-AT_WORK = {"pipec.schema.fold.Folding", "pipec.schema.tree._Open", "pipec.compiler.nested.Opening"}
+# Filled while one document is read, and by nobody afterwards.
+AT_WORK = {
+    "pipec.schema.fold.Folding", "pipec.schema.tree._Open", "pipec.schema.foreign._Open", "pipec.schema.foreign.Marks",
+    "pipec.compiler.nested.Opening",
+}  # fmt: skip
 
 
 def values() -> Iterator[type]:
