@@ -134,6 +134,12 @@ class Task:
         return tuple(dict.fromkeys(ref for value in self.values for ref in references(value)))
 
     @property
+    def functions(self) -> tuple[tuple[str, Value], ...]:
+        """The functions of the team that the step imports, by parameter."""
+        named = {parameter.name for parameter in self.interface.parameters if parameter.factory}
+        return tuple(given for given in self.parameters if given[0] in named and given[1] != Literal(""))
+
+    @property
     def asked(self) -> tuple[Reference, ...]:
         """The references in `when`, those of its loop included."""
         found = tuple(named(self.when)) if self.when else ()
@@ -278,7 +284,7 @@ def uncacheable(task: Task) -> str:
         return "it says `cache: false`"
     if task.interface.role in (Role.APPROVE, Role.DEPLOY):
         return f"a step of role `{task.interface.role}` always runs"
-    if _calls_team(task):
+    if task.functions:  # its arguments say neither that code nor what it imports
         return "it calls a function of yours, and what that does may have changed"
     if task.interface.world:
         return "it asks or changes what lies outside of the run"
@@ -291,12 +297,6 @@ def uncacheable(task: Task) -> str:
     if any(isinstance(value, SecretRef) for _, value in (*task.parameters, *task.env)):
         return "it uses a secret, and what that opens may change"
     return ""
-
-
-def _calls_team(task: Task) -> bool:
-    """Say whether a step imports a function of the team: its arguments say neither that code nor what it imports."""
-    named = {parameter.name for parameter in task.interface.parameters if parameter.factory}
-    return any(name in named and value != Literal("") for name, value in task.parameters)
 
 
 def _task(task: Task) -> dict[str, Json]:

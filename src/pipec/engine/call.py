@@ -81,6 +81,7 @@ def prepare(plan: Plan, task: Task, facts: Facts, place: Place, store: Store, co
         scheduled_at=facts.scheduled_at, outcome=facts.outcome, threads=static.threads, wait_s=seconds,
         releases=place.releases, triggers=place.triggers, base=str(place.root),
         foreign=interface_as_json(task.interface) if task.interface.container else None,
+        hidden=static.hidden, devices=static.devices,
     )  # fmt: skip
     wanted = {secret_variable(name): place.secrets[name] for name in secrets.values()}
     data = _local_data(task, call, place)

@@ -19,7 +19,17 @@ from typing import Any
 from pipec import docker
 from pipec.compiler.plan import Task
 from pipec.docker import DockerFault
-from pipec.engine.launcher import After, Command, Start, absent, inherited, module_path, step_process, too_many
+from pipec.engine.launcher import (
+    After,
+    Command,
+    Start,
+    absent,
+    inherited,
+    module_path,
+    step_process,
+    too_many,
+    without_devices,
+)
 from pipec.engine.mount import NAMING_FILES, mounts
 from pipec.engine.outcome import EngineError
 from pipec.values import SecretRef
@@ -110,22 +120,19 @@ class ContainerLauncher:
         argv = [start.task.interface.name, "--call", str(start.call_file)]
         env = sorted({*handed, *start.secrets})
         words = docker.run_arguments(start.task.image or "", argv, name=name, options=options, env=env, is_kept=True)
-        # What looks after the step inside asks for devices before it reads any data, and keeps secrets out of its log.
-        hidden = tuple(name for name, value in start.task.env if isinstance(value, SecretRef))
-        asked = start.task.resources.accelerator
-        call = replace(start.call, hidden=hidden, devices=(asked.kind, asked.count) if asked else None)
-        return Command(words, {**inherited(), **start.secrets}, call)
+        return Command(words, {**inherited(), **start.secrets}, start.call)
 
     def _foreign(self, start: Start, name: str) -> Command:
         """Return a process of this machine that starts the container in its turn, once the inputs are here."""
         container = start.task.interface.container
         assert container is not None, "the caller asked for a step in another language"
         entry = [f"--entrypoint={container.command[0]}", "--init", "--tmpfs=/tmp"]
-        secrets = [variable for variable, value in start.task.env if isinstance(value, SecretRef)]
         options = [*self._options(start), *(each.word for each in mounts(start, {})), *entry]
-        prefix = docker.run_arguments(start.task.image or "", [], name=name, options=options, env=secrets, is_kept=True)
+        prefix = docker.run_arguments(
+            start.task.image or "", [], name=name, options=options, env=start.call.hidden, is_kept=True
+        )
         environ = {**inherited(), "PYTHONPATH": module_path(), "TMPDIR": str(start.folder / "tmp"), **start.secrets}
-        return Command(step_process(start), environ, replace(start.call, prefix=tuple(prefix)))
+        return Command(step_process(start), environ, replace(without_devices(start.call), prefix=tuple(prefix)))
 
     def _options(self, start: Start) -> Iterator[str]:
         """Yield the limits and the surroundings of a container."""
@@ -219,10 +226,9 @@ def _no_device(task: Task) -> str:
     asked = task.resources.accelerator
     if asked is None or (asked.kind == "gpu" and asked.vendor in (None, "nvidia")):
         return ""
-    what = f"{asked.vendor} {asked.kind}" if asked.vendor else asked.kind
     return (
-        f"`{task.step}` asks for a device of kind `{what}`, and a container here can be handed NVIDIA's GPUs only: "
-        "leave `--containers` out, or let the environment say `accelerator: null` for it"
+        f"`{task.step}` asks for a device of kind `{asked.title}`, and a container here can be handed NVIDIA's GPUs "
+        "only: leave `--containers` out, or let the environment say `accelerator: null` for it"
     )
 
 

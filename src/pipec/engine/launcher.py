@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
@@ -97,10 +97,15 @@ class ProcessLauncher:
 
     def command(self, start: Start) -> Command:
         environ = {**inherited(), "PYTHONPATH": module_path(), **start.environ, **start.secrets}
-        return Command(step_process(start), environ, start.call)
+        return Command(step_process(start), environ, without_devices(start.call))
 
     def after(self, start: Start, log: Path) -> After:
         return After()  # the process and its family are gone, and nothing else was started
+
+
+def without_devices(call: Call) -> Call:
+    """Return a call that asks for no device: on this machine itself, a step uses those that there are."""
+    return replace(call, devices=None)
 
 
 def step_process(start: Start) -> list[str]:

@@ -85,6 +85,11 @@ class Accelerator:
     model: str | None = None
     memory_mib: int | None = None
 
+    @property
+    def title(self) -> str:
+        """What people call it: its kind, and who makes it where that is said."""
+        return f"{self.vendor} {self.kind}" if self.vendor else self.kind
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:

@@ -112,9 +112,8 @@ def _functions(task: Task, options: Options, target: str) -> Iterator[Refusal]:
     """
     if options.contents(task.image or ""):
         return
-    named = {parameter.name for parameter in task.interface.parameters if parameter.factory}
-    for name, value in task.parameters:
-        if name in named and isinstance(value, Literal) and value.value:
+    for name, value in task.functions:
+        if isinstance(value, Literal):
             yield Refusal(
                 Use(Feature.IMAGE, task.step, ("with", name)),
                 f"{target} needs `{value.value}` in the image of `{task.step}`, "
@@ -220,7 +219,7 @@ def _run_facts(task: Task) -> Iterator[Refusal]:
 def _accelerator(task: Task, wanted: Accelerator, target: str) -> Iterator[Refusal]:
     if resource(wanted):
         return
-    what = f"{wanted.vendor} {wanted.kind}" if wanted.vendor else wanted.kind
+    what = wanted.title
     yield Refusal(
         Use(Feature.ACCELERATOR, task.step, ("resources", "accelerator")),
         f"{target} does not know the resource of {'an' if what[0] in 'aefinoqu' and what != 'qpu' else 'a'} {what}",
