@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+LOG_LIMIT = 8 << 20  # bytes of a log kept: enough for a long training, small beside any data
 LINE_LIMIT = 500  # characters of a last line that are reported
 _ANSI = re.compile(r"\x1b(\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[@-Z\\-_])")
 

@@ -19,10 +19,9 @@ from typing import IO
 
 from pipec.redact import Redactor
 from pipec.steps.command import ATTEMPT
-from pipec.tail import Tail, printable
+from pipec.tail import LOG_LIMIT, Tail, printable
 
 MARK = ATTEMPT  # the environment variable; its value names the attempt
-LOG_LIMIT = 8 << 20  # bytes of a log kept: enough for a long training, small beside any data
 GRACE_S = 10.0  # between asking to end and ending: what Kubernetes' users expect of a checkpoint on SIGTERM is more
 DRAIN_S = 5.0  # for the last words of a process that is gone; only a stranger holding its pipe makes us wait
 

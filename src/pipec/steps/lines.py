@@ -15,9 +15,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from pipec.redact import Redactor, redacted
-from pipec.tail import Tail, plain, printable
+from pipec.tail import LOG_LIMIT, Tail, plain, printable
 
-LOG_LIMIT = 8 << 20  # bytes of a log carried: enough for a long training, small beside any data
 LINE_LIMIT = 1 << 16  # bytes of one line; container engines cut longer ones themselves, not always between characters
 REDRAW_S = 5.0  # between two states of a progress bar: ten a second would fill the log with one bar
 _END = 1 << 16  # bytes kept of what is no longer carried, for its last line: more than any secret is long

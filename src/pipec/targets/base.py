@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pipec.compiler.plan import Plan, Task
 from pipec.contents import Contents
 from pipec.steps.interface import Container
-from pipec.values import ConfigRef, EachRef, Gather, Json, OutputRef, RunRef, SecretRef, references
+from pipec.values import ConfigRef, EachRef, Gather, Json, OutputRef, Reference, RunRef, SecretRef, Value, references
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,11 +226,24 @@ def _input_uses(task: Task) -> Iterator[tuple[Feature, *tuple[str, ...]]]:
             yield Feature.LOCATION_INPUT, "with", name
 
 
+def placed(task: Task) -> Iterator[tuple[tuple[str, str], Value]]:
+    """Yield every value that a task is given, with its place in the step."""
+    for name, value in task.parameters:
+        yield ("with", name), value
+    for name, value in task.env:
+        yield ("env", name), value
+    for name, values in task.inputs:
+        for value in values:
+            yield ("with", name), value
+
+
+def place_of(task: Task, *wanted: Reference) -> tuple[str, ...]:
+    """Return the first place in which a task uses one of these references, or nothing."""
+    return next((at for at, value in placed(task) if not set(wanted).isdisjoint(references(value))), ())
+
+
 def _reference_uses(task: Task) -> Iterator[tuple[Feature, *tuple[str, ...]]]:
-    named = [(("with", name), value) for name, value in task.parameters]
-    named += [(("env", name), value) for name, value in task.env]
-    named += [(("with", name), value) for name, values in task.inputs for value in values]
-    for place, value in named:
+    for place, value in placed(task):
         if isinstance(value, Gather):
             yield Feature.FAN_IN, *place
         for reference in references(value):

@@ -76,12 +76,16 @@ def configs(task: Task, options: Options) -> tuple[Secret, ...]:
 
 
 def _kept(variables: tuple[tuple[str, str], ...], places: Mapping[str, Mapping[str, Json]]) -> tuple[Secret, ...]:
-    found = []
-    for variable, name in variables:
-        match places.get(name, {}).get("kubernetes"):
-            case {"name": str(inside), "key": str(key)}:
-                found.append(Secret(variable, inside, key))
-    return tuple(found)
+    keys = ((variable, key_of(name, places)) for variable, name in variables)
+    return tuple(Secret(variable, *key) for variable, key in keys if key)
+
+
+def key_of(name: str, places: Mapping[str, Mapping[str, Json]]) -> tuple[str, str] | None:
+    """Return the secret or config map of the cluster that keeps a secret or config, and the key in it, if one does."""
+    match places.get(name, {}).get("kubernetes"):
+        case {"name": str(inside), "key": str(key)}:
+            return inside, key
+    return None
 
 
 def mounts(task: Task, options: Options) -> tuple[Mount, ...]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 
 from pipec.compiler.plan import Need, Plan, Task
 from pipec.steps.interface import Accelerator
-from pipec.targets.base import Feature, Options, Refusal, Use
+from pipec.targets.base import Feature, Options, Refusal, Use, place_of
 from pipec.targets.cluster import (
     IMAGE,
     LABEL,
@@ -17,6 +17,7 @@ from pipec.targets.cluster import (
     VARIABLE,
     config_variables,
     is_relative,
+    key_of,
     locations,
     secret_variables,
 )
@@ -28,7 +29,6 @@ from pipec.values import (
     Json,
     Literal,
     ParameterRef,
-    Reference,
     RunRef,
     SecretRef,
     as_text,
@@ -161,9 +161,8 @@ def _variables(task: Task) -> Iterator[Refusal]:
 def cluster_secrets(task: Task, options: Options, target: str) -> Iterator[Refusal]:
     """Yield the secrets of a task that the environment does not keep in the cluster."""
     for _, name in secret_variables(task):
-        match options.secrets.get(name, {}).get("kubernetes"):
-            case {"name": str(), "key": str()}:
-                continue
+        if key_of(name, options.secrets):
+            continue
         yield Refusal(
             secret_use(task, name),
             f"secret `{name}` is not in the cluster, where {target} could read it",
@@ -174,11 +173,10 @@ def cluster_secrets(task: Task, options: Options, target: str) -> Iterator[Refus
 def cluster_configs(task: Task, options: Options, target: str) -> Iterator[Refusal]:
     """Yield the configs of a task, known at run time only, that the environment does not keep in the cluster."""
     for _, name in config_variables(task):
-        match options.configs.get(name, {}).get("kubernetes"):
-            case {"name": str(), "key": str()}:
-                continue
+        if key_of(name, options.configs):
+            continue
         yield Refusal(
-            Use(Feature.CONFIGS, task.step, _place(task, ConfigRef(name))),
+            Use(Feature.CONFIGS, task.step, place_of(task, ConfigRef(name))),
             f"config `{name}` is not in the cluster, where {target} could read it",
             f"say `configs: {{{name}: {{value: ...}}}}` or `{{kubernetes: {{name: <map>, key: <key>}}}}` in pipec.yaml",
         )
@@ -199,14 +197,7 @@ def cluster_volumes(task: Task, options: Options, target: str) -> Iterator[Refus
 
 def secret_use(task: Task, name: str) -> Use:
     """Return the first place in which a task uses the secret `name`."""
-    return Use(Feature.SECRETS, task.step, _place(task, SecretRef(name)))
-
-
-def _place(task: Task, reference: Reference) -> tuple[str, ...]:
-    named = [(("with", at), value) for at, value in task.parameters]
-    named += [(("env", at), value) for at, value in task.env]
-    named += [(("with", at), value) for at, values in task.inputs for value in values]
-    return next((at for at, value in named if reference in references(value)), ())
+    return Use(Feature.SECRETS, task.step, place_of(task, SecretRef(name)))
 
 
 def _run_facts(task: Task) -> Iterator[Refusal]:

@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pipec import digest
 from pipec.steps.data import answer
 from pipec.steps.data.remote import is_object_store, put_parts
 
@@ -158,7 +159,7 @@ def _upload(system: Any, source: Path, path: str, moved: Moved) -> None:
     tag = _PLAIN.fullmatch(there.tag)
     if tag and sums and tag[1] == _checksum(sums):
         return
-    if size <= REREAD and _digest_there(system, there, size) != _digest(source):
+    if size <= REREAD and _digest_there(system, there, size) != digest.of_path(source):
         raise Short("what arrived is not what was sent")
 
 
@@ -180,16 +181,11 @@ def _checksum(sums: list[bytes]) -> str:
     return f"{hashlib.md5(b''.join(sums), usedforsecurity=False).hexdigest()}-{len(sums)}"
 
 
-def _digest(source: Path) -> bytes:
-    with source.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").digest()
-
-
-def _digest_there(system: Any, entry: Entry, size: int) -> bytes:
+def _digest_there(system: Any, entry: Entry, size: int) -> str:
     found = hashlib.sha256()
     for data in _ranges(system, entry.path, size):
         found.update(data)
-    return found.digest()
+    return f"sha256:{found.hexdigest()}"
 
 
 def remove(system: Any, path: str) -> None:

@@ -72,8 +72,11 @@ _OWN = "kubeflow would read `{{`, `[[`, `$(` or `$$` here as its own"
 def emit(plan: Plan, options: Options) -> tuple[File, ...]:
     """Return `<pipeline>.yaml` and the files beside it. Assumes that `refuse` found nothing."""
     spec, platform = pipeline_spec(plan, options), platform_spec(plan, options)
-    files = (File(f"{plan.pipeline}.yaml", dump(spec, platform)), *side_files(plan, options))
-    return (*files, manifests(plan, options, spec, platform)) if options.values.get("manifests") == "true" else files
+    text = dump(spec, platform)
+    files = (File(f"{plan.pipeline}.yaml", text), *side_files(plan, options))
+    if options.values.get("manifests") != "true":
+        return files
+    return (*files, manifests(plan, options, spec, platform, text))
 
 
 def refuse(plan: Plan, options: Options) -> Iterator[Refusal]:

@@ -53,25 +53,25 @@ def _recurring(plan: Plan, number: int, schedule: Schedule, run: Spec) -> Spec:
     }
 
 
-def manifests(plan: Plan, options: Options, spec: Spec, platform: Spec) -> File:
+def manifests(plan: Plan, options: Options, spec: Spec, platform: Spec, text: str) -> File:
     """Return `<name>.manifests.yaml`: the pipeline and one version of it as objects of Kubernetes.
 
     A version cannot be changed, so its name follows from what it says: the same file twice is the same version.
+    text: the two documents, as they are written.
     """
-    told = hashlib.sha256(dump(spec, platform).encode("ascii")).hexdigest()[:12]
+    name = f"{plan.pipeline}-{hashlib.sha256(text.encode('ascii')).hexdigest()[:12]}"
     meta: Spec = dict(shared(plan, options)["podMetadata"])
     if namespace := options.settings.get("namespace"):
         meta["namespace"] = namespace
     info: Spec = {"description": plan.description} if plan.description else {}
     shown: Spec = {"displayName": spec["pipelineInfo"].get("displayName", plan.pipeline)} | info
     version: Spec = {
-        "displayName": f"{plan.pipeline}-{told}",
+        "displayName": name,
         **info,
         "pipelineName": plan.pipeline,
         "pipelineSpec": spec,
         "platformSpec": platform,
     }
-    name = f"{plan.pipeline}-{told}"
     pipeline: Spec = {"apiVersion": API, "kind": "Pipeline", "metadata": {"name": plan.pipeline, **meta}, "spec": shown}
     one: Spec = {"apiVersion": API, "kind": "PipelineVersion", "metadata": {"name": name, **meta}, "spec": version}
     return File(f"{plan.pipeline}.manifests.yaml", dump(pipeline, one))

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from pipec.compiler.plan import Plan, Task
-from pipec.targets.base import Feature, Options, Refusal, Use, inside
+from pipec.targets.base import Feature, Options, Refusal, Use, inside, place_of
 from pipec.targets.cluster import GATES, mounts, needs_root
 from pipec.targets.placement import placement
-from pipec.values import RunRef, references
+from pipec.values import RunRef
 
 VERSIONS = ("2.17", "2.15", "2.5", "2.3")
 
@@ -94,10 +94,7 @@ def _affinity(task: Task) -> tuple[str, ...]:
 
 def _run(task: Task, *fields: str) -> tuple[str, ...]:
     """Return where a task asks for a fact of the run, or nothing."""
-    named = [(("with", at), value) for at, value in task.parameters]
-    named += [(("with", at), value) for at, values in task.inputs for value in values]
-    wanted = {RunRef(field) for field in fields}
-    return next((at for at, value in named if wanted & set(references(value))), ())
+    return place_of(task, *(RunRef(field) for field in fields))
 
 
 def _old(options: Options, what: Reads, use: Use) -> Refusal:
