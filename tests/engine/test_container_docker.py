@@ -20,7 +20,7 @@ import pytest
 from engine_bench import Bench, plan, states
 from foreign_bench import foreign, out
 from images import base as shell
-from needs import missing
+from needs import small_disk
 
 from pipec import docker
 from pipec.compiler.plan import Need, Task
@@ -192,12 +192,8 @@ def test_a_gigabyte_of_log_fills_neither_memory_nor_disk(bench: Bench) -> None:
 @pytest.fixture
 def full(tmp_path: Path) -> Iterator[Path]:
     """A disk of 4 MiB."""
-    place = tmp_path / "small"
-    place.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(place)], check=False).returncode:
-        missing("the right to mount a file system")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
+    with small_disk(tmp_path / "small", "size=4m") as place:
+        yield place
 
 
 def test_a_full_disk_is_told_and_what_was_kept_before_stays_whole(bench: Bench, full: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import runtime_probe as probes
 import supervised
-from needs import missing
+from needs import missing, small_disk
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux: small disks, devices and signals")
 FULL = "no space left on device: make room or mend its rights"
@@ -21,13 +21,8 @@ FULL = "no space left on device: make room or mend its rights"
 @pytest.fixture
 def disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
     """A disk of one MiB, or with what else a test asks for."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    options = getattr(request, "param", "size=1m")
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)], check=False).returncode:
-        missing("the right to mount a small disk")
-    yield place
-    subprocess.run(["umount", str(place)], check=True)
+    with small_disk(tmp_path / "disk", getattr(request, "param", "size=1m")) as place:
+        yield place
 
 
 def ended(root: Path) -> tuple[str, str]:

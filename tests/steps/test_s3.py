@@ -16,7 +16,7 @@ import pytest
 import runtime_probe as probes
 import supervised
 from bucket import Bucket, Fault
-from needs import missing
+from needs import small_disk
 
 from pipec import digest
 from pipec.steps import store
@@ -281,26 +281,20 @@ def test_a_large_file_passes_through_in_bounded_memory(bucket: Bucket, root: str
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    place = tmp_path / "disk"
-    place.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)], check=False).returncode:
-        missing("the right to mount a small disk")
-    yield place
-    subprocess.run(["umount", str(place)], check=True)
+def disk(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path / "disk") as place:
+        yield place
 
 
-def test_a_file_that_does_not_fit_says_how_much_it_needs(
-    bucket: Bucket, root: str, tmp_path: Path, small_disk: Path
-) -> None:
+def test_a_file_that_does_not_fit_says_how_much_it_needs(bucket: Bucket, root: str, tmp_path: Path, disk: Path) -> None:
     put(tmp_path, f"{root}/file", body(3 << 20))
     with pytest.raises(StepError) as told:
-        store.fetch(f"{root}/file", small_disk)
+        store.fetch(f"{root}/file", disk)
     assert str(told.value) == (
         f"`{root}/file` does not fit here: it needs 3 MiB and 1 MiB are free: "
         "make room where temporary files go (TMPDIR)"
     )
-    assert list(small_disk.iterdir()) == []
+    assert list(disk.iterdir()) == []
 
 
 def test_a_long_transfer_says_how_far_it_is(
