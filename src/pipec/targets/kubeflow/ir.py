@@ -10,23 +10,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pipec.compiler.plan import ONCE, Plan, PlanParameter, Task, order
-from pipec.steps.command import input_name, order_text
-from pipec.steps.interface import Artifact, Kind, Resources
+from pipec.compiler.plan import Plan, PlanParameter, Task
+from pipec.steps.command import input_name
+from pipec.steps.interface import Artifact, Kind
 from pipec.targets.base import Options
-from pipec.targets.cluster import (
-    GATES,
-    asks_person,
-    cpu_quantity,
-    guard_dollars,
-    memory_quantity,
-    needs_root,
-    reads_world,
-    task_references,
-    variables,
-    wait_s,
-)
-from pipec.targets.device import resource
+from pipec.targets.cluster import GATES, needs_root, reads_world, task_references
+from pipec.targets.kubeflow.container import container
 from pipec.values import ConfigRef, OutputRef, ParameterRef, Reference, RunRef, SecretRef
 
 TYPES = {
@@ -65,7 +54,7 @@ def pipeline_spec(plan: Plan, options: Options) -> Spec:
         f"comp-{task.name}": _component(task, references[task.name], tasks, kinds) for task in plan.tasks
     }
     spec["deploymentSpec"] = {
-        "executors": {f"exec-{task.name}": {"container": _container(plan, task, options)} for task in plan.tasks}
+        "executors": {f"exec-{task.name}": {"container": container(plan, task, options)} for task in plan.tasks}
     }
     return spec
 
@@ -221,39 +210,3 @@ def _type(reference: OutputRef, tasks: dict[str, Task]) -> Artifact | Kind:
     output = tasks[reference.task].interface.output(reference.output)
     assert output is not None, f"task {reference.task} has no output {reference.output} (graph should have stopped it)"
     return output.type
-
-
-def _container(plan: Plan, task: Task, options: Options) -> Spec:
-    spec: Spec = {"image": task.image, "command": ["pipec-step"], "args": arguments(plan, task, options)}
-    env = variables(task)
-    if env:
-        # Neither KFP nor its launcher replaces anything here, but Kubernetes does (`$(NAME)`).
-        spec["env"] = [{"name": name, "value": guard_dollars(value)} for name, value in env.items()]
-    spec["resources"] = _resources(task.resources)
-    return spec
-
-
-def arguments(plan: Plan, task: Task, options: Options) -> list[str]:
-    """Return what `pipec-step` is called with; `{{$}}` becomes the executor input in the launcher."""
-    wait = wait_s(task) if asks_person(task) else 0
-    retry = task.retry if task.interface.role in GATES else ONCE
-    given = [task.interface.name, "--order", order_text(order(plan, task, wait_s=wait, retry=retry))]
-    if needs_root(task) and options.artifacts:
-        given += ["--root", options.artifacts]
-    return [*given, "--executor-input", "{{$}}"]
-
-
-def _resources(resources: Resources) -> Spec:
-    """Return both generations of fields: servers before 2.4 read numbers only, later ones prefer the text."""
-    cpu, memory = cpu_quantity(resources.cpu), memory_quantity(resources.memory_mib)
-    gigabytes = resources.memory_mib * 2**20 / 1e9  # the old field's unit
-    spec: Spec = {
-        "resourceCpuRequest": cpu, "resourceCpuLimit": cpu,
-        "resourceMemoryRequest": memory, "resourceMemoryLimit": memory,
-        "cpuRequest": float(resources.cpu), "cpuLimit": float(resources.cpu),
-        "memoryRequest": gigabytes, "memoryLimit": gigabytes,
-    }  # fmt: skip
-    if wanted := resources.accelerator:
-        kind, count = resource(wanted) or "", str(wanted.count)
-        spec["accelerator"] = {"resourceType": kind, "resourceCount": count, "type": kind, "count": count}
-    return spec

@@ -1,0 +1,60 @@
+"""The container of one task, as an executor of IR: image, command, arguments, variables, resources."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipec.compiler.plan import ONCE, Plan, Task, order
+from pipec.steps.command import order_text
+from pipec.steps.interface import Resources
+from pipec.targets.base import Options
+from pipec.targets.cluster import (
+    GATES,
+    asks_person,
+    cpu_quantity,
+    guard_dollars,
+    memory_quantity,
+    needs_root,
+    variables,
+    wait_s,
+)
+from pipec.targets.device import resource
+
+Spec = dict[str, Any]
+
+
+def container(plan: Plan, task: Task, options: Options) -> Spec:
+    """Return what runs in the task's pod."""
+    spec: Spec = {"image": task.image, "command": ["pipec-step"], "args": arguments(plan, task, options)}
+    env = variables(task)
+    if env:
+        # Neither KFP nor its launcher replaces anything here, but Kubernetes does (`$(NAME)`).
+        spec["env"] = [{"name": name, "value": guard_dollars(value)} for name, value in env.items()]
+    spec["resources"] = _resources(task.resources)
+    return spec
+
+
+def arguments(plan: Plan, task: Task, options: Options) -> list[str]:
+    """Return what `pipec-step` is called with; `{{$}}` becomes the executor input in the launcher."""
+    wait = wait_s(task) if asks_person(task) else 0
+    retry = task.retry if task.interface.role in GATES else ONCE
+    given = [task.interface.name, "--order", order_text(order(plan, task, wait_s=wait, retry=retry))]
+    if needs_root(task) and options.artifacts:
+        given += ["--root", options.artifacts]
+    return [*given, "--executor-input", "{{$}}"]
+
+
+def _resources(resources: Resources) -> Spec:
+    """Return both generations of fields: servers before 2.4 read numbers only, later ones prefer the text."""
+    cpu, memory = cpu_quantity(resources.cpu), memory_quantity(resources.memory_mib)
+    gigabytes = resources.memory_mib * 2**20 / 1e9  # the old field's unit
+    spec: Spec = {
+        "resourceCpuRequest": cpu, "resourceCpuLimit": cpu,
+        "resourceMemoryRequest": memory, "resourceMemoryLimit": memory,
+        "cpuRequest": float(resources.cpu), "cpuLimit": float(resources.cpu),
+        "memoryRequest": gigabytes, "memoryLimit": gigabytes,
+    }  # fmt: skip
+    if wanted := resources.accelerator:
+        kind, count = resource(wanted) or "", str(wanted.count)
+        spec["accelerator"] = {"resourceType": kind, "resourceCount": count, "type": kind, "count": count}
+    return spec
