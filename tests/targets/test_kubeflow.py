@@ -23,7 +23,7 @@ from pipec.targets.base import Options, refusals
 from pipec.targets.kubeflow import TARGET
 from pipec.targets.kubeflow.ir import pipeline_spec
 from pipec.targets.kubeflow.platform import platform_spec
-from pipec.targets.kubeflow.text import dump
+from pipec.targets.kubeflow.text import Shared, dump
 from pipec.targets.kubeflow.verify import verify
 from pipec.values import Literal, ParameterRef
 
@@ -112,6 +112,14 @@ def test_a_number_keeps_its_type(value: object) -> None:
     (again,) = yaml.safe_load_all(dump({"x": value}))  # type: ignore[arg-type]
     assert again == {"x": value}
     assert type(again["x"]) is type(value)
+
+
+def test_what_is_shared_is_written_like_any_other_mapping() -> None:
+    said = {"a": "x", "b": {"c": [1.0, {"d": "y"}]}}
+    shared, empty = Shared(said), Shared()
+    assert dump(shared, {"x": shared, "y": [shared, {"z": shared}], "e": empty}) == dump(
+        said, {"x": said, "y": [said, {"z": said}], "e": {}}
+    )
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])

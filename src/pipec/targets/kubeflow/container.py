@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from pipec.compiler.plan import ONCE, Plan, Task, order
@@ -19,6 +20,7 @@ from pipec.targets.cluster import (
     wait_s,
 )
 from pipec.targets.device import resource
+from pipec.targets.kubeflow.text import Shared
 
 Spec = dict[str, Any]
 
@@ -44,7 +46,8 @@ def arguments(plan: Plan, task: Task, options: Options) -> list[str]:
     return [*given, "--executor-input", "{{$}}"]
 
 
-def _resources(resources: Resources) -> Spec:
+@lru_cache(maxsize=256)
+def _resources(resources: Resources) -> Shared:
     """Return both generations of fields: servers before 2.4 read numbers only, later ones prefer the text."""
     cpu, memory = cpu_quantity(resources.cpu), memory_quantity(resources.memory_mib)
     gigabytes = resources.memory_mib * 2**20 / 1e9  # the old field's unit
@@ -57,4 +60,4 @@ def _resources(resources: Resources) -> Spec:
     if wanted := resources.accelerator:
         kind, count = resource(wanted) or "", str(wanted.count)
         spec["accelerator"] = {"resourceType": kind, "resourceCount": count, "type": kind, "count": count}
-    return spec
+    return Shared(spec)

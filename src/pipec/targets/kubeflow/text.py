@@ -18,41 +18,68 @@ _WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null",
 _PAIR = re.compile(r"\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}")
 
 
+class Shared(dict[str, Json]):
+    """A mapping that many places of a document hold alike: its lines are made once. Nobody may change it."""
+
+
+Made = dict[tuple[int, str], list[str]]  # the lines of a `Shared` at an indent
+
+
 def dump(*documents: Json) -> str:
     """Return the documents as one YAML text. Raises ValueError at a number that is not finite."""
     texts = []
+    made: Made = {}
     for document in documents:
         lines: list[str] = []
-        _write(document, "", "", lines)
+        _write(document, "", "", lines, made)
         texts.append("\n".join(lines) + "\n")
     return "---\n".join(texts)
 
 
-def _write(value: Json, lead: str, indent: str, lines: list[str]) -> None:
-    """Append the lines of `value`; the first one begins with `lead`, the others are `indent`ed.
-
-    Two thirds of an emission are spent here, so texts are written in place rather than by a call each.
-    """
+def _write(value: Json, lead: str, indent: str, lines: list[str], made: Made) -> None:
+    """Append the lines of `value`; the first one begins with `lead`, the others are `indent`ed."""
     if isinstance(value, str):
         lines.append(lead + quote(value))
     elif isinstance(value, dict) and value:
-        for key, item in value.items():
-            name = f"{lead}{_key(key)}:"
-            if isinstance(item, str):
-                lines.append(f"{name} {quote(item)}")
-            elif isinstance(item, dict | list | tuple) and item:
-                lines.append(name)
-                below = indent + "  " if isinstance(item, dict) else indent
-                _write(item, below, below, lines)
-            else:
-                lines.append(f"{name} {_scalar(item)}")
-            lead = indent
+        _mapping(value, lead, indent, lines, made)
     elif isinstance(value, list | tuple) and value:
         for item in value:
-            _write(item, lead + "- ", indent + "  ", lines)
+            _write(item, lead + "- ", indent + "  ", lines, made)
             lead = indent
     else:
         lines.append(lead + _scalar(value))
+
+
+def _mapping(value: dict[str, Json], lead: str, indent: str, lines: list[str], made: Made) -> None:
+    """Append the lines of a mapping that is not empty, as `_write` does.
+
+    A third of an emission is spent here, so texts are written in place rather than by a call each.
+    """
+    for key, item in value.items():
+        name = f"{lead}{_key(key)}:"
+        lead = indent
+        if isinstance(item, str):
+            lines.append(f"{name} {quote(item)}")
+        elif not isinstance(item, dict | list | tuple) or not item:
+            lines.append(f"{name} {_scalar(item)}")
+        elif isinstance(item, Shared):
+            lines += (name, *_lines(item, indent + "  ", made))
+        elif isinstance(item, dict):
+            lines.append(name)
+            _mapping(item, indent + "  ", indent + "  ", lines, made)
+        else:
+            lines.append(name)
+            _write(item, indent, indent, lines, made)
+
+
+def _lines(shared: Shared, indent: str, made: Made) -> list[str]:
+    """Return the lines of a mapping at an indent. made: those known, by mappings that live as long as the dump."""
+    at = (id(shared), indent)
+    if at not in made:
+        lines: list[str] = []
+        _mapping(shared, indent, indent, lines, made)
+        made[at] = lines
+    return made[at]
 
 
 def _scalar(value: Json) -> str:
