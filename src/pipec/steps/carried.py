@@ -31,6 +31,7 @@ from pipec.values import Json
 def interface_as_json(interface: Interface) -> dict[str, Json]:
     """Return the whole interface as JSON, so that `interface_of_json` gives an equal one."""
     body: dict[str, Any] = asdict(interface)
+    del body["_digest"]  # it follows from the rest
     for parameter in body["parameters"]:
         if parameter["default"] is MISSING:
             del parameter["default"]

@@ -257,6 +257,7 @@ class Interface:
     distributed: bool = False
     needs_accelerator: bool = False
     container: Container | None = None
+    _digest: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def input(self, name: str) -> Input | None:
         return next((i for i in self.inputs if i.name == name), None)
@@ -292,4 +293,6 @@ class Interface:
     @property
     def digest(self) -> str:
         """The digest of the contract; a step that has another refuses to start."""
-        return digest.of_value(self.describe())
+        if not self._digest:  # kept: every task of a plan is asked for it several times
+            self._digest.append(digest.of_value(self.describe()))
+        return self._digest[0]
