@@ -21,7 +21,7 @@ MODULES = {
 # A room, and the rooms it may enter; a name stands for itself and all below it. The first that fits a module counts.
 LOW = (
     "pipec.diagnostics", "pipec.digest", "pipec.values", "pipec.condition", "pipec.tail", "pipec.redact",
-    "pipec.contents",
+    "pipec.contents", "pipec.verdict",
 )  # fmt: skip
 STEP_VALUES = ("pipec.steps.interface", "pipec.steps.declare", "pipec.steps.command", "pipec.steps.carried")
 SHARED = tuple(f"pipec.targets.{name}" for name in ("base", "cluster", "judge", "device", "placement"))
@@ -34,6 +34,7 @@ TABLE: list[tuple[str, tuple[str, ...]]] = [
     ("pipec.contents", ()),
     ("pipec.docker", ()),
     ("pipec.condition", ("pipec.values",)),
+    ("pipec.verdict", ("pipec.values", "pipec.condition")),
     ("pipec.steps.interface", LOW),
     ("pipec.steps.carried", (*LOW, "pipec.steps.interface")),
     ("pipec.steps.declare", (*LOW, "pipec.steps.interface")),

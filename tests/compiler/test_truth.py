@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipec import api
-from pipec.engine.state import compare
+from pipec.verdict import compare
 
 HEAD = """apiVersion: pipec/v1alpha1
 kind: Pipeline

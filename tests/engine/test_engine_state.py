@@ -9,8 +9,9 @@ from engine_bench import plan, task
 from pipec.compiler.plan import Need, Plan
 from pipec.condition import AllOf, AnyOf, Compare, Condition, Holds, Not, Status
 from pipec.engine.outcome import State, Stored, TaskOutcome
-from pipec.engine.state import Facts, Fail, Fault, Frontier, Ready, Skip, Verdict, compare, holds, judge, outcome_of
+from pipec.engine.state import Facts, Frontier, judge, outcome_of
 from pipec.values import Absent, EachRef, Gather, Json, ListOf, Literal, OutputRef, ParameterRef, RunRef, resolve
+from pipec.verdict import Fail, Fault, Ready, Skip, Verdict, compare, holds
 
 S, F, R, K = State.SUCCEEDED, State.FAILED, State.REFUSED, State.SKIPPED
 

@@ -22,13 +22,14 @@ from pipec.engine.kind import is_a
 from pipec.engine.launcher import After, Launcher, Start
 from pipec.engine.outcome import Record, State, Stored, TaskOutcome
 from pipec.engine.process import Execution, Exit, Stop, execute
-from pipec.engine.state import Facts, Fault
+from pipec.engine.state import Facts
 from pipec.engine.store import Store, StoreError
 from pipec.redact import redacted
 from pipec.steps.command import Call
 from pipec.steps.interface import Artifact, Kind, Role
 from pipec.tail import printable
 from pipec.values import Json
+from pipec.verdict import Fault
 
 RESULT_LIMIT = 4 << 20  # bytes of a result file: small outputs travel through the journal, data through the store
 

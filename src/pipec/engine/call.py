@@ -14,12 +14,13 @@ from pathlib import Path
 from pipec import digest
 from pipec.compiler.plan import Plan, Task, order, uncacheable
 from pipec.engine import files
-from pipec.engine.state import Facts, Fault, resolved
+from pipec.engine.state import Facts
 from pipec.engine.store import Store
 from pipec.steps.carried import interface_as_json
 from pipec.steps.command import Call, Location, secret_variable
 from pipec.steps.interface import Container, Role
 from pipec.values import Json, OutputRef, SecretRef, Value, as_text
+from pipec.verdict import Fault, resolved
 
 SHORT = 80  # characters: a longer part is kept by its digest, which still tells that it changed
 # Not part of what makes a finished step of the same run stale: the run goes on with the data it began with, and a newer

@@ -25,9 +25,10 @@ from pipec.engine.options import RunOptions
 from pipec.engine.outcome import RunOutcome, State, TaskOutcome, with_loops
 from pipec.engine.progress import Progress
 from pipec.engine.replay import Replay, stands, unroll_record
-from pipec.engine.state import Facts, Fail, Fault, Frontier, Place, Ready, Skip, Verdict, judge, outcome_of
+from pipec.engine.state import Facts, Frontier, Place, judge, outcome_of
 from pipec.engine.summary import summarize
 from pipec.values import Value
+from pipec.verdict import Fail, Fault, Ready, Skip, Verdict
 
 TICK_S = 0.2  # between looks at the clock, the screen and the decisions while tasks run
 LONGEST_WAIT_S = 3600.0  # between attempts (rule 7)

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 
 from pipec.compiler.plan import Group, Task
 from pipec.engine.outcome import State, TaskOutcome
-from pipec.engine.state import Place, past
+from pipec.engine.state import Place
+from pipec.verdict import past
 
 Entry = tuple[Place, str]  # a task's place and name
 

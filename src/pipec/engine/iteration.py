@@ -9,7 +9,8 @@ from pipec.compiler.plan import Loop, Task
 from pipec.engine.group import stopping
 from pipec.engine.loop import Iteration
 from pipec.engine.outcome import State, TaskOutcome, together
-from pipec.engine.state import Place, past
+from pipec.engine.state import Place
+from pipec.verdict import past
 
 
 @dataclass(slots=True, kw_only=True)

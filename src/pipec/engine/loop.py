@@ -10,8 +10,9 @@ from dataclasses import dataclass, field, replace
 
 from pipec.compiler.plan import Loop, Task
 from pipec.condition import Condition, Status, rewritten
-from pipec.engine.state import Facts, Fault, kind, resolved, shown
+from pipec.engine.state import Facts
 from pipec.values import EachRef, ItemRef, Json, Literal, OutputRef, Reference, Value, substitute
+from pipec.verdict import Fault, kind, resolved, shown
 
 MOST_ITEMS = 1000  # a longer list is rather one step that reads it all: every item costs a process
 Known = Callable[[Reference], Value | None]

@@ -1,17 +1,17 @@
-"""What runs when: rules 1, 2, 9 and 10 of design section 3.1 as pure functions. This module is their reference.
+"""What runs when: what a run knows, asked by rules 1 and 2 (`verdict.py`); rules 9 and 10 of design section 3.1.
 
-A `when` and a value are answered from what has ended; nothing here touches a file, a clock or a process.
+Pure functions, and their reference. A `when` and a value are answered from what has ended; nothing here touches a file,
+a clock or a process.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias, assert_never
 
 from pipec.compiler.plan import Need, Task
-from pipec.condition import AllOf, AnyOf, Compare, Condition, Holds, Not, Status, named, statuses
+from pipec.condition import named, statuses
 from pipec.engine.outcome import State, TaskOutcome
 from pipec.steps.command import run_fact
 from pipec.values import (
@@ -31,32 +31,8 @@ from pipec.values import (
     Value,
     resolve,
 )
+from pipec.verdict import Fault, Ready, Verdict, because, fed, judged
 
-
-class Fault(Exception):
-    """A `when` or a value has no answer: the task fails. One line."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """The task may run."""
-
-
-@dataclass(frozen=True, slots=True)
-class Skip:
-    """The task will not run. reason: why, without anything that differs between equal runs."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Fail:
-    """The task cannot run, and that is a failure."""
-
-    reason: str
-
-
-Verdict: TypeAlias = Ready | Skip | Fail
 Place: TypeAlias = tuple[int, ...]  # of a task among the plan's; of an iteration's, its loop's with two numbers more
 
 
@@ -85,11 +61,11 @@ class Facts:
             case OutputRef(task, output):
                 ending = self.endings.get(task)
                 if ending is None or ending.state is not State.SUCCEEDED or output not in ending.values:
-                    raise Absent(f"`steps.{task}.{output}` is absent" + _because(ending))
+                    raise Absent(f"`steps.{task}.{output}` is absent" + self._because(task))
                 return ending.values[output]
             case EachRef(task, output):
                 if task not in self.loops:
-                    raise Absent(f"`steps.{task}[*].{output}` is absent" + _because(self.endings.get(task)))
+                    raise Absent(f"`steps.{task}[*].{output}` is absent" + self._because(task))
                 return resolve(Gather(tuple(each[output] for each in self.loops[task])), self.lookup)
             case RunRef(name):
                 return run_fact(name, run_id=self.run_id, scheduled_at=self.scheduled_at, outcome=self.outcome)
@@ -101,6 +77,17 @@ class Facts:
                 raise AssertionError(f"state.lookup got {reference}, which expansion should have replaced")
             case _:
                 assert_never(reference)
+
+    def _because(self, task: str) -> str:
+        return because(task, self.endings[task].state) if task in self.endings else ""
+
+    def state(self, task: str) -> str:
+        """Return how a task ended."""
+        return self.endings[task].state
+
+    def seen(self, task: str) -> str:
+        """Return how a task ended for those that follow."""
+        return self.endings[task].seen
 
     def is_barren(self, task: str) -> bool:
         """Say whether a task is a loop that failed with nothing to show: no iteration of it has left anything."""
@@ -140,44 +127,14 @@ class Facts:
                 yield value
 
 
-def _because(ending: TaskOutcome | None) -> str:
-    if ending is None or ending.state is State.SUCCEEDED:
-        return ""
-    return f": `{ending.name}` {past(ending.state)}"
-
-
-def past(state: State) -> str:
-    """Return what became of a task, after its name."""
-    return _PAST[state]
-
-
-_PAST = {
-    State.FAILED: "failed", State.REFUSED: "was refused", State.SKIPPED: "was skipped", State.PARKED: "is parked",
-    State.RUNNING: "is running", State.WAITING: "has not run", State.SUCCEEDED: "succeeded",
-}  # fmt: skip
-
-
 def judge(task: Task, facts: Facts) -> Verdict:
     """Return what becomes of `task`, all of whose needs have ended.
 
-    Every need is looked at in the plan's order, however early it ended, so that equal runs give equal reasons. Then
-    comes `when`, and last whether there is something to read.
+    First come its needs and `when`, last whether there is something to read.
     """
-    asked = {status.task for status in statuses(task.when)} if task.when else set()
-    needs = [need for need in task.needs if need.task not in asked and not _is_idle(task, need, facts)]
-    for need in needs:
-        ending = facts.endings[need.task]
-        if not _passes(need, ending.seen) or facts.is_barren(need.task):
-            return Skip(f"`{need.task}` {past(ending.state)}")
-    for step in dict.fromkeys(need.any_of for need in needs if need.any_of):
-        endings = [facts.endings[need.task] for need in needs if need.any_of == step]
-        if not any(ending.seen is State.SUCCEEDED for ending in endings):
-            is_bad = any(ending.state in (State.FAILED, State.REFUSED) for ending in endings)
-            return Skip(f"`{step}` {past(State.FAILED if is_bad else State.SKIPPED)}")
-    try:
-        return _fed(task, facts) if task.when is None or holds(task.when, facts) else Skip("`when` is false")
-    except Fault as fault:
-        return Fail(f"`when` cannot be answered: {fault}")
+    needs = [need for need in task.needs if not _is_idle(task, need, facts)]
+    verdict = judged(needs, task.when, facts)
+    return fed(task.inputs, task.interface.input, facts) if verdict == Ready() else verdict
 
 
 def _is_idle(task: Task, need: Need, facts: Facts) -> bool:
@@ -186,139 +143,6 @@ def _is_idle(task: Task, need: Need, facts: Facts) -> bool:
     Tasks that one final step became keep rule 1 among themselves.
     """
     return task.is_final and facts.endings[need.task].step.partition(".")[0] != task.step.partition(".")[0]
-
-
-def _passes(need: Need, seen: State) -> bool:
-    match seen:
-        case State.SUCCEEDED:
-            return True
-        case State.SKIPPED:
-            return need.soft
-        case State.FAILED | State.REFUSED:
-            return need.forgiving
-        case _:
-            return False
-
-
-def _fed(task: Task, facts: Facts) -> Verdict:
-    """Say whether every input that must have something has it: a list that came to nothing leaves nothing to do."""
-    for name, values in task.inputs:
-        declared = task.interface.input(name)
-        if (declared and declared.optional) or any(True for value in values for _ in facts.present(value)):
-            continue
-        if declared and declared.many:
-            return Skip(f"nothing was left for `{name}`")
-        return Fail(f"input `{name}` reads {_unread(values, facts)}")
-    return Ready()
-
-
-def _unread(values: tuple[Value, ...], facts: Facts) -> str:
-    for value in values:
-        if isinstance(value, OutputRef):
-            ending = facts.endings.get(value.task)
-            is_unwritten = ending is not None and ending.state is State.SUCCEEDED
-            said = f"which `{value.task}` left unwritten" if is_unwritten else "which is absent"
-            return f"`steps.{value.task}.{value.output}`, {said}"
-    return "nothing"
-
-
-def holds(condition: Condition, facts: Facts) -> bool:
-    """Say whether `condition` is true. `and` and `or` stop at the first term that decides. Raises Fault (rule 2)."""
-    match condition:
-        case Status(state, task):
-            return _stands(facts.endings[task], state)
-        case Not(term):
-            return not holds(term, facts)
-        case AllOf(terms):
-            return all(holds(term, facts) for term in terms)
-        case AnyOf(terms):
-            return any(holds(term, facts) for term in terms)
-        case Holds(value):
-            known = resolved(value, facts)
-            if not isinstance(known, bool):
-                raise Fault(f"{shown(known)} is {kind(known)}, not true or false")
-            return known
-        case Compare(operator, left, right):
-            return compare(operator, resolved(left, facts), resolved(right, facts))
-        case _:
-            assert_never(condition)
-
-
-def _stands(ending: TaskOutcome, state: str) -> bool:
-    """A refusal counts as a failure here: it is one on every orchestrator, whose tasks know no third end."""
-    if state == State.FAILED:
-        return ending.seen in (State.FAILED, State.REFUSED)
-    return ending.seen == state
-
-
-def resolved(value: Value, facts: Facts) -> Json:
-    """Return what `value` is in this run. Raises Fault if it has no value, or none that can stand where it stands."""
-    try:
-        return resolve(value, facts.lookup)
-    except Absent as fault:
-        raise Fault(str(fault.args[0])) from fault
-    except TypeError as fault:
-        raise Fault(str(fault)) from fault
-
-
-def compare(operator: str, left: Json, right: Json) -> bool:
-    """Compare two values of one kind; numbers are one kind, true and false are no numbers. Raises Fault at others."""
-    if operator == "in":
-        return _is_in(left, right)
-    own = kind(left)
-    if own != kind(right):
-        raise Fault(f"{shown(left)} is {own}, but {shown(right)} is {kind(right)}")
-    if operator == "==":
-        return left == right
-    if operator == "!=":
-        return left != right
-    match left, right:
-        case (int() | float(), int() | float()) if own != _BOOLEAN:
-            return _ordered(operator, (left > right) - (left < right))
-        case str(), str():
-            return _ordered(operator, (left > right) - (left < right))  # by code points
-    raise Fault(f"`{operator}` compares numbers or texts, and {shown(left)} is {own}")
-
-
-def _ordered(operator: str, sign: int) -> bool:
-    return {"<": sign < 0, "<=": sign <= 0, ">": sign > 0, ">=": sign >= 0}[operator]
-
-
-def _is_in(left: Json, right: Json) -> bool:
-    if not isinstance(right, list | tuple):
-        raise Fault(f"`in` looks into a list, and {shown(right)} is {kind(right)}")
-    own = kind(left)
-    if right and all(kind(item) != own for item in right):
-        raise Fault(f"{shown(left)} is {own}, and no item of the list is")
-    return any(kind(item) == own and item == left for item in right)
-
-
-_BOOLEAN = "a boolean"
-
-
-def kind(value: Json) -> str:
-    """Return what a value is, in words. Raises Fault at null and at numbers that are none."""
-    match value:
-        case None:
-            raise Fault("a value is absent")
-        case bool():
-            return _BOOLEAN
-        case int() | float():
-            if not math.isfinite(value):
-                raise Fault(f"{value} is not a finite number")
-            return "a number"
-        case str():
-            return "a text"
-        case list() | tuple():
-            return "a list"
-        case _:
-            return "an object"
-
-
-def shown(value: Json) -> str:
-    """Return a value as a message may hold it."""
-    text = f"`{value}`"
-    return text if len(text) <= 60 else text[:57] + "...`"
 
 
 def outcome_of(endings: Iterable[TaskOutcome]) -> str:

@@ -18,8 +18,9 @@ from pipec.compiler.plan import After, Plan
 from pipec.condition import describe
 from pipec.engine import files
 from pipec.engine.outcome import EngineError, RunOutcome, State
-from pipec.engine.state import Facts, Fault, holds, past, resolved
+from pipec.engine.state import Facts
 from pipec.values import Json
+from pipec.verdict import Fault, holds, past, resolved
 
 Request = tuple[str, Mapping[str, Json], str]  # the pipeline to start, its parameters, and why
 
