@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
-from pipec.values import Json, Reference, Value, encode, references, substitute
+from pipec.values import Json, Reference, Value, decode, encode, references, substitute
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,3 +143,25 @@ def describe(condition: Condition) -> Json:
             return ["or", *(describe(term) for term in terms)]
         case _:
             assert_never(condition)
+
+
+_OPERATORS = frozenset({"==", "!=", "<", "<=", ">", ">=", "in"})
+_STATES = frozenset({"succeeded", "failed", "skipped"})
+
+
+def parse(described: Json) -> Condition:
+    """Return the condition that `describe` wrote. Raises ValueError at a form it never writes."""
+    match described:
+        case ["and", *terms]:
+            return AllOf(tuple(parse(term) for term in terms))
+        case ["or", *terms]:
+            return AnyOf(tuple(parse(term) for term in terms))
+        case ["not", term]:
+            return Not(parse(term))
+        case ["is", value]:
+            return Holds(decode(value))
+        case [str(state), str(task)] if state in _STATES:
+            return Status(state, task)
+        case [str(operator), left, right] if operator in _OPERATORS:
+            return Compare(operator, decode(left), decode(right))
+    raise ValueError(f"`{described}` is not a form of condition that this version knows")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from pipec.condition import (
@@ -16,6 +18,7 @@ from pipec.condition import (
     describe,
     named,
     operands,
+    parse,
     rewritten,
     statuses,
 )
@@ -50,6 +53,22 @@ def test_the_parts_of_a_condition_are_found_at_any_depth_in_their_order() -> Non
 )
 def test_a_condition_is_written_with_its_operator_first(asked: Condition, said: Json) -> None:
     assert describe(asked) == said
+    assert parse(said) == asked
+
+
+def test_a_condition_comes_back_from_its_text_whole() -> None:
+    assert parse(json.loads(json.dumps(describe(WHOLE)))) == WHOLE
+
+
+@pytest.mark.parametrize(
+    "said",
+    [None, True, "a", [], ["not"], ["is"], ["parked", "a"], ["failed", 1], ["=", 1, 2], ["<", 1], [1, 2, 3],
+     ["and", ["failed"]], ["is", {"$nothing": 1}], {"failed": "a"}],
+    ids=str,
+)  # fmt: skip
+def test_no_other_form_is_a_condition(said: Json) -> None:
+    with pytest.raises(ValueError, match="is not a form of"):
+        parse(said)
 
 
 def test_every_name_and_every_status_may_be_replaced() -> None:

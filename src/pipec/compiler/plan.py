@@ -14,7 +14,7 @@ from pipec import digest
 from pipec.compiler import zone
 from pipec.compiler.shift import shifted
 from pipec.condition import Condition, describe, named
-from pipec.steps.command import Order
+from pipec.steps.command import Ended, Order, Report
 from pipec.steps.interface import Artifact, Interface, Kind, Resources, Retry, Role
 from pipec.values import (
     EachRef,
@@ -248,11 +248,23 @@ class Plan:
         return digest.of_value(self.describe())
 
 
-def order(plan: Plan, task: Task, wait_s: int = 0, retry: Retry = ONCE, *, cache: bool = False) -> Order:
+def order(
+    plan: Plan,
+    task: Task,
+    wait_s: int = 0,
+    retry: Retry = ONCE,
+    *,
+    cache: bool = False,
+    report: Report | None = None,
+    ledger: str = "",
+    ends: tuple[Ended, ...] = (),
+    forgiven: tuple[str, ...] = (),
+) -> Order:
     """Return the compile-time half of the task's call.
 
     wait_s: how long the step may wait for a person or a server. retry: the attempts that are left to the runtime.
-    cache: whether the runtime is to keep one, where this task's work may be taken from it.
+    cache: whether the runtime is to keep one, where this task's work may be taken from it. report, ledger, ends and
+    forgiven: as an `Order` has them, for an orchestrator that knows hard edges only.
     """
     accelerator = task.resources.accelerator
     return Order(
@@ -271,6 +283,10 @@ def order(plan: Plan, task: Task, wait_s: int = 0, retry: Retry = ONCE, *, cache
         hidden=tuple(name for name, value in task.env if isinstance(value, SecretRef)),
         devices=(accelerator.kind, accelerator.count) if accelerator else None,
         cache=cache and not uncacheable(task),
+        report=report,
+        ledger=ledger,
+        ends=ends,
+        forgiven=forgiven,
     )
 
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import assert_never
 
+from pipec.condition import Condition, describe, parse
 from pipec.steps.declare import CallerError
 from pipec.values import (
     ConfigRef,
@@ -35,10 +36,44 @@ FORMAT = "1"
 # "digest"}}, "inputs": {name: [digest, ...]}}. No time, host or path may enter it: traces of engines are compared.
 ATTEMPT = "PIPEC_ATTEMPT"  # a variable: an engine on this machine started the process and looks after it; names it
 RESULT = "result.json"  # beside a task's outputs: small outputs and digests, read by the tasks that follow
+PLACES = "places.json"  # beside a result that lies apart from its artifacts: {output: location}
+STATE, REASON = "pipec-state", "pipec-reason"  # small outputs of a task that reports: how it ended, and why
 _TEMPLATE = re.compile(r"\{[{%#]|\$[$(]")
 _ENCODER = json.JSONEncoder(allow_nan=False)
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 _DOLLAR = re.compile(r"\$(?=[$(])")
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedNeed:
+    """A need on a task that reports; the fields are those of the plan's `Need`."""
+
+    task: str
+    soft: bool = False
+    forgiving: bool = False
+    any_of: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a task needs to judge by itself whether it runs, for an orchestrator that knows hard edges only.
+
+    Such a task leaves its end as small outputs, and ends with 0 however the step did. needs: on tasks that report; all
+    others have succeeded, or the container would not have been started. timeout_s: of one attempt, or None.
+    """
+
+    needs: tuple[ReportedNeed, ...] = ()
+    when: Condition | None = None
+    timeout_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A task that has ended before a final step starts. needs: tasks. is_conditional: it may have been skipped."""
+
+    task: str
+    needs: tuple[str, ...] = ()
+    is_conditional: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +86,9 @@ class Order:
     refusal from a failure. env: the digest of the task's plain variables, there only so that a cache sees them.
     hidden: names of variables whose values are secrets, so that no log shows them. devices: kind and count of the
     accelerators that must be there. cache: whether the runtime keeps a cache, because the orchestrator has none.
+    report: set for a task that judges by itself whether it runs. ledger: what of its results is also kept in the run's
+    folder: `all`, or `bad` ones only where tasks share a place there. ends: of a final step, all tasks of the run
+    before it. forgiven: tasks named here that have `continue_on_error`.
     """
 
     pipeline: str
@@ -68,6 +106,10 @@ class Order:
     hidden: tuple[str, ...] = ()
     devices: tuple[str, int] | None = None
     cache: bool = False
+    report: Report | None = None
+    ledger: str = ""
+    ends: tuple[Ended, ...] = ()
+    forgiven: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +132,7 @@ class Call:
     kubeflow_output: where Kubeflow wants its executor output, or None. decision: a location, or `json:` and the text.
     foreign: the whole interface of a step in another language (`steps/carried.py`); None for a step of the library.
     prefix: words that start the container in which its command runs, instead of the command's own first word.
-    hidden, devices, env: as an order has them. cache: where work done earlier is kept (a location), or None.
+    hidden, devices, env, ledger: as an order has them. cache: where work done earlier is kept (a location), or None.
     """
 
     pipeline: str
@@ -123,6 +165,7 @@ class Call:
     devices: tuple[str, int] | None = None
     cache: str | None = None
     env: str = ""
+    ledger: str = ""
 
     def as_json(self) -> str:
         """Return the call as the text of a call file."""
@@ -158,6 +201,14 @@ def order_text(order: Order) -> str:
         body["devices"] = list(order.devices)
     if order.cache:
         body["cache"] = True
+    if order.report:
+        body["report"] = _described(order.report)
+    if order.ledger:
+        body["ledger"] = order.ledger
+    if order.ends:
+        body["ends"] = [[end.task, list(end.needs), end.is_conditional] for end in order.ends]
+    if order.forgiven:
+        body["forgiven"] = list(order.forgiven)
     return _guarded(_ENCODER.encode(body))
 
 
@@ -189,9 +240,44 @@ def parse_order(text: str) -> Order:
             hidden=tuple(body.get("hidden", ())),
             devices=_devices(body.get("devices")),
             cache=body.get("cache", False),
+            report=_report(body.get("report")),
+            ledger=body.get("ledger", ""),
+            ends=tuple(_ended(end) for end in body.get("ends", ())),
+            forgiven=tuple(body.get("forgiven", ())),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as fault:
         raise CallerError(f"--order is not an order that pipec wrote ({fault}): compile the pipeline again") from fault
+
+
+def _described(report: Report) -> dict[str, Json]:
+    return {
+        "needs": [[need.task, need.soft, need.forgiving, need.any_of] for need in report.needs],
+        "when": describe(report.when) if report.when else None,
+        "timeout_s": report.timeout_s,
+    }
+
+
+def _report(written: Mapping[str, Json] | None) -> Report | None:
+    match written:
+        case None:
+            return None
+        case {"needs": [*needs], "when": when, "timeout_s": int() | None as timeout_s}:
+            return Report(tuple(_need(need) for need in needs), None if when is None else parse(when), timeout_s)
+    raise ValueError("its report is not needs, a condition and a time")
+
+
+def _need(written: Json) -> ReportedNeed:
+    match written:
+        case [str(task), bool(soft), bool(forgiving), str(any_of)]:
+            return ReportedNeed(task, soft, forgiving, any_of)
+    raise ValueError("a need of its report is not one")
+
+
+def _ended(written: Json) -> Ended:
+    match written:
+        case [str(task), [*needs], bool(is_conditional)]:
+            return Ended(task, tuple(str(need) for need in needs), is_conditional)
+    raise ValueError("an end that it names is not one")
 
 
 def _devices(written: list[Json] | None) -> tuple[str, int] | None:
@@ -239,6 +325,16 @@ def input_name(reference: Reference) -> str:
             raise AssertionError(f"command.input_name got the axis `{axis}` (lower puts the cell's value in its place)")
         case _:
             assert_never(reference)
+
+
+def state_name(task: str) -> str:
+    """Return the name under which Kubeflow carries how `task` ended into a task that asks."""
+    return f"state-{task}"
+
+
+def reason_name(task: str) -> str:
+    """Return the name under which Kubeflow carries why `task` ended so."""
+    return f"reason-{task}"
 
 
 def run_folder(root: str, pipeline: str, run_id: str) -> str:
