@@ -124,6 +124,7 @@ NOTHING = {  # fields that by their meaning change nothing that is run, and why
     r"inputs\.rows\.type": "for rules, which judge wiring; a run is given a location in any case",
     r"pools\.fast\.accelerator\.count|.*pools\.fast\.accelerator\.(kind|count)": "what is there; a step asks for it",
     r"finally\..*accelerator\.(count|vendor|model|memory)": "no step that may stand there uses one, which is told",
+    r"finally\.tell\.cache": "a `finally` step always runs",
     r"ignore.*": "for findings: tests of their own hold it",
 }
 

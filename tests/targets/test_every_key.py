@@ -14,9 +14,7 @@ import yaml
 
 from pipec.compiler.plan import Plan
 from pipec.targets.base import Options, refusals
-from pipec.targets.kubeflow import TARGET
-from pipec.targets.kubeflow.ir import pipeline_spec
-from pipec.targets.kubeflow.platform import platform_spec
+from pipec.targets.kubeflow import TARGET, documents
 from pipec.targets.kubeflow.text import dump
 
 GOLDEN = Path(__file__).with_name("golden")
@@ -59,8 +57,8 @@ def reviewed() -> set[Route]:
 def test_every_key_stands_in_a_reviewed_file(name: str) -> None:
     plan, options = PLANS[name]
     assert list(refusals(TARGET, plan, options)) == []
-    documents = pipeline_spec(plan, options), platform_spec(plan, options)
-    written = {(str(number), *route) for number, document in enumerate(documents) for route in routes(document)}
+    emitted = documents(plan, options)
+    written = {(str(number), *route) for number, document in enumerate(emitted) for route in routes(document)}
     assert sorted(written - reviewed()) == []
 
 
@@ -78,12 +76,12 @@ def without(value: Any, route: Route) -> Any:
 
 
 def test_an_emitter_that_lost_any_key_would_write_another_file() -> None:
-    documents = pipeline_spec(*PLANS["placed"]), platform_spec(*PLANS["placed"])
+    emitted = documents(*PLANS["placed"])
     text = (GOLDEN / "placed.yaml").read_text(encoding="utf-8")
-    assert dump(*documents) == text
-    everything = [(number, route) for number, document in enumerate(documents) for route in set(routes(document))]
+    assert dump(*emitted) == text
+    everything = [(number, route) for number, document in enumerate(emitted) for route in set(routes(document))]
     assert len(everything) > 150
     for number, route in everything:
-        changed = copy.deepcopy(list(documents))
+        changed = copy.deepcopy(list(emitted))
         changed[number] = without(changed[number], route)
         assert dump(*changed) != text, route

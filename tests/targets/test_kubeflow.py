@@ -19,10 +19,9 @@ from pipec.compiler.plan import Concurrency, Plan, Schedule
 from pipec.steps.command import Call, Location
 from pipec.steps.decode import decode_arguments
 from pipec.steps.interface import Kind, Retry
+from pipec.targets import kubeflow as target
 from pipec.targets.base import Options, refusals
 from pipec.targets.kubeflow import TARGET
-from pipec.targets.kubeflow.ir import pipeline_spec
-from pipec.targets.kubeflow.platform import platform_spec
 from pipec.targets.kubeflow.text import Shared, dump
 from pipec.targets.kubeflow.verify import verify
 from pipec.values import Literal, ParameterRef
@@ -34,7 +33,7 @@ PLANS = {"wine": plans.wine, "short": plans.short, "chain": lambda: plans.chain(
 def emitted(plan: Plan, options: Options | None = None) -> dict[str, str]:
     given = options or plans.options()
     assert list(refusals(TARGET, plan, given)) == []
-    assert verify(pipeline_spec(plan, given), platform_spec(plan, given)) == ()
+    assert verify(*target.documents(plan, given)) == ()
     return {file.path: file.text for file in TARGET.emit(plan, given)}
 
 
@@ -80,7 +79,7 @@ def test_kfp_loads_the_file_and_writes_it_back_unchanged(name: str, tmp_path: Pa
 def test_a_reader_of_either_yaml_sees_the_data_that_was_written(name: str) -> None:
     plan, options = PLANS[name](), plans.options()
     text = emitted(plan)[f"{plan.pipeline}.yaml"]
-    assert list(yaml.safe_load_all(text)) == [pipeline_spec(plan, options), platform_spec(plan, options)]
+    assert list(yaml.safe_load_all(text)) == [*target.documents(plan, options)]
     assert text.isascii()
     for event in yaml.parse(text):
         assert not isinstance(event, yaml.AliasEvent)

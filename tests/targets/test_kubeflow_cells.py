@@ -9,7 +9,6 @@ import sys
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-import pytest
 import yaml
 from needs import ROOT
 from test_same_result import EXAMPLES, Cluster, call, summary
@@ -78,15 +77,23 @@ def test_a_person_reads_which_cell_a_task_is(tmp_path: Path) -> None:
     assert tasks["select"]["dependentTasks"] == ["split", "train-0", "train-1", "train-2", "train-3"]
 
 
-@pytest.mark.parametrize(
-    ("more", "told"),
-    [("max_parallel: 2", "cannot count how many cells"), ("fail_fast: false", "cannot go on without the cells")],
-)
-def test_what_counts_cells_is_refused_at_its_place(tmp_path: Path, more: str, told: str) -> None:
-    folder = project(tmp_path, more)
+def test_what_counts_cells_is_refused_at_its_place(tmp_path: Path) -> None:
+    folder = project(tmp_path, "max_parallel: 2")
     found = subprocess.run(
         [sys.executable, "-m", "pipec", "check", "grid.yaml", "--env", "local", "-t", "kubeflow"], cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT / "src")}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert found.returncode == 1
-    assert f"grid.yaml:12:{7 + len(more.partition(': ')[0]) + 2}: error: kubeflow {told}" in found.stdout
+    assert "grid.yaml:12:21: error: kubeflow cannot count how many cells" in found.stdout
+
+
+def test_cells_that_may_fail_tell_how_they_ended(tmp_path: Path) -> None:
+    folder = project(tmp_path, "fail_fast: false")
+    printed = call("pipec", "compile", "grid.yaml", "--env", "local", "-t", "kubeflow", "-o", "-", cwd=folder)
+    components = next(yaml.safe_load_all(printed))["components"]
+    reporting = {name for name, one in components.items()
+                 if "pipec-state" in one.get("outputDefinitions", {}).get("parameters", {})}  # fmt: skip
+    assert reporting == {"comp-train-0", "comp-train-1", "comp-train-2", "comp-train-3"}
+    assert components["comp-verdict"]["inputDefinitions"]["parameters"].keys() == {
+        f"{what}-train-{n}" for what in ("state", "reason") for n in range(4)
+    }

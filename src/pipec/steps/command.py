@@ -209,10 +209,11 @@ def order_text(order: Order) -> str:
         body["ends"] = [[end.task, list(end.needs), end.is_conditional] for end in order.ends]
     if order.forgiven:
         body["forgiven"] = list(order.forgiven)
-    return _guarded(_ENCODER.encode(body))
+    return guarded(_ENCODER.encode(body))
 
 
-def _guarded(text: str) -> str:
+def guarded(text: str) -> str:
+    """Return JSON text that means the same, and that no template engine on its way reads as a template."""
     if _TEMPLATE.search(text) is None:
         return text
     return _STRING.sub(lambda found: _DOLLAR.sub(r"\\u0024", found[0].replace("{", r"\u007b")), text)

@@ -222,7 +222,7 @@ def _input_uses(task: Task) -> Iterator[tuple[Feature, *tuple[str, ...]]]:
             yield Feature.OPTIONAL_INPUT, "with", name
         if len(values) > 1 or (declared and declared.many):
             yield Feature.MANY_INPUT, "with", name
-        if not all(isinstance(value, OutputRef) for value in values):
+        if not all(isinstance(value, OutputRef | EachRef) for value in values):
             yield Feature.LOCATION_INPUT, "with", name
 
 

@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from pipec.compiler.plan import Plan, Task, uncacheable
+from pipec.condition import named
 from pipec.steps.command import config_variable, secret_variable
 from pipec.steps.interface import Role
 from pipec.targets.base import Options
 from pipec.values import (
     ConfigRef,
+    EachRef,
     Json,
     Literal,
     OutputRef,
@@ -107,7 +109,8 @@ def secret_variables(task: Task) -> tuple[tuple[str, str], ...]:
 
 def config_variables(task: Task) -> tuple[tuple[str, str], ...]:
     """Return the variables that carry configs known at run time, as `secret_variables` does those of secrets."""
-    pairs = [(config_variable(ref.name), ref.name) for ref in task_references(task) if isinstance(ref, ConfigRef)]
+    asked = (*task_references(task), *(named(task.when) if task.when else ()))
+    pairs = [(config_variable(ref.name), ref.name) for ref in asked if isinstance(ref, ConfigRef)]
     pairs += [(name, value.name) for name, value in task.env if isinstance(value, ConfigRef)]
     return tuple(dict.fromkeys(pairs))
 
@@ -137,7 +140,7 @@ def locations(task: Task) -> Iterator[tuple[str, Value]]:
     """Yield every location that a task reads by itself, with the name of the input or parameter it is given to."""
     for name, listed in task.inputs:
         for value in listed:
-            if not isinstance(value, OutputRef):
+            if not isinstance(value, OutputRef | EachRef):
                 yield name, value
     for name, value in task.parameters:
         declared = task.interface.parameter(name)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 
 from pipec.compiler.plan import Need, Plan, Task
 from pipec.steps.interface import Accelerator
-from pipec.targets.base import Feature, Options, Refusal, Use, place_of
+from pipec.targets.base import Feature, Options, Refusal, Use, inside, place_of
 from pipec.targets.cluster import (
     IMAGE,
     LABEL,
@@ -42,7 +42,7 @@ def judge(plan: Plan, options: Options, target: str) -> Iterator[Refusal]:
     yield from _pipeline(plan, target)
     defaults: dict[str, object] = {p.name: p.default for p in plan.parameters}
     told: set[str] = set()
-    for task in plan.tasks:
+    for task in (each for top in plan.tasks for each in (top, *inside(top))):
         if not task.loop:  # a loop runs nothing itself; the tasks of its body have images
             yield from _image(task, target)
             yield from _functions(task, options, target)
@@ -52,7 +52,6 @@ def judge(plan: Plan, options: Options, target: str) -> Iterator[Refusal]:
             yield from _run_facts(task)
         if task.resources.accelerator:
             yield from _accelerator(task, task.resources.accelerator, target)
-    yield from _soft_edges(plan, target)
 
 
 def _pipeline(plan: Plan, target: str) -> Iterator[Refusal]:
@@ -230,7 +229,7 @@ def unchosen(task: Task, target: str) -> Iterator[Refusal]:
             )
 
 
-def _soft_edges(plan: Plan, target: str) -> Iterator[Refusal]:
+def soft_edges(plan: Plan, target: str) -> Iterator[Refusal]:
     """Yield soft edges that could be felt: where a skipped producer would leave its consumer able to run.
 
     Both engines know hard edges only. With nothing that skips by itself (`when` and `continue_on_error` are refused), a

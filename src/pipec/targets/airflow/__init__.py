@@ -14,7 +14,7 @@ from pipec.targets.airflow.operators import decision_id, is_docker, users, worke
 from pipec.targets.base import Feature, File, Options, Refusal, Support, Target, Use
 from pipec.targets.cluster import KUBERNETES_NAME, VARIABLE, approvers, asks_person, secret_variables
 from pipec.targets.device import resource
-from pipec.targets.judge import cluster_secrets, judge, secret_use, unchosen
+from pipec.targets.judge import cluster_secrets, judge, secret_use, soft_edges, unchosen
 from pipec.values import Json
 
 FEATURES = {
@@ -84,6 +84,7 @@ def emit(plan: Plan, options: Options) -> tuple[File, ...]:
 def refuse(plan: Plan, options: Options) -> Iterator[Refusal]:
     """Yield what of `plan` Airflow cannot say beyond the table of features."""
     yield from judge(plan, options, "airflow")
+    yield from soft_edges(plan, "airflow")
     yield from _root(options)
     yield from _triggers(plan)
     for key, value in plan.labels:

@@ -9,12 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 from pipec.compiler.plan import Plan, Schedule, Task
 from pipec.targets.base import Feature, File, Options, Refusal, Support, Target, Use, inside
 from pipec.targets.cluster import NAME, mounts, needs_root
 from pipec.targets.judge import cluster_configs, cluster_secrets, cluster_volumes, is_exact, judge
+from pipec.targets.kubeflow.flow import refuse_flow
 from pipec.targets.kubeflow.ir import described, pipeline_spec
+from pipec.targets.kubeflow.nest import arrange
 from pipec.targets.kubeflow.platform import manifests, platform_spec, side_files
 from pipec.targets.kubeflow.pod import RESERVED
 from pipec.targets.kubeflow.profile import VERSIONS, refuse_old
@@ -26,9 +29,9 @@ from pipec.values import Json, Literal, ParameterRef
 FEATURES = {
     Feature.PARAMETERS: Support.EMITTED,
     Feature.NEEDS: Support.EMITTED,
-    Feature.WHEN: Support.REFUSED,
-    Feature.STATUS: Support.REFUSED,
-    Feature.OPTIONAL_INPUT: Support.EMITTED,  # soft edges that could be felt are refused one by one
+    Feature.WHEN: Support.EMITTED,
+    Feature.STATUS: Support.EMULATED,  # a task that is asked ends well for KFP, and leaves its state as an output
+    Feature.OPTIONAL_INPUT: Support.EMITTED,  # where its producer may be skipped alone, that tells so itself
     Feature.MANY_INPUT: Support.EMITTED,  # an input of the component for each artifact
     Feature.LOCATION_INPUT: Support.EMITTED,
     Feature.ENV: Support.EMITTED,
@@ -40,12 +43,12 @@ FEATURES = {
     Feature.RETRY: Support.EMULATED,
     Feature.TIMEOUT: Support.EMITTED,
     Feature.CACHE: Support.EMITTED,
-    Feature.CONTINUE_ON_ERROR: Support.REFUSED,
-    Feature.FINALLY: Support.REFUSED,
+    Feature.CONTINUE_ON_ERROR: Support.EMULATED,  # in the same way
+    Feature.FINALLY: Support.EMITTED,
     Feature.MATRIX: Support.EMITTED,  # a task for each cell; what counts cells is refused
-    Feature.LOOP: Support.REFUSED,
-    Feature.FAN_IN: Support.EMITTED,  # over cells: lists over loops fall with `for_each`
-    Feature.PIPELINE_STEP: Support.REFUSED,
+    Feature.LOOP: Support.EMITTED,
+    Feature.FAN_IN: Support.EMITTED,
+    Feature.PIPELINE_STEP: Support.EMITTED,
     Feature.ACCELERATOR: Support.EMITTED,
     Feature.MACHINES: Support.REFUSED,
     Feature.POOL: Support.EMITTED,
@@ -71,12 +74,18 @@ _OWN = "kubeflow would read `{{`, `[[`, `$(` or `$$` here as its own"
 
 def emit(plan: Plan, options: Options) -> tuple[File, ...]:
     """Return `<pipeline>.yaml` and the files beside it. Assumes that `refuse` found nothing."""
-    spec, platform = pipeline_spec(plan, options), platform_spec(plan, options)
+    spec, platform = documents(plan, options)
     text = dump(spec, platform)
     files = (File(f"{plan.pipeline}.yaml", text), *side_files(plan, options))
     if options.values.get("manifests") != "true":
         return files
     return (*files, manifests(plan, options, spec, platform, text))
+
+
+def documents(plan: Plan, options: Options) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the pipeline and its platform document, as plain data."""
+    root = arrange(plan)
+    return pipeline_spec(plan, options, root), platform_spec(plan, options, root)
 
 
 def refuse(plan: Plan, options: Options) -> Iterator[Refusal]:
@@ -86,6 +95,7 @@ def refuse(plan: Plan, options: Options) -> Iterator[Refusal]:
     yield from _defaults(plan)
     yield from _triggers(plan)
     yield from _groups(plan)
+    yield from refuse_flow(plan, options)
     yield from refuse_old(plan, options)
     names = {task.name for task in plan.tasks}
     for task in (each for top in plan.tasks for each in (top, *inside(top))):
@@ -157,7 +167,7 @@ def _defaults(plan: Plan) -> Iterator[Refusal]:
 
 
 def _groups(plan: Plan) -> Iterator[Refusal]:
-    """Yield what a matrix says of its cells together: to KFP they are tasks like others, all of which must succeed."""
+    """Yield what a matrix says of its cells together: to KFP they are tasks like others."""
     steps = {task.group: task.step for task in plan.tasks if task.group}
     for group in plan.groups:
         use = partial(Use, Feature.MATRIX, steps.get(group.name, group.name))
@@ -166,12 +176,6 @@ def _groups(plan: Plan) -> Iterator[Refusal]:
                 use(("matrix", "max_parallel")),
                 "kubeflow cannot count how many cells of a matrix run at once",
                 "leave it out",
-            )
-        if not group.fail_fast:
-            yield Refusal(
-                use(("matrix", "fail_fast")),
-                "kubeflow cannot go on without the cells of a matrix that failed",
-                "leave it out: one failed cell then fails the run",
             )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from pipec.compiler.plan import ONCE, Plan, Task, order
+from pipec.compiler.plan import ONCE, Plan, order
 from pipec.steps.command import order_text
 from pipec.steps.interface import Resources
 from pipec.targets.base import Options
@@ -20,14 +20,17 @@ from pipec.targets.cluster import (
     wait_s,
 )
 from pipec.targets.device import resource
+from pipec.targets.kubeflow.scope import Leaf
 from pipec.targets.kubeflow.text import Shared
 
 Spec = dict[str, Any]
 
 
-def container(plan: Plan, task: Task, options: Options) -> Spec:
-    """Return what runs in the task's pod."""
-    spec: Spec = {"image": task.image, "command": ["pipec-step"], "args": arguments(plan, task, options)}
+def container(plan: Plan, leaf: Leaf, options: Options) -> Spec:
+    """Return what runs in a task's pod."""
+    task = leaf.task
+    given = _verdict(leaf) if leaf.is_verdict else arguments(plan, leaf, options)
+    spec: Spec = {"image": task.image, "command": ["pipec-step"], "args": given}
     env = variables(task)
     if env:
         # Neither KFP nor its launcher replaces anything here, but Kubernetes does (`$(NAME)`).
@@ -36,14 +39,25 @@ def container(plan: Plan, task: Task, options: Options) -> Spec:
     return spec
 
 
-def arguments(plan: Plan, task: Task, options: Options) -> list[str]:
+def arguments(plan: Plan, leaf: Leaf, options: Options) -> list[str]:
     """Return what `pipec-step` is called with; `{{$}}` becomes the executor input in the launcher."""
+    task = leaf.task
     wait = wait_s(task) if asks_person(task) else 0
-    retry = task.retry if task.interface.role in GATES else ONCE
-    given = [task.interface.name, "--order", order_text(order(plan, task, wait_s=wait, retry=retry))]
-    if needs_root(task) and options.artifacts:
+    retry = task.retry if leaf.reports or task.interface.role in GATES else ONCE
+    keeps = bool(options.artifacts) and bool(leaf.reports or leaf.ledger)  # KFP's own cache does not answer for these
+    written = order(
+        plan, task, wait_s=wait, retry=retry, cache=keeps, report=leaf.report, ledger=leaf.ledger, ends=leaf.ends,
+        forgiven=leaf.forgiven,
+    )  # fmt: skip
+    given = [task.interface.name, "--order", order_text(written)]
+    if options.artifacts and (needs_root(task) or keeps or leaf.ends):
         given += ["--root", options.artifacts]
     return [*given, "--executor-input", "{{$}}"]
+
+
+def _verdict(leaf: Leaf) -> list[str]:
+    """Return the arguments of the task that fails a run; its name makes it another container than that of a loop."""
+    return ["--verdict", leaf.label, "--executor-input", "{{$}}"]
 
 
 @lru_cache(maxsize=256)

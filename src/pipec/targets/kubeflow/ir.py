@@ -1,40 +1,36 @@
 """A plan as a KFP v2 `PipelineSpec`, in plain data.
 
 One component and one executor per task, as kfp's own compiler writes them: shared ones break kfp.local, and two with
-equal containers collide in the backend. The order text holds the task's name, so no two
-containers are equal.
+equal containers collide in the backend. The order text holds the task's name, so no two containers are equal.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from pipec.compiler.plan import Plan, PlanParameter, Task
-from pipec.steps.command import input_name
-from pipec.steps.interface import Artifact, Kind
+from pipec.condition import named
+from pipec.steps.command import REASON, STATE, guarded, input_name, reason_name, state_name
+from pipec.steps.interface import Kind
 from pipec.targets.base import Options
 from pipec.targets.cluster import GATES, needs_root, reads_world, task_references
+from pipec.targets.kubeflow.cel import cel
+from pipec.targets.kubeflow.channel import STATUS, TYPES, Channels, Type
 from pipec.targets.kubeflow.container import container
-from pipec.values import ConfigRef, OutputRef, ParameterRef, Reference, RunRef, SecretRef
+from pipec.targets.kubeflow.profile import Reads, knows
+from pipec.targets.kubeflow.scope import Block, Dag, Leaf
+from pipec.values import ConfigRef, EachRef, Literal, OutputRef, ParameterRef, Reference, RunRef, SecretRef
 
-TYPES = {
-    Kind.STRING: "STRING", Kind.INTEGER: "NUMBER_INTEGER", Kind.NUMBER: "NUMBER_DOUBLE",
-    Kind.BOOLEAN: "BOOLEAN", Kind.LIST: "LIST", Kind.OBJECT: "STRUCT",
-}  # fmt: skip
-TITLES = {Artifact.DATASET: "system.Dataset", Artifact.MODEL: "system.Model", Artifact.METRICS: "system.Metrics"}
-# Only as the whole constant of a task's input does the driver replace these.
-RUN_FACTS = {"run-id": "{{$.pipeline_job_uuid}}", "run-scheduled_at": "{{$.pipeline_job_schedule_time_utc}}"}
 MOUNTED = ("s3://", "gs://", "minio://")  # schemes whose artifacts KFP's launcher mounts as files
 RETRY_LONGEST = "3600s"
 
-References = tuple[Reference, ...]
 Spec = dict[str, Any]  # protobuf's JSON form: checked against the protobufs in tests, not by types
 
 
-def pipeline_spec(plan: Plan, options: Options) -> Spec:
-    """Return the whole document. Assumes that `refuse` found nothing."""
-    tasks = {task.name: task for task in plan.tasks}
+def pipeline_spec(plan: Plan, options: Options, root: Dag) -> Spec:
+    """Return the whole document. root: what `nest.arrange` returns. Assumes that `refuse` found nothing."""
     info: Spec = {"name": plan.pipeline}
     if plan.description:
         info["description"] = plan.description
@@ -47,36 +43,200 @@ def pipeline_spec(plan: Plan, options: Options) -> Spec:
     }
     if options.artifacts and options.artifacts.startswith(MOUNTED):
         spec["defaultPipelineRoot"] = options.artifacts
-    references = {task.name: task_references(task) for task in plan.tasks}
-    spec["root"] = _root(plan, tasks, references)
-    kinds = {parameter.name: parameter.kind for parameter in plan.parameters}
-    spec["components"] = {
-        f"comp-{task.name}": _component(task, references[task.name], tasks, kinds) for task in plan.tasks
-    }
+    writer = Writer(plan, options, root)
+    leaves = list(root.leaves())
+    components = {f"comp-{leaf.label}": writer.component(leaf) for leaf in leaves}
+    spec["root"] = writer.root(root)
+    spec["components"] = components | {f"comp-{dag.label}": writer.dag(dag) for dag in root.dags()}
     spec["deploymentSpec"] = {
-        "executors": {f"exec-{task.name}": {"container": container(plan, task, options)} for task in plan.tasks}
+        "executors": {f"exec-{leaf.label}": {"container": container(plan, leaf, options)} for leaf in leaves}
     }
     return spec
 
 
-def _root(plan: Plan, tasks: dict[str, Task], references: dict[str, References]) -> Spec:
-    root: Spec = {}
-    if plan.parameters:
-        root["inputDefinitions"] = {"parameters": {p.name: _parameter(p) for p in plan.parameters}}
-    artifacts: Spec = {}
-    values: Spec = {}
-    for name, reference in plan.outputs:
-        if not isinstance(reference, OutputRef):
-            continue
-        (artifacts if isinstance(_type(reference, tasks), Artifact) else values)[name] = reference
-    if plan.outputs:
-        root["outputDefinitions"] = _definitions(
-            {name: _type(ref, tasks) for name, ref in (artifacts | values).items()}
-        )
-    dag: Spec = {"tasks": {task.name: _task(task, references[task.name]) for task in plan.tasks}}
-    if plan.outputs:
-        dag["outputs"] = _outputs(artifacts, values)
-    return {**root, "dag": dag}
+class Writer:
+    """The components of one pipeline. What a DAG takes and gives is known once all that is in it has asked."""
+
+    def __init__(self, plan: Plan, options: Options, root: Dag) -> None:
+        self.plan, self.channels = plan, Channels(plan)
+        self.tells_status = knows(options, Reads.FINAL_STATUS)
+        self.inputs: dict[int, Spec] = {}  # of every block's task
+        self.triggers: dict[int, Spec] = {}
+        self.defined: dict[int, dict[str, Type]] = {}
+        self.outputs = {
+            name: self.channels.left(root, reference)
+            for name, reference in plan.outputs
+            if isinstance(reference, OutputRef | EachRef)
+        }
+        for leaf in root.leaves():
+            self._ask(leaf)
+        for dag in root.dags():
+            self._decide(dag)
+
+    def _ask(self, leaf: Leaf) -> None:
+        """Find out how a container is given all that it needs."""
+        assert leaf.parent is not None
+        types: dict[str, Type] = {}
+        given: Spec = {"parameters": {}, "artifacts": {}}
+        for name, reference in _wanted(leaf):
+            type_, spec = self.channels.given(leaf.parent, reference)
+            types[name] = type_
+            given[type_.section][name] = spec
+        if leaf.ends and self.tells_status:
+            types[STATUS] = Type(Kind.OBJECT)
+            guarded_by = _last(leaf)
+            given["parameters"][STATUS] = self.channels.status(leaf.parent, guarded_by)
+        self.defined[id(leaf)], self.inputs[id(leaf)] = types, _filled(given)
+
+    def _decide(self, dag: Dag) -> None:
+        """Find out on what a DAG's condition and loop hang."""
+        if dag.condition:
+            said = cel(
+                dag.condition,
+                lambda reference: self.channels.asked(dag, reference),
+                lambda task: self.channels.asked(dag, OutputRef(task, STATE))[0],
+            )
+            self.triggers[id(dag)] = {"triggerPolicy": {"condition": said}}
+            for inner in dag.dags():  # kfp hands on what a condition asks to every DAG in it, and so do we
+                for reference in named(dag.condition):
+                    if isinstance(reference, ParameterRef | OutputRef):
+                        self.channels.given(inner, reference)
+        if dag.loop and dag.loop.loop:
+            loop = dag.loop.loop
+            name, items = self.channels.items(dag, loop.items)
+            if isinstance(loop.items, Literal):
+                items = {"raw": guarded(json.dumps(loop.items.value))}
+            found: Spec = {"parameterIterator": {"itemInput": name, "items": items}}
+            if loop.max_parallel:
+                found["iteratorPolicy"] = {"parallelismLimit": loop.max_parallel}
+            self.triggers[id(dag)] = found
+
+    def root(self, root: Dag) -> Spec:
+        """Return the pipeline's own component."""
+        spec: Spec = {}
+        if self.plan.parameters:
+            spec["inputDefinitions"] = {"parameters": {p.name: _parameter(p) for p in self.plan.parameters}}
+        if self.plan.outputs:
+            spec["outputDefinitions"] = _definitions({name: type_ for name, (type_, _) in self.outputs.items()})
+        body: Spec = {"tasks": {block.name: self._task(block) for block in root.blocks}}
+        if self.plan.outputs:
+            body["outputs"] = _outputs(self.outputs)
+        return {**spec, "dag": body}
+
+    def component(self, leaf: Leaf) -> Spec:
+        """Return the component of a container."""
+        spec: Spec = {"executorLabel": f"exec-{leaf.label}"}
+        if types := self.defined[id(leaf)]:
+            spec["inputDefinitions"] = _definitions(types, _optional(leaf.task))
+            if STATUS in types:
+                spec["inputDefinitions"]["parameters"][STATUS] = {
+                    "parameterType": "TASK_FINAL_STATUS", "isOptional": True,
+                }  # fmt: skip
+        outputs = {output.name: Type(output.type) for output in leaf.task.interface.outputs}
+        if leaf.reports:
+            outputs |= {STATE: Type(Kind.STRING), REASON: Type(Kind.STRING)}
+        if outputs:
+            spec["outputDefinitions"] = _definitions(outputs)
+        return spec
+
+    def dag(self, dag: Dag) -> Spec:
+        """Return the component of a DAG."""
+        ports = self.channels.ports(dag)
+        spec: Spec = {}
+        if inputs := self.channels.taken(dag):
+            spec["inputDefinitions"] = _definitions(inputs)
+            if STATUS in inputs:
+                spec["inputDefinitions"]["parameters"][STATUS] = {
+                    "parameterType": "TASK_FINAL_STATUS", "isOptional": True,
+                }  # fmt: skip
+        if ports.outputs:
+            spec["outputDefinitions"] = _definitions({name: type_ for name, (type_, _) in ports.outputs.items()})
+        body: Spec = {"tasks": {block.name: self._task(block) for block in dag.blocks}}
+        if ports.outputs:
+            body["outputs"] = _outputs(ports.outputs)
+        return {**spec, "dag": body}
+
+    def _task(self, block: Leaf | Dag) -> Spec:
+        spec: Spec = {"taskInfo": {"name": block.title}, "componentRef": {"name": f"comp-{block.label}"}}
+        if isinstance(block, Leaf):
+            spec["cachingOptions"] = {} if _is_fresh(block) else {"enableCache": True}
+        elif block.is_pipeline:
+            spec["cachingOptions"] = {"enableCache": True}  # as kfp writes it; no DAG is cached itself
+        if block.after:
+            spec["dependentTasks"] = block.after
+        if inputs := self._inputs(block):
+            spec["inputs"] = inputs
+        if isinstance(block, Leaf):
+            return spec | _retry(block) | _trigger(block)
+        return spec | self.triggers.get(id(block), {}) | _trigger(block)
+
+    def _inputs(self, block: Leaf | Dag) -> Spec:
+        if isinstance(block, Leaf):
+            return self.inputs[id(block)]
+        spec: Spec = {"parameters": {}, "artifacts": {}}
+        for name, (type_, given) in self.channels.ports(block).inputs.items():
+            spec[type_.section][name] = given
+        return _filled(spec)
+
+
+def _trigger(block: Block) -> Spec:
+    return {"triggerPolicy": {"strategy": "ALL_UPSTREAM_TASKS_COMPLETED"}} if block.is_last else {}
+
+
+def _retry(leaf: Leaf) -> Spec:
+    """Return how often KFP tries a task: gates not at all, for it cannot tell a refusal; of those that report, their
+    pods, where these are lost.
+    """
+    retry = leaf.task.retry
+    if retry.attempts == 1 or (leaf.task.interface.role in GATES and not leaf.reports):
+        return {}
+    policy = {
+        "maxRetryCount": retry.attempts - 1,
+        "backoffDuration": f"{retry.backoff_s}s",
+        "backoffFactor": 2.0,
+        "backoffMaxDuration": RETRY_LONGEST,
+    }
+    return {"retryPolicy": policy}
+
+
+def _is_fresh(leaf: Leaf) -> bool:
+    """Say whether KFP's cache may not answer for a task: a failure that was reported is a success to it."""
+    return leaf.reports or leaf.is_verdict or bool(leaf.ledger) or bool(leaf.ends) or reads_world(leaf.task)
+
+
+def _wanted(leaf: Leaf) -> Iterator[tuple[str, Reference]]:
+    """Yield what a container is given, by the names of its inputs; facts of the run last, sorted.
+
+    Secrets and configs reach it by its environment.
+    """
+    found = task_references(leaf.task)
+    if leaf.report and leaf.report.when:
+        found = tuple(dict.fromkeys((*found, *named(leaf.report.when))))
+    for reference in found:
+        if not isinstance(reference, SecretRef | ConfigRef | RunRef) and not _is_read_late(leaf, reference):
+            yield input_name(reference), reference
+    for task in leaf.told:
+        yield state_name(task), OutputRef(task, STATE)
+        if leaf.is_verdict:
+            yield reason_name(task), OutputRef(task, REASON)
+    facts = {input_name(ref): ref for ref in found if isinstance(ref, RunRef) and ref != RunRef("outcome")}
+    if needs_root(leaf.task) or leaf.ledger or leaf.ends:
+        facts["run-id"] = RunRef("id")
+    yield from sorted(facts.items())
+
+
+def _is_read_late(leaf: Leaf, reference: Reference) -> bool:
+    """Say whether a final step finds what is referred to in the run's folder."""
+    return bool(leaf.ends) and isinstance(reference, OutputRef) and any(e.task == reference.task for e in leaf.ends)
+
+
+def _last(leaf: Leaf) -> str:
+    """Return the block whose end a final step waits for."""
+    block: Block = leaf
+    while not block.is_last:
+        assert block.parent is not None, f"{leaf.name} is told of an end, and is in no `finally`"
+        block = block.parent
+    return block.after[0]
 
 
 def _parameter(parameter: PlanParameter) -> Spec:
@@ -97,116 +257,27 @@ def described(parameter: PlanParameter) -> str:
     return " ".join(part for part in (parameter.description, f"({told})" if told else "") if part)
 
 
-def _outputs(artifacts: dict[str, OutputRef], values: dict[str, OutputRef]) -> Spec:
-    spec: Spec = {}
-    if artifacts:
-        spec["artifacts"] = {
-            name: {"artifactSelectors": [{"producerSubtask": ref.task, "outputArtifactKey": ref.output}]}
-            for name, ref in artifacts.items()
-        }
-    if values:
-        spec["parameters"] = {
-            name: {"valueFromParameter": {"producerSubtask": ref.task, "outputParameterKey": ref.output}}
-            for name, ref in values.items()
-        }
-    return spec
-
-
-def _task(task: Task, references: References) -> Spec:
-    spec: Spec = {
-        "taskInfo": {"name": task.title or task.name},
-        "componentRef": {"name": f"comp-{task.name}"},
-        "cachingOptions": {} if reads_world(task) else {"enableCache": True},
-    }
-    if task.needs:
-        spec["dependentTasks"] = sorted({need.task for need in task.needs})
-    inputs = _task_inputs(task, references)
-    if inputs:
-        spec["inputs"] = inputs
-    if task.retry.attempts > 1 and task.interface.role not in GATES:
-        spec["retryPolicy"] = {
-            "maxRetryCount": task.retry.attempts - 1,
-            "backoffDuration": f"{task.retry.backoff_s}s",
-            "backoffFactor": 2.0,
-            "backoffMaxDuration": RETRY_LONGEST,
-        }
-    return spec
-
-
-def _task_inputs(task: Task, references: References) -> Spec:
-    parameters: Spec = {}
-    artifacts: Spec = {}
-    for reference in references:
-        match reference:
-            case ParameterRef(name):
-                parameters[input_name(reference)] = {"componentInputParameter": name}
-            case OutputRef(producer, output) if _is_artifact_input(task, reference):
-                artifacts[input_name(reference)] = {
-                    "taskOutputArtifact": {"producerTask": producer, "outputArtifactKey": output}
-                }
-            case OutputRef(producer, output):
-                parameters[input_name(reference)] = {
-                    "taskOutputParameter": {"producerTask": producer, "outputParameterKey": output}
-                }
-            case RunRef() | SecretRef() | ConfigRef():
-                continue  # facts of the run follow; secrets and configs reach the container by its environment
-    for fact in run_facts(task, references):
-        parameters[fact] = {"runtimeValue": {"constant": RUN_FACTS[fact]}}
-    return {kind: given for kind, given in (("parameters", parameters), ("artifacts", artifacts)) if given}
-
-
-def run_facts(task: Task, references: References) -> tuple[str, ...]:
-    """Return the inputs by which the run's facts enter a task, sorted; an approval is found by the run's id."""
-    facts = {input_name(reference) for reference in references if isinstance(reference, RunRef)}
-    if needs_root(task):
-        facts.add("run-id")
-    return tuple(sorted(facts))
-
-
-def _is_artifact_input(task: Task, reference: OutputRef) -> bool:
-    return any(reference in values for _, values in task.inputs)
-
-
-def _component(task: Task, references: References, tasks: dict[str, Task], kinds: dict[str, Kind]) -> Spec:
-    inputs: dict[str, Artifact | Kind] = {}
-    optional = _optional(task)
-    for reference in references:
-        match reference:
-            case ParameterRef(name):
-                inputs[input_name(reference)] = kinds[name]
-            case OutputRef():
-                inputs[input_name(reference)] = _type(reference, tasks)
-            case RunRef() | SecretRef() | ConfigRef():
-                continue
-    inputs |= dict.fromkeys(run_facts(task, references), Kind.STRING)
-    spec: Spec = {"executorLabel": f"exec-{task.name}"}
-    if inputs:
-        spec["inputDefinitions"] = _definitions(inputs, optional)
-    if task.interface.outputs:
-        spec["outputDefinitions"] = _definitions({output.name: output.type for output in task.interface.outputs})
-    return spec
-
-
 def _optional(task: Task) -> frozenset[str]:
     """Return the names of artifact inputs that the step can do without."""
     names = {declared.name for declared in task.interface.inputs if declared.optional}
     listed = [value for name, values in task.inputs if name in names for value in values]
-    return frozenset(input_name(value) for value in listed if isinstance(value, OutputRef))
+    return frozenset(input_name(value) for value in listed if isinstance(value, OutputRef | EachRef))
 
 
-def _definitions(types: dict[str, Artifact | Kind], optional: frozenset[str] = frozenset()) -> Spec:
-    artifacts: Spec = {}
-    parameters: Spec = {}
+def _definitions(types: dict[str, Type], optional: frozenset[str] = frozenset()) -> Spec:
+    spec: dict[str, Spec] = {"parameters": {}, "artifacts": {}}
     for name, type_ in types.items():
-        if isinstance(type_, Artifact):
-            schema = {"schemaTitle": TITLES.get(type_, "system.Artifact"), "schemaVersion": "0.0.1"}
-            artifacts[name] = {"artifactType": schema} | ({"isOptional": True} if name in optional else {})
-        else:
-            parameters[name] = {"parameterType": TYPES[type_]}
-    return {kind: given for kind, given in (("parameters", parameters), ("artifacts", artifacts)) if given}
+        spec[type_.section][name] = type_.definition | ({"isOptional": True} if name in optional else {})
+    return _filled(spec)
 
 
-def _type(reference: OutputRef, tasks: dict[str, Task]) -> Artifact | Kind:
-    output = tasks[reference.task].interface.output(reference.output)
-    assert output is not None, f"task {reference.task} has no output {reference.output} (graph should have stopped it)"
-    return output.type
+def _outputs(ports: dict[str, tuple[Type, Spec]]) -> Spec:
+    """Return what a DAG gives out, under the words of IR for artifacts and parameters."""
+    spec: dict[str, Spec] = {"artifacts": {}, "parameters": {}}
+    for name, (type_, given) in ports.items():
+        spec[type_.section][name] = given
+    return _filled(spec)
+
+
+def _filled(sections: Spec) -> Spec:
+    return {section: found for section, found in sections.items() if found}

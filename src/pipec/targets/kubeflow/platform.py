@@ -12,6 +12,7 @@ from typing import Any
 from pipec.compiler.plan import Plan, Schedule
 from pipec.targets.base import File, Options
 from pipec.targets.kubeflow.pod import pod, shared
+from pipec.targets.kubeflow.scope import Dag
 from pipec.targets.kubeflow.settings import of_runs
 from pipec.targets.kubeflow.text import dump
 
@@ -19,10 +20,10 @@ Spec = dict[str, Any]
 API = "pipelines.kubeflow.org/v2beta1"
 
 
-def platform_spec(plan: Plan, options: Options) -> Spec:
-    """Return the platform document."""
+def platform_spec(plan: Plan, options: Options, root: Dag) -> Spec:
+    """Return the platform document. root: what `nest.arrange` returns."""
     common = shared(plan, options)
-    executors = {f"exec-{task.name}": pod(task, options, common) for task in plan.tasks}
+    executors = {f"exec-{leaf.label}": pod(leaf, options, common) for leaf in root.leaves()}
     return {"platforms": {"kubernetes": {"deploymentSpec": {"executors": executors}}}}
 
 

@@ -26,10 +26,12 @@ from pipec.targets.cluster import (
     wait_s,
 )
 from pipec.targets.kubeflow.profile import Reads, knows
+from pipec.targets.kubeflow.scope import Leaf
 from pipec.targets.placement import Placement, placement
 
 Spec = dict[str, Any]
 LONGEST_WAIT_S = 3600  # design.md 3.1.7
+SAYING_S = 60  # for what a step leaves behind, and for saying how it ended
 OWNER = "pipec-owner"
 SHARED = "/dev/shm"
 # Read-only roots are the cluster's choice: the launcher writes below /tmp, our steps below /work (the image's HOME).
@@ -46,12 +48,13 @@ def shared(plan: Plan, options: Options) -> Spec:
     return spec | _person(options) | _image(options)
 
 
-def pod(task: Task, options: Options, common: Spec) -> Spec:
+def pod(leaf: Leaf, options: Options, common: Spec) -> Spec:
     """Return the settings of a task's pod. common: what `shared` returns."""
+    task = leaf.task
     place = placement(task, options)
     own = common["podMetadata"]["labels"] | step_labels(task) | place.labels
     spec: Spec = common | {"podMetadata": common["podMetadata"] | {"labels": own}}
-    if (limit := deadline_s(task)) is not None:
+    if (limit := deadline_s(task, reports=leaf.reports)) is not None:
         spec["activeDeadlineSeconds"] = str(limit)
     if held := secrets(task, options):
         spec["secretAsEnv"] = [_variable(secret, options, "secret") for secret in held]
@@ -137,10 +140,13 @@ def _folders(task: Task) -> list[Spec]:
     return [folder for folder in folders if folder["mountPath"] not in taken]
 
 
-def deadline_s(task: Task) -> int | None:
-    """Return how long a task's pod may live: one attempt, or all of a gate's, which the runtime makes in one pod."""
+def deadline_s(task: Task, *, reports: bool = False) -> int | None:
+    """Return how long a task's pod may live: one attempt, or all of them, where the runtime makes these in one pod.
+
+    It does so for gates, and for tasks that report; one of these ends an attempt itself, and needs a while to say so.
+    """
     limit = wait_s(task) if asks_person(task) else task.timeout_s
-    if limit is None or task.interface.role not in GATES:
+    if limit is None or not (reports or task.interface.role in GATES):
         return limit
     waits: int = sum(min(task.retry.backoff_s * 2**n, LONGEST_WAIT_S) for n in range(task.retry.attempts - 1))
-    return limit * task.retry.attempts + waits
+    return limit * task.retry.attempts + waits + (SAYING_S * task.retry.attempts if reports else 0)

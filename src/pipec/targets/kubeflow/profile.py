@@ -12,9 +12,9 @@ from functools import lru_cache
 
 from pipec.compiler.plan import Plan, Task
 from pipec.targets.base import Feature, Options, Refusal, Use, inside, place_of
-from pipec.targets.cluster import GATES, mounts, needs_root
+from pipec.targets.cluster import GATES, mounts, needs_root, task_references
 from pipec.targets.placement import placement
-from pipec.values import RunRef
+from pipec.values import EachRef, RunRef
 
 VERSIONS = ("2.17", "2.15", "2.5", "2.3")
 
@@ -26,6 +26,9 @@ class Reads(enum.Enum):
     RETRY = "retries", (2, 5)
     NAME_PARAMETERS = "names as parameters", (2, 5)  # strict: 2.3 refuses what it does not know in a pod's settings
     RUN_ID = "the run's id", (2, 5)
+    DAG_OUTPUTS = "what a DAG gives out", (2, 4)
+    COLLECTED = "lists of what the iterations of a loop wrote", (2, 14)
+    FINAL_STATUS = "how a run ended, for its last steps", (2, 14)  # without it, results below the artifact root tell
     NODE_AFFINITY = "node affinity", (2, 14)
     OBJECTS = "pipelines as objects of Kubernetes", (2, 14)
     OPTIONAL = "whether a secret must be there", (2, 15)  # 2.5 does not know the field, and means the same without
@@ -56,13 +59,13 @@ def refuse_old(plan: Plan, options: Options) -> Iterator[Refusal]:
     if not knows(options, Reads.LITERALS):
         for parameter in plan.parameters:
             if "enum" in parameter.schema:
-                yield _old(
+                yield old(
                     options, Reads.LITERALS, Use(Feature.PARAMETERS, None, ("parameters", parameter.name, "enum"))
                 )
     if not knows(options, Reads.OBJECTS) and options.values.get("manifests") == "true":
-        yield _old(options, Reads.OBJECTS, Use(Feature.METADATA, None, ("metadata", "name")))
+        yield old(options, Reads.OBJECTS, Use(Feature.METADATA, None, ("metadata", "name")))
     if not knows(options, Reads.SECURITY) and (options.settings.keys() & {"run_as_user", "run_as_group"}):
-        yield _old(options, Reads.SECURITY, Use(Feature.METADATA, None, ("metadata", "name")))
+        yield old(options, Reads.SECURITY, Use(Feature.METADATA, None, ("metadata", "name")))
     for task in plan.tasks:
         for each in (task, *inside(task)):
             yield from _task(each, options)
@@ -77,14 +80,15 @@ def _task(task: Task, options: Options) -> Iterator[Refusal]:
         Reads.NODE_AFFINITY: (Feature.ACCELERATOR, _affinity(task)) if placement(task, options).required else None,
         Reads.RUN_ID: (Feature.RUN, _run(task, "id")) if needs_root(task) or _run(task, "id") else None,
         Reads.SCHEDULED_AT: (Feature.RUN, at) if (at := _run(task, "scheduled_at", "date")) else None,
+        Reads.COLLECTED: (Feature.FAN_IN, place_of(task, *each)) if (each := _each(task)) else None,
         Reads.PARALLELISM: (Feature.LOOP, ("for_each",)) if task.loop and task.loop.max_parallel else None,
     }
     for what, place in found.items():
         if place and not knows(options, what):
-            yield _old(options, what, Use(place[0], step, place[1]))
+            yield old(options, what, Use(place[0], step, place[1]))
     for mount in mounts(task, options):
         if mount.inside and not knows(options, Reads.SUB_PATH):
-            yield _old(options, Reads.SUB_PATH, Use(Feature.VOLUMES, step, ("volumes", mount.place)))
+            yield old(options, Reads.SUB_PATH, Use(Feature.VOLUMES, step, ("volumes", mount.place)))
 
 
 def _affinity(task: Task) -> tuple[str, ...]:
@@ -92,12 +96,17 @@ def _affinity(task: Task) -> tuple[str, ...]:
     return ("resources", "accelerator", "model" if wanted and wanted.model else "memory")
 
 
+def _each(task: Task) -> list[EachRef]:
+    return [reference for reference in task_references(task) if isinstance(reference, EachRef)]
+
+
 def _run(task: Task, *fields: str) -> tuple[str, ...]:
     """Return where a task asks for a fact of the run, or nothing."""
     return place_of(task, *(RunRef(field) for field in fields))
 
 
-def _old(options: Options, what: Reads, use: Use) -> Refusal:
+def old(options: Options, what: Reads, use: Use) -> Refusal:
+    """Return the refusal of what the chosen version does not read."""
     name, since = what.value
     newer = next(each for each in reversed(VERSIONS) if _numbers(each) >= since)
     return Refusal(

@@ -1,0 +1,194 @@
+"""Which tasks must tell how they ended, because Kubeflow would let nothing follow them.
+
+Its edges are hard: what depends on a task that failed or was skipped never starts. Where rules 1 and 2 of the language
+say more (soft edges, status functions, `continue_on_error`), the task before such an edge *reports*: it judges by
+itself whether it may run, ends well in any case, and leaves its state as an output, on which conditions decide. As few
+tasks as possible do so, since Kubeflow's own pages show them all as succeeded. Knows no IR.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from pipec.compiler.plan import Group, Need, Task
+from pipec.condition import AllOf, AnyOf, Compare, Condition, Holds, Not, Status, rewritten, statuses
+from pipec.steps.command import Report, ReportedNeed
+from pipec.targets.kubeflow.cel import can_say
+from pipec.values import Literal
+
+_NEVER = Holds(Literal(False))
+_BOTH = frozenset({True, False})
+
+
+def reporting(tasks: Sequence[Task], groups: Iterable[Group] = ()) -> Mapping[str, Task]:
+    """Return the tasks of one scope that report, by name, each with the task because of which it does.
+
+    tasks: in an order in which they may run, without those of `finally`. groups: the cells of one that does not fail
+    fast report, because a failure would keep Kubeflow from starting any other task.
+    """
+    patient = {group.name for group in groups if not group.fail_fast}
+    own = [task for task in tasks if task.continue_on_error or (task.group and task.group in patient)]
+    if not own and not any(_is_loose(task) for task in tasks):
+        return {}
+    return _Analysis(tasks, own).found
+
+
+def _is_loose(task: Task) -> bool:
+    is_asking = task.when is not None and (any(statuses(task.when)) or not can_say(task.when))
+    return is_asking or any(need.soft or need.forgiving for need in task.needs)
+
+
+class _Analysis:
+    """The search, until nothing more is found: a task that reports changes what others may be."""
+
+    def __init__(self, tasks: Sequence[Task], own: Sequence[Task]) -> None:
+        self.tasks = {task.name: task for task in tasks}
+        self.found: dict[str, Task] = {task.name: task for task in own}
+        self.before: dict[str, frozenset[str]] = {}  # by any edges
+        self.hard: dict[str, frozenset[str]] = {}  # by hard edges only
+        for task in tasks:
+            needs = [need.task for need in task.needs if need.task in self.tasks]
+            firm = [need.task for need in task.needs if need.task in self.tasks and is_firm(need)]
+            self.before[task.name] = frozenset(needs).union(*(self.before[name] for name in needs))
+            self.hard[task.name] = frozenset(firm).union(*(self.hard[name] for name in firm))
+        while self._turn():
+            continue
+
+    def _turn(self) -> bool:
+        before = len(self.found)
+        optional = self._optional()
+        for task in self.tasks.values():
+            if task.when and not can_say(task.when):
+                self._add(task.name, task)
+            for name in self._loose(task, optional):
+                self._add(name, task)
+            if task.name in self.found:
+                # The last task of a run asks all that report, so each of them must start where nothing fails.
+                for need in task.needs:
+                    if need.task in optional:
+                        self._add(need.task, task)
+        return len(self.found) > before
+
+    def _add(self, name: str, because: Task) -> None:
+        if name in self.tasks:
+            self.found.setdefault(name, because)
+
+    def _optional(self) -> set[str]:
+        """Return the tasks that may be left out though nothing fails."""
+        found: set[str] = set()
+        for task in self.tasks.values():
+            if task.name not in self.found and (
+                task.when or any(need.task in found or need.task in self.found for need in task.needs)
+            ):
+                found.add(task.name)
+        return found
+
+    def _loose(self, task: Task, optional: set[str]) -> Iterator[str]:
+        """Yield the tasks of which `task` must know how they ended."""
+        asked = {status.task for status in statuses(task.when)} if task.when else set()
+        for name in sorted(asked):
+            yield name
+            if task.when and True in _truths(task.when, name):
+                yield from self._felt(task, name)
+        for need in task.needs:
+            if need.task not in self.tasks or need.task in asked or not (need.soft or need.forgiving):
+                continue
+            if need.forgiving:
+                yield need.task
+                yield from self._felt(task, need.task)
+            elif is_firm(need):
+                if need.task in optional:
+                    yield need.task
+            else:
+                felt = list(self._felt(task, need.task))
+                if felt or need.task in optional:
+                    yield from (need.task, *felt)
+
+    def _felt(self, task: Task, producer: str) -> Iterator[str]:
+        """Yield what may keep `producer` from running and `task` not: with nothing there, both edges mean the same."""
+        yield from sorted(self.before.get(producer, frozenset()) - self.hard[task.name])
+
+
+def is_firm(need: Need) -> bool:
+    """Say whether a need is as good as hard, where nothing before it is left out by itself."""
+    return not need.soft or (bool(need.any_of) and not need.forgiving)
+
+
+def _truths(condition: Condition, skipped: str) -> frozenset[bool]:
+    """Return what a condition may come to where a task was skipped; of all else nothing is known."""
+    match condition:
+        case Status(state, task):
+            return frozenset({state == "skipped"}) if task == skipped else _BOTH
+        case Not(term):
+            return frozenset(not truth for truth in _truths(term, skipped))
+        case AllOf(terms):
+            found = [_truths(term, skipped) for term in terms]
+            every = {True} if all(True in each for each in found) else set()
+            return frozenset(every | ({False} if any(False in each for each in found) else set()))
+        case AnyOf(terms):
+            found = [_truths(term, skipped) for term in terms]
+            some = {True} if any(True in each for each in found) else set()
+            return frozenset(some | ({False} if all(False in each for each in found) else set()))
+        case Compare() | Holds():
+            return _BOTH
+
+
+def asked(task: Task, known: Mapping[str, Task], told: Mapping[str, Task]) -> Condition | None:
+    """Return what must hold for a task that does not report to run: the states of those before it, then its `when`.
+
+    known: the tasks of its scope by name. told: those of them that report.
+    """
+    own = {status.task for status in statuses(task.when)} if task.when else set()
+    terms: list[Condition] = []
+    groups: dict[str, list[Need]] = {}
+    for need in task.needs:
+        if need.any_of:
+            groups.setdefault(need.any_of, []).append(need)
+        if need.task in told and need.task not in own:
+            terms += _passes(need, is_forgiven=known[need.task].continue_on_error)
+    for needs in groups.values():
+        if all(need.task in told for need in needs):
+            terms.append(AnyOf(tuple(Status("succeeded", need.task) for need in needs)))
+    when = seen(task.when, known) if task.when else None
+    if when:
+        terms += when.terms if isinstance(when, AllOf) and terms else (when,)
+    return terms[0] if len(terms) == 1 else AllOf(tuple(terms)) if terms else None
+
+
+def report(task: Task, known: Mapping[str, Task], told: Mapping[str, Task]) -> Report:
+    """Return what a task that reports judges by itself; `known` and `told` as for `asked`."""
+    needs = [
+        ReportedNeed(
+            need.task, need.soft, need.forgiving or (need.soft and known[need.task].continue_on_error), need.any_of
+        )
+        for need in task.needs
+        if need.task in told
+    ]
+    return Report(tuple(needs), seen(task.when, known) if task.when else None, task.timeout_s)
+
+
+def named_in(report: Report) -> frozenset[str]:
+    """Return the tasks whose states a report is about."""
+    asked = {status.task for status in statuses(report.when)} if report.when else set()
+    return frozenset({need.task for need in report.needs} | asked)
+
+
+def _passes(need: Need, *, is_forgiven: bool) -> Iterator[Condition]:
+    """Yield what a need asks of a task's state (rule 1)."""
+    if not need.soft and not (need.forgiving and not is_forgiven):
+        yield Status("succeeded", need.task)
+    elif not need.soft:
+        yield Not(Status("skipped", need.task))
+    elif not (need.forgiving or is_forgiven):
+        yield Not(Status("failed", need.task))
+
+
+def seen(condition: Condition, known: Mapping[str, Task]) -> Condition:
+    """Return a condition in which a failure that is forgiven looks like a skip (rule 1)."""
+
+    def status(given: Status) -> Condition:
+        if given.task not in known or not known[given.task].continue_on_error or given.state == "succeeded":
+            return given
+        return _NEVER if given.state == "failed" else Not(Status("succeeded", given.task))
+
+    return rewritten(condition, lambda reference: None, status)
