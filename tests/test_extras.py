@@ -32,7 +32,7 @@ MODULES = {
     "openlineage-python": "openlineage.client", "pyopenssl": "OpenSSL", "prometheus-client": "prometheus_client",
     "pytest-xdist": "xdist", "pytest-timeout": "pytest_timeout", "model-signing": "model_signing",
     "google-re2": "re2", "types-pyyaml": "", "types-jsonschema": "", "types-networkx": "", "ruff": "",
-    "cyclonedx-python-lib": "cyclonedx",
+    "cyclonedx-python-lib": "cyclonedx", "cel-python": "celpy",
 }  # fmt: skip
 
 
