@@ -20,9 +20,10 @@ from pipec import digest
 from pipec.compiler.plan import Plan, Task
 from pipec.condition import statuses
 from pipec.engine.outcome import RunOutcome, State, Stored, TaskOutcome, together
-from pipec.engine.state import outcome_of, past
+from pipec.engine.state import outcome_of
 from pipec.steps.command import run_folder
 from pipec.steps.interface import Artifact, Kind
+from pipec.verdict import past
 
 STATE, REASON = "pipec-state", "pipec-reason"
 REFUSED = 3

@@ -79,12 +79,7 @@ CASES = {
     "when-absent": Case("failed", ends("skipped: second; failed: third")),
 }
 # What Kubeflow refuses yet. Whoever teaches it one of these removes it here, and the trace is compared from then on.
-NOT_YET = {
-    "continue-on-error", "finally-failure", "finally-refusal", "finally-several", "finally-success", "foreign",
-    "foreign-node", "heals", "loop", "loop-collected", "loop-empty", "loop-failing", "loop-in-loop", "loop-run-time",
-    "loop-values", "nested-when", "optional-skipped", "rollback", "skipped", "sub-pipeline", "sub-pipeline-in-loop",
-    "sub-pipeline-when", "when", "when-absent",
-}  # fmt: skip
+NOT_YET = {"foreign", "foreign-node", "heals"}
 
 # Where the two do not agree, and why.
 DIFFERENT = {"gate-retried": "the retry policy of a step that is no gate repeats its refusals too"}

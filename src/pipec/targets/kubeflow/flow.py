@@ -14,13 +14,12 @@ from pipec.steps.interface import Container, Kind
 from pipec.targets.base import Feature, Options, Refusal, Use, inside, place_of
 from pipec.targets.cluster import asks_person
 from pipec.targets.judge import is_exact
-from pipec.targets.kubeflow.cel import can_say
 from pipec.targets.kubeflow.ir import Writer
 from pipec.targets.kubeflow.item import item_kinds
 from pipec.targets.kubeflow.ledger import reads_end
 from pipec.targets.kubeflow.nest import arrange
 from pipec.targets.kubeflow.profile import Reads, knows, old
-from pipec.targets.kubeflow.reporting import reporting
+from pipec.targets.kubeflow.reporting import is_sayable, reporting
 from pipec.values import EachRef, Gather, ItemRef, Json, ListOf, Literal, OutputRef, RunRef, references
 
 
@@ -109,7 +108,7 @@ def _condition(task: Task) -> Iterator[Refusal]:
     use = Use(Feature.WHEN, task.step, ("when",))
     if not all(is_exact(value.value) for value in operands(task.when) if isinstance(value, Literal)):
         yield Refusal(use, "kubeflow keeps numbers as doubles, exact up to 2^53 - 1", "compare with a smaller number")
-    if task.loop and not can_say(task.when):
+    if task.loop and not is_sayable(task):
         yield Refusal(
             use,
             f"kubeflow cannot answer this for all of `{task.step}` at once",

@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from pipec.compiler.plan import Group, Need, Task
-from pipec.condition import AllOf, AnyOf, Compare, Condition, Holds, Not, Status, rewritten, statuses
+from pipec.condition import AllOf, AnyOf, Compare, Condition, Holds, Not, Status, named, rewritten, statuses
 from pipec.steps.command import Report, ReportedNeed
 from pipec.targets.kubeflow.cel import can_say
-from pipec.values import Literal
+from pipec.values import Literal, OutputRef
 
 _NEVER = Holds(Literal(False))
 _BOTH = frozenset({True, False})
@@ -33,8 +33,21 @@ def reporting(tasks: Sequence[Task], groups: Iterable[Group] = ()) -> Mapping[st
     return _Analysis(tasks, own).found
 
 
+def is_sayable(task: Task) -> bool:
+    """Say whether Kubeflow can answer a task's `when` itself.
+
+    A value of a task that may have been skipped is absent then, which is a failure and not false; there, it is some
+    value all the same.
+    """
+    if task.when is None:
+        return True
+    asked = {status.task for status in statuses(task.when)}
+    read = {ref.task for ref in named(task.when) if isinstance(ref, OutputRef)}
+    return can_say(task.when) and asked.isdisjoint(read)
+
+
 def _is_loose(task: Task) -> bool:
-    is_asking = task.when is not None and (any(statuses(task.when)) or not can_say(task.when))
+    is_asking = task.when is not None and (any(statuses(task.when)) or not is_sayable(task))
     return is_asking or any(need.soft or need.forgiving for need in task.needs)
 
 
@@ -58,7 +71,7 @@ class _Analysis:
         before = len(self.found)
         optional = self._optional()
         for task in self.tasks.values():
-            if task.when and not can_say(task.when):
+            if not is_sayable(task):
                 self._add(task.name, task)
             for name in self._loose(task, optional):
                 self._add(name, task)
