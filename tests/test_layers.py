@@ -23,7 +23,10 @@ LOW = (
     "pipec.diagnostics", "pipec.digest", "pipec.values", "pipec.condition", "pipec.tail", "pipec.redact",
     "pipec.contents", "pipec.verdict",
 )  # fmt: skip
-STEP_VALUES = ("pipec.steps.interface", "pipec.steps.declare", "pipec.steps.command", "pipec.steps.carried")
+STEP_VALUES = (
+    "pipec.steps.interface", "pipec.steps.declare", "pipec.steps.command", "pipec.steps.carried",
+    "pipec.steps.argument",
+)  # fmt: skip
 SHARED = tuple(f"pipec.targets.{name}" for name in ("base", "cluster", "judge", "device", "placement"))
 TABLE: list[tuple[str, tuple[str, ...]]] = [
     ("pipec.diagnostics", ()),
@@ -39,6 +42,7 @@ TABLE: list[tuple[str, tuple[str, ...]]] = [
     ("pipec.steps.carried", (*LOW, "pipec.steps.interface")),
     ("pipec.steps.declare", (*LOW, "pipec.steps.interface")),
     ("pipec.steps.command", (*LOW, "pipec.steps.interface", "pipec.steps.declare")),
+    ("pipec.steps.argument", (*LOW, "pipec.steps.interface", "pipec.steps.declare")),
     # Plain heavy code: it knows nothing of pipec but how content is addressed.
     ("pipec.steps.data", ("pipec.steps.data", "pipec.digest")),
     ("pipec.steps.ml", ("pipec.steps.ml", "pipec.digest")),

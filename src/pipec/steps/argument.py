@@ -7,6 +7,7 @@ no import of a validator at each start, and words for people.
 
 from __future__ import annotations
 
+import json
 import math
 import operator
 import re
@@ -14,7 +15,7 @@ from collections.abc import Callable, Mapping
 
 from pipec.steps.declare import CallerError
 from pipec.steps.interface import Interface, Parameter
-from pipec.values import Json
+from pipec.values import Json, as_text
 
 WORDS = {
     "string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false",
@@ -38,12 +39,28 @@ def arguments(interface: Interface, given: Mapping[str, Json]) -> dict[str, Json
     return {parameter.name: _argument(parameter, given) for parameter in interface.parameters}
 
 
+def as_argument(value: Json, name: str) -> str:
+    """Return a parameter as it stands in the arguments of a command. Raises CallerError where it cannot stand there."""
+    match value:
+        case str() | bool() | int() | float():
+            text = as_text(value)
+        case _:
+            text = json.dumps(value, ensure_ascii=False)
+    if "\0" in text or any("\ud800" <= char <= "\udfff" for char in text):
+        raise CallerError(f"parameter `{name}` holds a character that no argument can carry")
+    return text
+
+
 def _argument(parameter: Parameter, given: Mapping[str, Json]) -> Json:
     if parameter.name not in given:
         if not isinstance(parameter.default, (str, int, float, list, dict, tuple, type(None))):
             raise CallerError(f"parameter `{parameter.name}` is missing: give it a value")
         return parameter.default
-    value = given[parameter.name]
+    return taken(parameter, given[parameter.name])
+
+
+def taken(parameter: Parameter, value: Json) -> Json:
+    """Return a value as the step is given it for a parameter. Raises CallerError."""
     if (value is None and parameter.default is None) or parameter.path:
         return value
     try:

@@ -11,14 +11,16 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from pipec.steps import child
+from pipec.steps.argument import as_argument
 from pipec.steps.carried import interface_of_json
 from pipec.steps.command import Call
 from pipec.steps.declare import CallerError, Context, StepError
 from pipec.steps.given import Given
 from pipec.steps.interface import Container, Interface, Kind, Output, Slot, Word, Words
-from pipec.values import Json, as_text
+from pipec.values import Json
 
 VALUE_LIMIT = 1 << 20  # bytes of a small output: they travel through journals and records, data through artifacts
 INIT = "[FATAL tini"  # how a container's first process says that it could not start the command
@@ -98,16 +100,9 @@ def _expanded(word: Word, values: Mapping[str, Mapping[str, Json | Path | list[P
 
 
 def _bytes(slot: Slot, value: Json | Path | list[Path]) -> bytes:
-    match value:
-        case Path():
-            return os.fsencode(value)
-        case str() | bool() | int() | float():
-            text = as_text(value)
-        case _:
-            text = json.dumps(value, ensure_ascii=False)
-    if "\0" in text or any("\ud800" <= char <= "\udfff" for char in text):
-        raise CallerError(f"parameter `{slot.name}` holds a character that no argument can carry")
-    return text.encode()
+    if isinstance(value, Path):
+        return os.fsencode(value)
+    return as_argument(cast(Json, value), slot.name).encode()  # a list of paths stands alone, where its manifest passed
 
 
 def _run(program: str, argv: list[bytes], *, is_contained: bool) -> None:
