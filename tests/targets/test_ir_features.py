@@ -79,7 +79,7 @@ CASES = {
     "when-absent": Case("failed", ends("skipped: second; failed: third")),
 }
 # What Kubeflow refuses yet. Whoever teaches it one of these removes it here, and the trace is compared from then on.
-NOT_YET = {"foreign", "foreign-node", "heals"}
+NOT_YET = {"heals"}
 
 # Where the two do not agree, and why.
 DIFFERENT = {"gate-retried": "the retry policy of a step that is no gate repeats its refusals too"}

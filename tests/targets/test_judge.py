@@ -75,13 +75,6 @@ CASES = {
         ),
         [("", "parameters.x")],
     ),
-    "a step of one's own": (
-        changed(
-            "train",
-            interface=replace(plans.short().task("train").interface, container=Container(image="x", command=("y",))),
-        ),
-        [("train", "uses")],
-    ),
 }
 
 
@@ -90,6 +83,11 @@ CASES = {
 def test_what_no_container_can_do_is_refused_at_its_place(target: str, case: str) -> None:
     plan, places = CASES[case]
     assert found(TARGETS[target], plan) == places
+
+
+def test_airflow_cannot_start_a_step_of_one_s_own_yet() -> None:
+    own = replace(plans.short().task("train").interface, container=Container(image="x", command=("y",)))
+    assert found(TARGETS["airflow"], changed("train", interface=own)) == [("train", "uses")]
 
 
 def test_airflow_cannot_hand_several_artifacts_to_one_input_yet() -> None:

@@ -189,7 +189,12 @@ def wait_s(task: Task) -> int:
 
 
 def needs_root(task: Task) -> bool:
-    """Say whether a step reads or writes below the artifact root beside its own artifacts: decisions and releases."""
+    """Say whether a step reads or writes below the artifact root beside its own artifacts: decisions and releases.
+
+    A step of the user's own image knows of neither, whatever its role.
+    """
+    if task.interface.container:
+        return False
     return task.interface.rooted or task.interface.role in (Role.APPROVE, Role.DEPLOY)
 
 

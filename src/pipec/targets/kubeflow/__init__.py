@@ -23,6 +23,7 @@ from pipec.targets.kubeflow.pod import RESERVED
 from pipec.targets.kubeflow.profile import VERSIONS, refuse_old
 from pipec.targets.kubeflow.settings import SETTINGS
 from pipec.targets.kubeflow.text import dump
+from pipec.targets.kubeflow.unfit import refuse_foreign, refuse_passed
 from pipec.targets.placement import refuse_placement
 from pipec.values import Json, Literal, ParameterRef
 
@@ -53,7 +54,7 @@ FEATURES = {
     Feature.MACHINES: Support.REFUSED,
     Feature.POOL: Support.EMITTED,
     Feature.VOLUMES: Support.EMITTED,
-    Feature.FOREIGN_IMAGE: Support.REFUSED,
+    Feature.FOREIGN_IMAGE: Support.EMITTED,
     Feature.OUTPUTS: Support.EMITTED,
     Feature.SCHEDULE: Support.EMULATED,  # a side-car file: IR has no triggers
     Feature.AFTER: Support.REFUSED,
@@ -97,14 +98,16 @@ def refuse(plan: Plan, options: Options) -> Iterator[Refusal]:
     yield from _groups(plan)
     yield from refuse_flow(plan, options)
     yield from refuse_old(plan, options)
-    names = {task.name for task in plan.tasks}
-    for task in (each for top in plan.tasks for each in (top, *inside(top))):
+    yield from refuse_passed(plan)
+    tasks = {task.name: task for top in plan.tasks for task in (top, *inside(top))}
+    for task in tasks.values():
         yield from cluster_secrets(task, options, "kubeflow")
         yield from cluster_configs(task, options, "kubeflow")
         yield from cluster_volumes(task, options, "kubeflow")
         yield from _mounts(task, options)
+        yield from refuse_foreign(plan, task, tasks)
         yield from refuse_placement(task, options, "kubeflow")
-        if task.name.endswith("-driver") and task.name.removesuffix("-driver") in names:
+        if task.name.endswith("-driver") and task.name.removesuffix("-driver") in tasks:
             yield Refusal(
                 Use(Feature.METADATA, task.step, ()),
                 f"kubeflow names the driver of `{task.name.removesuffix('-driver')}` so",

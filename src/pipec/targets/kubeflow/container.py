@@ -20,6 +20,7 @@ from pipec.targets.cluster import (
     wait_s,
 )
 from pipec.targets.device import resource
+from pipec.targets.kubeflow.foreign import TASK, foreign_arguments
 from pipec.targets.kubeflow.scope import Leaf
 from pipec.targets.kubeflow.text import Shared
 
@@ -29,9 +30,13 @@ Spec = dict[str, Any]
 def container(plan: Plan, leaf: Leaf, options: Options) -> Spec:
     """Return what runs in a task's pod."""
     task = leaf.task
-    given = _verdict(leaf) if leaf.is_verdict else arguments(plan, leaf, options)
-    spec: Spec = {"image": task.image, "command": ["pipec-step"], "args": given}
-    env = variables(task)
+    own, env = task.interface.container, variables(task)
+    if own is None:
+        given = _verdict(leaf) if leaf.is_verdict else arguments(plan, leaf, options)
+        spec: Spec = {"image": task.image, "command": ["pipec-step"], "args": given}
+    else:
+        spec = {"image": task.image, "command": list(own.command), "args": foreign_arguments(task, own)}
+        env = {TASK: task.name, **env}
     if env:
         # Neither KFP nor its launcher replaces anything here, but Kubernetes does (`$(NAME)`).
         spec["env"] = [{"name": name, "value": guard_dollars(value)} for name, value in env.items()]

@@ -5,7 +5,7 @@ Apart from `reporting.py` and `nest.py`, which find the way, because this is sai
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 from pipec.compiler.plan import Group, Loop, Plan, Task
@@ -60,6 +60,8 @@ def _scope(tasks: Sequence[Task], groups: Sequence[Group] = ()) -> Iterator[Refu
             yield _mute(task, because, what)
     for task in tasks:
         yield from _condition(task)
+        if isinstance(task.interface.container, Container):
+            yield from _fixed(task, told)
         if task.loop:
             yield from _loop(task, task.loop)
 
@@ -99,6 +101,19 @@ def _mute(task: Task, because: Task, what: str) -> Refusal:
         f"kubeflow cannot run `{because.step}` by how `{task.step}` ended: that {what}, and tells nobody",
         f"let `{because.step}` need a step of the library after `{task.step}`",
     )
+
+
+def _fixed(task: Task, told: Mapping[str, Task]) -> Iterator[Refusal]:
+    """Yield the inputs of a step of one's own image that may be absent: its arguments are made before that is known."""
+    loose = {need.task for need in task.needs if need.soft and need.task in told}
+    for name, values in task.inputs:
+        for value in values:
+            if isinstance(value, OutputRef) and value.task in loose:
+                yield Refusal(
+                    Use(Feature.OPTIONAL_INPUT, task.step, ("with", name)),
+                    f"kubeflow cannot drop the arguments for `{name}` where `{value.task}` was skipped",
+                    "leave the input out, or read it in a step of the library",
+                )
 
 
 def _condition(task: Task) -> Iterator[Refusal]:

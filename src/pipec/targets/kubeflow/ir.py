@@ -19,6 +19,7 @@ from pipec.targets.cluster import GATES, needs_root, reads_world, task_reference
 from pipec.targets.kubeflow.cel import cel
 from pipec.targets.kubeflow.channel import STATUS, TYPES, Channels, Type
 from pipec.targets.kubeflow.container import container
+from pipec.targets.kubeflow.foreign import IDENTITY, identity, imports, written
 from pipec.targets.kubeflow.profile import Reads, knows
 from pipec.targets.kubeflow.scope import Block, Dag, Leaf
 from pipec.values import ConfigRef, EachRef, Literal, OutputRef, ParameterRef, Reference, RunRef, SecretRef
@@ -46,11 +47,13 @@ def pipeline_spec(plan: Plan, options: Options, root: Dag) -> Spec:
     writer = Writer(plan, options, root)
     leaves = list(root.leaves())
     components = {f"comp-{leaf.label}": writer.component(leaf) for leaf in leaves}
+    executors = {f"exec-{leaf.label}": {"container": container(plan, leaf, options)} for leaf in leaves}
+    for each in (each for leaf in leaves for each in imports(leaf.task, leaf.label)):
+        schema = Type(each.type).definition["artifactType"]
+        components[f"comp-{each.name}"], executors[f"exec-{each.name}"] = each.component(schema), each.executor(schema)
     spec["root"] = writer.root(root)
     spec["components"] = components | {f"comp-{dag.label}": writer.dag(dag) for dag in root.dags()}
-    spec["deploymentSpec"] = {
-        "executors": {f"exec-{leaf.label}": {"container": container(plan, leaf, options)} for leaf in leaves}
-    }
+    spec["deploymentSpec"] = {"executors": executors}
     return spec
 
 
@@ -62,6 +65,7 @@ class Writer:
         self.tells_status = knows(options, Reads.FINAL_STATUS)
         self.inputs: dict[int, Spec] = {}  # of every block's task
         self.triggers: dict[int, Spec] = {}
+        self.importers: dict[int, Spec] = {}  # of every DAG, as tasks
         self.defined: dict[int, dict[str, Type]] = {}
         self.outputs = {
             name: self.channels.left(root, reference)
@@ -82,6 +86,16 @@ class Writer:
             type_, spec = self.channels.given(leaf.parent, reference)
             types[name] = type_
             given[type_.section][name] = spec
+        if leaf.task.interface.container:
+            types[IDENTITY] = Type(Kind.STRING)
+            given["parameters"][IDENTITY] = {"runtimeValue": {"constant": identity(leaf.task)}}
+        for each in imports(leaf.task, leaf.label):
+            types[each.input], given["artifacts"][each.input] = Type(each.type), each.source()
+            leaf.after = sorted({*leaf.after, each.name})
+            location: Spec = {}
+            if isinstance(each.location, ParameterRef):
+                location = self.channels.given(leaf.parent, each.location)[1]
+            self.importers.setdefault(id(leaf.parent), {})[each.name] = each.task(location)
         if leaf.ends and self.tells_status:
             types[STATUS] = Type(Kind.OBJECT)
             guarded_by = _last(leaf)
@@ -118,7 +132,7 @@ class Writer:
             spec["inputDefinitions"] = {"parameters": {p.name: _parameter(p) for p in self.plan.parameters}}
         if self.plan.outputs:
             spec["outputDefinitions"] = _definitions({name: type_ for name, (type_, _) in self.outputs.items()})
-        body: Spec = {"tasks": {block.name: self._task(block) for block in root.blocks}}
+        body: Spec = {"tasks": self._tasks(root)}
         if self.plan.outputs:
             body["outputs"] = _outputs(self.outputs)
         return {**spec, "dag": body}
@@ -132,7 +146,7 @@ class Writer:
                 spec["inputDefinitions"]["parameters"][STATUS] = {
                     "parameterType": "TASK_FINAL_STATUS", "isOptional": True,
                 }  # fmt: skip
-        outputs = {output.name: Type(output.type) for output in leaf.task.interface.outputs}
+        outputs = {output.name: Type(output.type) for output in written(leaf.task.interface)}
         if leaf.reports:
             outputs |= {STATE: Type(Kind.STRING), REASON: Type(Kind.STRING)}
         if outputs:
@@ -151,10 +165,13 @@ class Writer:
                 }  # fmt: skip
         if ports.outputs:
             spec["outputDefinitions"] = _definitions({name: type_ for name, (type_, _) in ports.outputs.items()})
-        body: Spec = {"tasks": {block.name: self._task(block) for block in dag.blocks}}
+        body: Spec = {"tasks": self._tasks(dag)}
         if ports.outputs:
             body["outputs"] = _outputs(ports.outputs)
         return {**spec, "dag": body}
+
+    def _tasks(self, dag: Dag) -> Spec:
+        return {block.name: self._task(block) for block in dag.blocks} | self.importers.get(id(dag), {})
 
     def _task(self, block: Leaf | Dag) -> Spec:
         spec: Spec = {"taskInfo": {"name": block.title}, "componentRef": {"name": f"comp-{block.label}"}}
