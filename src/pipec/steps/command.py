@@ -88,7 +88,8 @@ class Order:
     accelerators that must be there. cache: whether the runtime keeps a cache, because the orchestrator has none.
     report: set for a task that judges by itself whether it runs. ledger: what of its results is also kept in the run's
     folder: `all`, or `bad` ones only where tasks share a place there. ends: of a final step, all tasks of the run
-    before it. forgiven: tasks named here that have `continue_on_error`.
+    before it. forgiven: those of the tasks named in `report` and `ends` that have
+    `continue_on_error`.
     """
 
     pipeline: str

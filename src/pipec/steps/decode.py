@@ -1,13 +1,13 @@
 """Three ways into a step's process, one `Call`: the engine's call file, Airflow's arguments, Kubeflow's executor input.
 
-Apart from `command.py` because only the process of a step needs it; targets and engine write, they do not decode.
+Apart from `command.py` because only the process of a step needs it; targets and engine write, they do not decode. The
+third way is long, and has a module of its own (`executor.py`).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,13 +19,14 @@ from pipec.steps.command import (
     Call,
     Location,
     Order,
-    input_name,
     parse_call,
     parse_order,
     run_fact,
     run_folder,
 )
 from pipec.steps.declare import CallerError
+from pipec.steps.executor import decode_kubeflow
+from pipec.steps.join import common, json_object, known
 from pipec.values import (
     Absent,
     ConfigRef,
@@ -47,7 +48,8 @@ def decode_arguments(argv: Sequence[str], environ: Mapping[str, str], read: Call
     """Return the call that a step's arguments mean.
 
     environ: where secrets and configs arrive (`secret.py`). read: returns the text at a location, or None if nothing is
-    there; used for the result files of earlier tasks. Raises CallerError.
+    there; used for the result files of earlier tasks. Raises CallerError, and Skipped if the step
+    is not to run.
     """
     options = _parser().parse_args(argv)
     if options.call:
@@ -56,7 +58,7 @@ def decode_arguments(argv: Sequence[str], environ: Mapping[str, str], read: Call
         raise CallerError("a step needs `--call FILE`, or `--order JSON` with `--executor-input JSON` or `--run ID`")
     order = parse_order(options.order)
     if options.executor_input is not None:
-        return _from_kubeflow(order, options, environ)
+        return decode_kubeflow(order, options, environ, read)
     return _from_arguments(order, options, environ, read)
 
 
@@ -80,7 +82,7 @@ def _from_arguments(
     """Airflow, or any caller that knows only the run: earlier tasks are found by name below the artifact root."""
     if not (options.root and options.run):
         raise CallerError("`--order` needs `--root` and `--run`, which say where this run keeps its artifacts")
-    parameters = _json_object(options.parameters, "--parameters")
+    parameters = json_object(options.parameters, "--parameters")
     folder = run_folder(options.root, order.pipeline, options.run)
     results: dict[str, Any] = {}
 
@@ -95,10 +97,10 @@ def _from_arguments(
     def lookup(reference: Reference) -> Json:
         match reference:
             case ParameterRef(name):
-                return _known(parameters, name, "parameter")
+                return known(parameters, name, "parameter")
             case OutputRef(task, output):
                 values = result_of(task)["values"]
-                return _known(values, output, f"output of `{task}` named")
+                return known(values, output, f"output of `{task}` named")
             case RunRef(name):
                 return run_fact(name, run_id=options.run, scheduled_at=options.scheduled_at, outcome=options.outcome)
             case SecretRef(name):
@@ -121,7 +123,7 @@ def _from_arguments(
     # The decision of a person comes with the arguments on Airflow, else as a file that `pipec approve` writes.
     decision = _written_decision(options, f"{folder}/{order.task}/decision.json")
     return Call(
-        **_common(order, options.run),
+        **common(order, options.run),
         parameters={name: resolve(value, lookup) for name, value in order.parameters},
         inputs={name: _present(values, place) for name, values in order.inputs},
         outputs={"*": f"{folder}/{order.task}"},
@@ -135,78 +137,10 @@ def _from_arguments(
     )
 
 
-def _from_kubeflow(order: Order, options: argparse.Namespace, environ: Mapping[str, str]) -> Call:
-    """Kubeflow: values and artifacts arrive in the executor input (pipeline_spec.proto, ExecutorInput)."""
-    body = _json_object(options.executor_input, "--executor-input")
-    given: Any = body.get("inputs") or {}
-    wanted: Any = body.get("outputs") or {}
-    values: Mapping[str, Json] = given.get("parameterValues") or {}
-    artifacts: Any = given.get("artifacts") or {}
-
-    def lookup(reference: Reference) -> Json:
-        match reference:
-            case SecretRef(name):
-                return secret.secret(name, environ)
-            case ConfigRef(name):
-                return secret.config(name, environ)
-            case RunRef("date"):
-                return str(_known(values, input_name(reference), "input"))[:10]
-        return _known(values, input_name(reference), "input")
-
-    def place(value: Value) -> Location:
-        if not isinstance(value, OutputRef):
-            return Location(str(resolve(value, lookup)))
-        listed = (artifacts.get(input_name(value)) or {}).get("artifacts") or []
-        if not listed:
-            raise Absent(input_name(value))
-        digest = (listed[0].get("metadata") or {}).get("digest")
-        path = local_path(listed[0]["uri"])
-        # The launcher hands on every declared output; only one that was written has a digest, or is there at all.
-        if digest is None and "://" not in path and not os.path.lexists(path):
-            raise Absent(input_name(value))
-        return Location(path, digest)
-
-    run_id = str(values.get("run-id", ""))
-    uris = {name: str(listed["artifacts"][0]["uri"]) for name, listed in (wanted.get("artifacts") or {}).items()}
-    root = options.root.rstrip("/") if options.root else None
-    folder = f"{run_folder(root, order.pipeline, run_id)}/{order.task}" if root and run_id else None
-    return Call(
-        **_common(order, run_id),
-        parameters={name: resolve(value, lookup) for name, value in order.parameters},
-        inputs={name: _present(values, place) for name, values in order.inputs},
-        outputs={name: local_path(uri) for name, uri in uris.items()},
-        uris=uris,
-        small_outputs={n: p["outputFile"] for n, p in (wanted.get("parameters") or {}).items()},
-        kubeflow_output=wanted.get("outputFile"),
-        scheduled_at=str(values.get("run-scheduled_at", "")),
-        decision=f"{folder}/decision.json" if folder else None,
-        releases=f"{root}/releases" if root else None,
-        triggers=f"{root}/triggers" if root else None,
-    )
-
-
-def local_path(uri: str) -> str:
-    """Return where Kubeflow's launcher mounts `uri` in the container (facts: `s3://b/k` is at `/s3/b/k`)."""
-    for scheme in ("s3", "gs", "minio", "oci"):
-        if uri.startswith(f"{scheme}://"):
-            folder = "gcs" if scheme == "gs" else scheme
-            return f"/{folder}/{uri.removeprefix(f'{scheme}://')}"
-    return uri
-
-
 def _with_secrets(call: Call, environ: Mapping[str, str]) -> Call:
     """A call file names its secrets only: take their values from the environment."""
     values = {parameter: secret.secret(name, environ) for parameter, name in call.secrets.items()}
     return replace(call, parameters={**call.parameters, **values})
-
-
-def _common(order: Order, run_id: str) -> dict[str, Any]:
-    return {
-        "pipeline": order.pipeline, "task": order.task, "step": order.step, "interface": order.interface,
-        "run_id": run_id, "environment": order.environment, "threads": order.threads, "wait_s": float(order.wait_s),
-        "attempts": order.attempts, "backoff_s": float(order.backoff_s), "hidden": order.hidden,
-        "devices": order.devices, "env": order.env,
-    }  # fmt: skip
 
 
 def _present(values: tuple[Value, ...], place: Callable[[Value], Location]) -> tuple[Location, ...]:
@@ -223,22 +157,6 @@ def _present(values: tuple[Value, ...], place: Callable[[Value], Location]) -> t
     return tuple(places)
 
 
-def _known(values: Mapping[str, Json], name: str, what: str) -> Json:
-    if name not in values:
-        raise CallerError(f"the caller gave no {what} `{name}`: compile and deploy the pipeline again")
-    return values[name]
-
-
 def _written_decision(options: argparse.Namespace, otherwise: str) -> str:
     """Return where the decision is: `json:` and the text itself where the caller handed it over."""
     return f"json:{options.decision}" if options.decision else otherwise
-
-
-def _json_object(text: str, name: str) -> Mapping[str, Json]:
-    try:
-        body = json.loads(text)
-    except ValueError as fault:
-        raise CallerError(f"`{name}` is not JSON ({fault})") from fault
-    if not isinstance(body, dict):
-        raise CallerError(f"`{name}` must be a JSON object")
-    return body
