@@ -27,6 +27,7 @@ from pipec.steps.decode import decode_arguments
 from pipec.steps.lines import say
 from pipec.steps.page import page
 from pipec.steps.supervise import Told, hear, heard, supervise
+from pipec.steps.verdict import VERDICT, verdict
 from pipec.values import Absent
 
 HELP = {"-h", "--help"}
@@ -36,6 +37,7 @@ USAGE = """usage: pipec-step NAME --call FILE
        pipec-step NAME --order JSON --executor-input JSON [--root ROOT]
        pipec-step NAME --order JSON --root ROOT --run ID [--parameters JSON] [--scheduled-at TIME]
                   [--outcome OUTCOME] [--decision JSON]
+       pipec-step --verdict --executor-input JSON
        pipec-step NAME --help"""
 
 
@@ -51,7 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is not None:
         return _main(argv, Told())
     arguments, told = sys.argv[1:], Told()
-    if arguments and not HELP & set(arguments) and ATTEMPT not in os.environ:
+    is_step = bool(arguments) and arguments[0] != VERDICT and not HELP & set(arguments)
+    if is_step and ATTEMPT not in os.environ:
         made = supervise("pipec-step" if arguments[0] == FOREIGN else arguments[0], secret.known(os.environ))
         if isinstance(made, int):
             return made
@@ -79,6 +82,8 @@ def _main(arguments: Sequence[str], told: Told) -> int:
         print(_overview())
         return 0 if arguments else 2
     name, *rest = arguments
+    if name == VERDICT:
+        return verdict(rest)
     if name == FOREIGN:
         return _run("pipec-step", rest, lambda call: call.foreign is not None, told)
     if name not in catalog.names():
