@@ -7,9 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import uuid
-from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -160,23 +157,6 @@ def test_a_gigabyte_of_log_fills_neither_memory_nor_the_log(tmp_path: Path) -> N
     assert last == cause
     peak_kib = int((tmp_path / "peak").read_text())
     assert peak_kib < 100 << 10  # of both processes, the larger: the interpreter and what the runtime imports
-
-
-@pytest.fixture
-def group() -> Iterator[Path]:
-    """A control group of 64 MiB; processes enter by their own word."""
-    name = f"pipec-test-{uuid.uuid4().hex[:8]}"
-    for path, limit in (
-        (Path("/sys/fs/cgroup/memory") / name, "memory.limit_in_bytes"),
-        (Path("/sys/fs/cgroup") / name, "memory.max"),
-    ):
-        with suppress(OSError):
-            path.mkdir()
-            (path / limit).write_text(str(64 << 20))
-            yield path
-            path.rmdir()
-            return
-    missing("a control group for memory that this user may make")
 
 
 @pytest.mark.parametrize("act", ["hoard", "hoard-child"])
