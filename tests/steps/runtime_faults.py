@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import json
 import os
 import signal
 import subprocess
@@ -51,7 +50,14 @@ def act(name: str, to: Path, context: Context) -> None:
         case "hoard-child":
             subprocess.run([sys.executable, "-c", HOARD], check=True)
         case "again-then-kill":
+            if _try(to / "tries"):
+                os.kill(os.getpid(), signal.SIGKILL)
+        case "again-then-well":
             _try(to / "tries")
+        case "kill-then-well" if not _tried(to / "tries"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "sleep-then-well" if not _tried(to / "tries"):
+            time.sleep(600)
 
 
 def _talk(context: Context) -> None:
@@ -92,9 +98,15 @@ def _flood() -> None:
     raise Refused("the rows say no: bring others")
 
 
-def _try(path: Path) -> None:
-    n_tries = json.loads(path.read_text()) if path.exists() else 0
-    path.write_text(json.dumps(n_tries + 1))
-    if n_tries:
-        os.kill(os.getpid(), signal.SIGKILL)
-    raise TryAgain("nobody has answered")
+def _try(path: Path) -> int:
+    """Return how often this was tried before; the first time, nobody has answered."""
+    n_tries = _tried(path)
+    if not n_tries:
+        raise TryAgain("nobody has answered")
+    return n_tries
+
+
+def _tried(path: Path) -> int:
+    n_tries = int(path.read_text()) if path.exists() else 0
+    path.write_text(str(n_tries + 1))
+    return n_tries

@@ -26,7 +26,8 @@ class Probe:
     act: Literal[
         "well", "nothing", "forget", "mistype", "extra", "link", "fifo", "refuse", "caller", "again", "bug", "exit",
         "memory", "change", "wait", "spare", "kill", "segv", "abort", "talk", "leak", "orphan", "orphan-refuse",
-        "deaf", "wait-beside", "flood", "hoard", "hoard-child", "again-then-kill", "socket", "device", "fill",
+        "deaf", "wait-beside", "flood", "hoard", "hoard-child", "again-then-kill", "again-then-well", "kill-then-well",
+        "sleep-then-well", "socket", "device", "fill",
     ] = param(default="well")  # fmt: skip
     number: float = param(default=1.0, gt=0)
     attached: Path | None = param(default=None, path=True)

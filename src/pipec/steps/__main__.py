@@ -19,16 +19,19 @@ from types import FrameType
 from typing import NoReturn
 
 from pipec.diagnostics import guess
-from pipec.steps import catalog, runtime, secret, store
+from pipec.steps import catalog, result, runtime, store
 from pipec.steps.again import again
 from pipec.steps.command import ATTEMPT, Call
 from pipec.steps.declare import CallerError
 from pipec.steps.decode import decode_arguments
+from pipec.steps.executor import Skipped
 from pipec.steps.lines import say
 from pipec.steps.page import page
-from pipec.steps.supervise import Told, hear, heard, supervise
+from pipec.steps.supervise import Told, hear, heard
+from pipec.steps.tries import looked_after
 from pipec.steps.verdict import VERDICT, verdict
 from pipec.values import Absent
+from pipec.verdict import SKIPPED
 
 HELP = {"-h", "--help"}
 FOREIGN = "--foreign"  # in the place of a name: the call brings its step with it
@@ -55,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments, told = sys.argv[1:], Told()
     is_step = bool(arguments) and arguments[0] != VERDICT and not HELP & set(arguments)
     if is_step and ATTEMPT not in os.environ:
-        made = supervise("pipec-step" if arguments[0] == FOREIGN else arguments[0], secret.known(os.environ))
+        made = looked_after("pipec-step" if arguments[0] == FOREIGN else arguments[0], arguments)
         if isinstance(made, int):
             return made
         told = made
@@ -116,6 +119,8 @@ def _call(name: str, rest: Sequence[str], is_meant: Callable[[Call], bool], told
         call = decode_arguments(rest, os.environ, store.read_text)
         if not is_meant(call):
             raise CallerError(f"the call is for {call.step}, not for {name}: compile the pipeline again")
+    except Skipped as skip:
+        return _skipped(skip)
     except Absent as fault:
         say(f"{name}: `{fault.args[0]}` is wanted but is absent: the task that makes it left nothing")
         return CallerError.exit_code
@@ -129,13 +134,28 @@ def _call(name: str, rest: Sequence[str], is_meant: Callable[[Call], bool], told
         say(f"{name}: {message}")
         return code
 
+    left = iter(range(call.attempts - 1, -1, -1))
+
     def attempt() -> int:
+        is_last = told.is_last and not next(left)
         told.begins(f"{call.task} ({call.step})", call.result, call.base, call.hidden)
-        code = runtime.execute(call)
+        code = runtime.execute(call, is_last=is_last)
         told.ended()
         return code
 
     return again(attempt, call.attempts, call.backoff_s)
+
+
+def _skipped(skip: Skipped) -> int:
+    """Tell that a step does not run, and why; Kubeflow wants a file of each small output all the same."""
+    title = f"{skip.call.task} ({skip.call.step})"
+    try:
+        result.tell_end(skip.call, SKIPPED, skip.reason)
+    except OSError as fault:
+        say(f"{title}: that it is skipped could not be written: {(fault.strerror or str(fault)).lower()}")
+        return 1
+    say(f"{title}: skipped: {skip.reason}")
+    return 0
 
 
 @contextmanager

@@ -22,5 +22,11 @@ def again(
         code = attempt()
         if code != TryAgain.exit_code:
             return code
-        sleep(min(backoff_s * 2**number, LONGEST_S))
+        sleep(pause_s(backoff_s, number))
     return attempt()
+
+
+def pause_s(backoff_s: float, number: int) -> float:
+    """Return how long to wait after attempt `number`, counted from 0."""
+    doubled: float = backoff_s * 2**number
+    return min(doubled, LONGEST_S)

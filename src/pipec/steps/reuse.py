@@ -39,6 +39,12 @@ class Entry:
     def digests(self) -> dict[str, str]:
         return {name: each["digest"] for name, each in json.loads(self.text)["artifacts"].items()}
 
+    @property
+    def values(self) -> dict[str, Json]:
+        """The small outputs."""
+        found: dict[str, Json] = json.loads(self.text)["values"]
+        return found
+
 
 def key(call: Call, interface: Interface, parameters: Mapping[str, Json], inputs: Mapping[str, Sequence[str]]) -> str:
     """Return the digest of all that the work is made of. inputs: digests, in order, by name."""
@@ -113,8 +119,10 @@ def keep(call: Call, wanted: str, text: str, deliveries: Mapping[str, delivery.S
     """Remember a success; return why that cannot be, or an empty text."""
     try:
         names = json.loads(text)["artifacts"]
-        places = {name: str(deliveries[name].place) for name in names}
-        tags = {name: store.tags(place) for name, place in places.items() if store.is_remote(place)}
+        places = {name: call.uris.get(name, str(deliveries[name].place)) for name in names}
+        # Kubeflow's launcher uploads what is in `uris`, once we have ended: the store has no tags for it yet.
+        published = {name: place for name, place in places.items() if name not in call.uris}
+        tags = {name: store.tags(place) for name, place in published.items() if store.is_remote(place)}
         body: dict[str, Any] = {
             "format": FORMAT, "key": wanted, "run": call.run_id, "text": text, "places": places, "tags": tags,
         }  # fmt: skip

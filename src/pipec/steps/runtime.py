@@ -17,8 +17,8 @@ from pathlib import Path
 from pipec.redact import redacted
 from pipec.steps import argument, delivery, device, foreign, inputs, library, result, reuse, secret
 from pipec.steps.attempt import Attempt
-from pipec.steps.command import Call
-from pipec.steps.declare import CallerError, Context, Refused, StepError
+from pipec.steps.command import STATE, Call
+from pipec.steps.declare import CallerError, Context, Refused, StepError, TryAgain
 from pipec.steps.given import Given, Step
 from pipec.steps.interface import Interface, Kind
 from pipec.steps.lines import say
@@ -28,24 +28,24 @@ LONGEST = 2000  # characters of a message: it must fit into one record of an orc
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
-def execute(call: Call, log: Callable[[str], None] | None = None) -> int:
+def execute(call: Call, log: Callable[[str], None] | None = None, *, is_last: bool = True) -> int:
     """Run one attempt and return its exit code: 0 done, 2 arguments, 3 refused, 75 try again, 1 anything else.
 
     Faults become one line on standard error, and a result file where the caller named one; a traceback is printed only
     if PIPEC_DEBUG is set. Whatever is staged or temporary is gone at the end, also when a signal ends the process.
-    log: takes lines of progress; standard error by default.
+    log: takes lines of progress; standard error by default. is_last: no other attempt follows one that may heal.
     """
     note = log or (lambda line: say(f"[{call.task}] {line}"))
     try:
         work = _work_folder()
     except (StepError, OSError) as fault:
-        return _fail(Attempt(call, Path(), note), fault)
+        return _fail(Attempt(call, Path(), note), fault, is_last=is_last)
     attempt = Attempt(call, work, note, names={str(work): "the work folder"})
     try:
         _run(attempt)
         return 0
     except (Exception, SystemExit) as fault:
-        return _fail(attempt, fault)
+        return _fail(attempt, fault, is_last=is_last)
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
@@ -125,7 +125,7 @@ def _work(attempt: Attempt, step: Step, given: Given, wanted: str) -> None:
     types = {output.name: output.type for output in interface.outputs}
     typed = {name: (types[name], found) for name, found in artifacts.items()}
     told = result.text("succeeded", values=values, artifacts=typed, inputs=_digests(attempt))
-    result.write(call.result, told, call.base)  # last of all: who sees it may rely on everything that it names
+    result.keep(call, told)  # last of all: who sees it may rely on everything that it names
     if wanted and (why := reuse.keep(call, wanted, told, deliveries)):
         attempt.log(why)
 
@@ -143,7 +143,8 @@ def _is_taken(attempt: Attempt, interface: Interface, wanted: str) -> bool:
         with delivery.staged(interface, call, attempt.work) as deliveries:
             why = reuse.take(call, entry, deliveries, attempt.log)
         if not why:
-            result.write(call.result, entry.text, call.base)
+            result.tell_kubeflow(call, entry.values, entry.digests)
+            result.keep(call, entry.text)
             attempt.log(f"taken from run {entry.run_id}: nothing that it is made of has changed")
             return True
     attempt.log(f"not taken from an earlier run: {why}")
@@ -200,16 +201,19 @@ def _digests(attempt: Attempt) -> dict[str, list[str]]:
     return {name: [one.digest for one in found] for name, found in attempt.inputs.items()}
 
 
-def _fail(attempt: Attempt, fault: BaseException) -> int:
+def _fail(attempt: Attempt, fault: BaseException, *, is_last: bool) -> int:
     """Say how the attempt ended, to people and to the engine, and return the exit code."""
     if os.environ.get("PIPEC_DEBUG"):
         traceback.print_exception(fault)
     code, message = ending(fault)
     message = redacted(message.encode(), _secrets(attempt.call)).decode("utf-8", "replace")
     outcome = "refused" if code == Refused.exit_code else "failed"
+    reason = _without_paths(message, attempt)
     try:
-        told = result.text(outcome, _without_paths(message, attempt), inputs=_digests(attempt))
-        result.write(attempt.call.result, told, attempt.call.base)
+        if STATE in attempt.call.small_outputs:
+            result.tell_end(attempt.call, outcome, reason)
+        if is_last or code != TryAgain.exit_code or attempt.call.ledger != "bad":
+            result.keep(attempt.call, result.text(outcome, reason, inputs=_digests(attempt)))
     except Exception as second:
         say(f"[{attempt.call.task}] the result could not be written either: {ending(second)[1]}")
     say(f"{attempt.call.task} ({attempt.call.step}): {message}")

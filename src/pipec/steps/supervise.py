@@ -20,7 +20,7 @@ from types import FrameType
 from typing import Any, TypeAlias
 
 from pipec.steps import lines, memory, orphan, result
-from pipec.steps.declare import StepError
+from pipec.steps.declare import StepError, TryAgain
 from pipec.steps.lines import Lines, Room, say
 
 GRACE = "PIPEC_GRACE_S"  # seconds between asking a step to end and ending it, where the default does not suit
@@ -34,10 +34,14 @@ KILLED = 128 + signal.SIGKILL
 
 
 class Told:
-    """How the process that works tells its parent which attempt goes on; in a process without one, words to nobody."""
+    """How the process that works tells its parent which attempt goes on; in a process without one, words to nobody.
+
+    is_last: whether the parent makes no other attempt after this one.
+    """
 
     def __init__(self, descriptor: int | None = None) -> None:
         self._descriptor = descriptor
+        self.is_last = True
 
     def begins(self, title: str, place: str | None, base: str | None, hidden: tuple[str, ...]) -> None:
         """An attempt begins. title: what messages begin with. place: where its result goes.
@@ -55,6 +59,22 @@ class Told:
             lines.write_whole(self._descriptor, json.dumps(word).encode() + b"\n")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """How the work ended.
+
+    code: as a shell has it; 75 if it took too long. title: what its messages begin with. said: why, where it could not
+    say so itself, else empty. last: its own last line. is_told: it has told its end. is_stopped: someone asked it to.
+    """
+
+    code: int
+    title: str
+    said: str
+    last: str
+    is_told: bool
+    is_stopped: bool
+
+
 @dataclass(slots=True)
 class _Attempt:
     title: str
@@ -65,7 +85,10 @@ class _Attempt:
 
 @dataclass(slots=True)
 class _Worker:
-    """The process that works, as its parent sees it. status: as `waitpid` gives it, once it has ended."""
+    """The process that works, as its parent sees it. status: as `waitpid` gives it, once it has ended.
+
+    timeout_s: how long it may take. is_late: it took longer, and was asked to end.
+    """
 
     pid: int
     attempt: _Attempt
@@ -75,12 +98,18 @@ class _Worker:
     words: bytes = b""
     status: int | None = None
     stopped_by: int = 0
+    timeout_s: float | None = None
+    is_late: bool = False
 
 
-def supervise(name: str, secrets: tuple[str, ...]) -> int | Told:
-    """Return twice: in a new process what it tells this one with, and here, when that has ended, the exit code.
+def supervise(
+    name: str, secrets: tuple[str, ...], timeout_s: float | None = None, settle: Callable[[End], None] | None = None
+) -> End | Told:
+    """Return twice: in a new process what it tells this one with, and here, when that has ended, how.
 
-    name: what messages begin with before the work says better. secrets: values that no log may show.
+    name: what messages begin with before the work says better. secrets: values that no log may show. settle: tells the
+    end to whom it concerns, in the place of the result file that the work named, before the log's last line. Signals
+    to end are blocked from here on: what is to be told is told, come what may.
     """
     orphan.adopt()
     before = memory.measured()
@@ -96,13 +125,13 @@ def supervise(name: str, secrets: tuple[str, ...]) -> int | Told:
     for _, write in ends:
         os.close(write)
     room = Room()
-    worker = _Worker(pid, _Attempt(name), Lines(1, room, secrets), Lines(2, room, secrets))
+    worker = _Worker(pid, _Attempt(name), Lines(1, room, secrets), Lines(2, room, secrets), timeout_s=timeout_s)
     worker.open = dict(zip((read for read, _ in ends), (worker.out, worker.err, None), strict=True))
     with _listening(worker) as selector:
         _watch(worker, selector)
         left = _end_rest(worker, selector)
         _drain(worker, selector)
-    return _tell_end(worker, before, [*_about_rest(worker, left), *_about_log(room)])
+    return _tell_end(worker, before, [*_about_rest(worker, left), *_about_log(room)], settle)
 
 
 def heard() -> list[signal.Signals]:
@@ -150,21 +179,32 @@ def _listening(worker: _Worker) -> Iterator[selectors.DefaultSelector]:
             signal.setitimer(signal.ITIMER_REAL, _grace_s())
         _signal(worker, number)
 
+    def alert(number: int, frame: FrameType | None) -> None:
+        if worker.stopped_by or worker.is_late:
+            _signal(worker, signal.SIGKILL)
+            return
+        worker.is_late = True
+        signal.setitimer(signal.ITIMER_REAL, _grace_s())
+        _signal(worker, signal.SIGTERM)
+
     waker = signal.set_wakeup_fd(alarm, warn_on_full_buffer=False)
     before = hear(
         {
-            signal.SIGALRM: lambda *_: _signal(worker, signal.SIGKILL),
+            signal.SIGALRM: alert,
             signal.SIGCHLD: lambda *_: None,  # without one, nothing wakes us
             **dict.fromkeys(heard(), forward),
         }
     )
+    if worker.timeout_s:
+        signal.setitimer(signal.ITIMER_REAL, worker.timeout_s)
     try:
         yield selector
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.set_wakeup_fd(waker)
+        signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)  # the end is told, come what may
         for number, handler in before.items():
-            signal.signal(number, signal.SIG_IGN if number in _STOPS else handler)  # the end is told, come what may
+            signal.signal(number, handler)
         selector.close()
         os.close(awake)
         os.close(alarm)
@@ -269,20 +309,29 @@ def _about_log(room: Room) -> Iterator[str]:
         yield f"[{room.n_lost} more bytes were not kept]"
 
 
-def _tell_end(worker: _Worker, before: memory.Memory | None, notes: list[str]) -> int:
-    """Say how the work ended where it could not say so itself, in the log and in the result; return the exit code."""
+def _tell_end(
+    worker: _Worker, before: memory.Memory | None, notes: list[str], settle: Callable[[End], None] | None
+) -> End:
+    """Say how the work ended where it could not say so itself, in the log and in the result; return it."""
     assert worker.status is not None, "a worker is told of once it has ended"
     code, message = _meaning(worker, os.waitstatus_to_exitcode(worker.status), before)
     for note in notes:
         say(note)
-    if message:
+    end = End(
+        code=code, title=worker.attempt.title, said=message, last=worker.err.last,
+        is_told=worker.attempt.is_told, is_stopped=bool(worker.stopped_by),
+    )  # fmt: skip
+    if settle:
+        settle(end)
+    elif message:
         _tell_result(worker.attempt, message)
-        say(f"{worker.attempt.title}: {message}")
     elif code and code == 128 + worker.stopped_by and not worker.attempt.is_told:
         _tell_result(worker.attempt, "it was stopped before it was done: run it again")  # it has said so in the log
+    if message:
+        say(f"{worker.attempt.title}: {message}")
     if notes and not message and worker.err.last:
         say(worker.err.last)  # what it said last is the cause, so it stays the last line
-    return code
+    return end
 
 
 def _meaning(worker: _Worker, code: int, before: memory.Memory | None) -> tuple[int, str]:
@@ -290,6 +339,9 @@ def _meaning(worker: _Worker, code: int, before: memory.Memory | None) -> tuple[
 
     A child of the step that was killed for memory makes the step fail in many ways: the kernel's count says it.
     """
+    if code and worker.is_late and not worker.stopped_by:
+        longest = f"{worker.timeout_s:g} s"
+        return TryAgain.exit_code, f"it took longer than its timeout of {longest}: give it a longer `timeout`"
     now = memory.measured()
     if before and now and now.n_kills > before.n_kills and code in (1, KILLED, -signal.SIGKILL):
         limit = f"it may use {now.limit_mib} MiB" if now.limit_mib else "the machine had no more"
