@@ -87,6 +87,16 @@ def test_arguments_that_cannot_be_worked_with_are_told_too(tmp_path: Path) -> No
     assert reported.told(tmp_path) == ("failed", reason)
 
 
+def test_an_order_of_another_version_is_told_too(tmp_path: Path) -> None:
+    argv = reported.command(tmp_path, order(tmp_path, "well"))
+    argv[argv.index("--order") + 1] = '{"format": "0"}'
+    done = subprocess.run(argv, env=supervised.environ(tmp_path), capture_output=True, text=True, check=False)
+    reason = "the order has format 0, this image reads 1: compile again"
+    assert (done.returncode, done.stderr) == (0, f"probe: {reason}\n")
+    assert reported.told(tmp_path) == ("failed", reason)
+    assert reported.small(tmp_path) == reported.BLANK
+
+
 def test_where_nobody_asks_for_its_state_the_exit_code_is_the_end(tmp_path: Path) -> None:
     assert run(tmp_path, "refuse", small=()).returncode == 3
     assert not (tmp_path / "small").exists()

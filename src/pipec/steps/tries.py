@@ -75,17 +75,25 @@ class Account:
             say(f"{end.title}: the result could not be written either: {why.lower()}")
 
 
-def account_of(arguments: Sequence[str]) -> Account | None:
-    """Return the account that the arguments ask for; None of a plain call, and of one that decoding will refuse."""
+def account_of(name: str, arguments: Sequence[str]) -> Account | None:
+    """Return the account that a step's arguments ask for; None of a plain call, and of one that says too little."""
     given = dict(pairwise(arguments))
+    order = _order(name, given.get("--order", ""))
     try:
-        order = parse_order(given["--order"])
-        if not (order.report or order.ledger):
-            return None
         body = json_object(given["--executor-input"], "--executor-input")
-        return Account(order, executor.placed(order, body, given.get("--root")))
+        call = executor.placed(order, body, given.get("--root"))
     except (StepError, LookupError, TypeError, AttributeError):
         return None
+    is_asked = order.report or order.ledger or STATE in call.small_outputs
+    return Account(order, call) if is_asked else None
+
+
+def _order(name: str, text: str) -> Order:
+    """Return the order; of one that cannot be read, as from another version, what suffices to say so."""
+    try:
+        return parse_order(text)
+    except StepError:
+        return Order(pipeline="", task=name, step=name, interface="")
 
 
 def looked_after(name: str, arguments: Sequence[str]) -> int | Told:
@@ -94,7 +102,7 @@ def looked_after(name: str, arguments: Sequence[str]) -> int | Told:
     name: what messages begin with before the work says better.
     """
     secrets = secret.known(os.environ)
-    account = account_of(arguments)
+    account = account_of(name, arguments)
     if account is None:
         made = supervise(name, secrets)
         return made if isinstance(made, Told) else made.code
