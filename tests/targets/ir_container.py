@@ -84,16 +84,18 @@ def with_defaults(executor_input: Spec, component: Spec) -> Spec:
     return {**executor_input, "inputs": {**given, "parameterValues": defaults | given["parameterValues"]}}
 
 
-def pod_of(container: Spec, settings: Spec, executor_input: Spec, cluster: Cluster) -> Pod:
+def pod_of(container: Spec, settings: Spec, executor_input: Spec, cluster: Cluster, run_id: str) -> Pod:
     """Return the pod of a task. settings: of its executor in the platform document."""
     unknown = settings.keys() - _IGNORED - {"secretAsEnv", "configMapAsEnv", "emptyDirMounts", "pvcMount",
-                                            "activeDeadlineSeconds", "securityContext"}  # fmt: skip
+                                            "activeDeadlineSeconds", "securityContext", "fieldPathAsEnv"}  # fmt: skip
     assert not unknown, f"the runner does not know {sorted(unknown)} of the platform document"
     env: dict[str, str] = {}
     for one in container.get("env", []):  # Kubernetes expands each by those before it
         env[one["name"]] = expanded(one["value"], env)
     env |= _kept(settings.get("secretAsEnv", []), "secret", cluster.secrets)
     env |= _kept(settings.get("configMapAsEnv", []), "configMap", cluster.configs)
+    labels = {"metadata.labels['pipeline/runid']": run_id}  # which the API server gives every pod of a run
+    env |= {one["name"]: labels[one["fieldPath"]] for one in settings.get("fieldPathAsEnv", [])}
     # The launcher and what it is given stand in the pod's own command line, which Kubernetes expands.
     told = json.loads(expanded(json.dumps(executor_input, ensure_ascii=False), env))
     argv = [filled(expanded(one, env), told) for one in (*container.get("command", []), *container.get("args", []))]

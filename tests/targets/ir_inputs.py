@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from zlib import crc32
 
 from ir_values import Fault, Spec, Value, carried, fit, selected
 
@@ -56,11 +57,15 @@ class Facts:
     name: str
     scheduled_at: str = "2026-11-23T03:00:00Z"
 
-    def constant(self, text: Value, task: str) -> Value:
-        """Return what stands for a constant: only as the whole of it does one of these mean something."""
+    def constant(self, text: Value, task: str, dag: str) -> Value:
+        """Return what stands for a constant: only as the whole of it does one of these mean something.
+
+        dag: the path of the task's DAG, whose execution has a number.
+        """
         known = {
             "{{$.pipeline_job_uuid}}": self.run_id, "{{$.pipeline_job_name}}": self.name,
             "{{$.pipeline_job_resource_name}}": self.name, "{{$.pipeline_task_name}}": task,
+            "{{$.pipeline_task_uuid}}": str(crc32(dag.encode())),
             "{{$.pipeline_job_create_time_utc}}": self.scheduled_at,
             "{{$.pipeline_job_schedule_time_utc}}": self.scheduled_at,
         }  # fmt: skip
@@ -124,7 +129,7 @@ def _parameter(name: str, source: Spec, task: Spec, scope: Scope, facts: Facts) 
         case {"taskOutputParameter": {"producerTask": producer, "outputParameterKey": key}}:
             return output_parameter(_producer(name, producer, scope, task), key)
         case {"runtimeValue": {"constant": constant}}:
-            return facts.constant(constant, name)
+            return facts.constant(constant, name, scope.path)
         case {"taskFinalStatus": _}:
             return _final_status(task, scope, facts)
     raise Fault(f"an input parameter of {name} has no source")

@@ -96,7 +96,10 @@ class Project:
     def requests(self, triggers: Path) -> list[list[Any]]:
         """Return what steps asked of other pipelines: the task, the parameters and the reason of each request."""
         found = [json.loads(path.read_text(encoding="utf-8")) for path in triggers.glob("*/*.json")]
-        return sorted(([one["from"]["task"], one["parameters"], one["reason"]] for one in found), key=json.dumps)
+        # Iterations are told apart by other numbers there.
+        tasks = [re.sub(r"-\d+$", "-N", one["from"]["task"]) for one in found]
+        asked = ([task, one["parameters"], one["reason"]] for task, one in zip(tasks, found, strict=True))
+        return sorted(asked, key=json.dumps)
 
     @contextmanager
     def person(self, pipeline: str, step: str, *words: str) -> Iterator[None]:

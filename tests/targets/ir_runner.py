@@ -233,15 +233,16 @@ class _Backend:
         told = {"inputs": {"parameterValues": given[0], "artifacts": listed}, "outputs": provisioned(component, folder)}
         pod = pod_of(
             self.spec["deploymentSpec"]["executors"][label]["container"], self.settings.get(label, {}),
-            with_defaults(told, component), self.cluster,
+            with_defaults(told, component), self.cluster, self.facts.run_id,
         )  # fmt: skip
         most = 1 + int(task.get("retryPolicy", {}).get("maxRetryCount", 0))
-        ending, attempt = Exit(1), 0
+        ending, attempt, logs = Exit(1), 0, []
         while attempt < most:
             attempt += 1
             prepare(told["outputs"], folder)
             with self.room:
                 ending = run(pod)
+            logs.append(ending.log)
             left: tuple[dict[str, Value], dict[str, list[Spec]]] = ({}, {})
             if not ending.code:
                 try:
@@ -253,7 +254,7 @@ class _Backend:
         return self._tell(Ran(
             path=path, status=Status.FAILED if ending.why else Status.SUCCEEDED, executor=label, why=ending.why,
             attempts=attempt, exit_code=ending.code, given=given[0], parameters=left[0], artifacts=left[1],
-            log=ending.log,
+            log="".join(logs),
         ))  # fmt: skip
 
     def _imported(self, path: str, label: str, importer: Spec, component: Spec, values: Mapping[str, Value]) -> Ended:

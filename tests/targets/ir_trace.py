@@ -7,6 +7,7 @@ numbers, tasks that judge) is read from the paths. A task that tells its end its
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,6 +28,7 @@ from pipec.verdict import past
 
 STATE, REASON = "pipec-state", "pipec-reason"
 REFUSED = 3
+UNTRIED = ("`when` cannot be answered", "input `")  # reasons for which a task fails before anything is tried
 ENDS = {Status.SUCCEEDED: State.SUCCEEDED, Status.FAILED: State.FAILED,
         Status.SKIPPED: State.SKIPPED, Status.OMITTED: State.SKIPPED}  # fmt: skip
 Place = tuple[str, tuple[int, ...]]  # a task's name in the plan, and the numbers of the iterations that it is in
@@ -39,7 +41,12 @@ def trace(finished: Finished, text: str, plan: Plan, root: str = "") -> dict[str
 
 def outcome(finished: Finished, text: str, plan: Plan, root: str = "") -> RunOutcome:
     """Return how a run stands, as the engine would have it."""
-    reader = _Reader(_by_task(finished, text), f"{run_folder(root, plan.pipeline, finished.run_id)}")
+    loops = frozenset(
+        (path.rpartition("/")[2], _numbers(path))
+        for path, ran in finished.ran.items()
+        if ran.status is Status.SUCCEEDED
+    )
+    reader = _Reader(_by_task(finished, text), loops, f"{run_folder(root, plan.pipeline, finished.run_id)}")
     for task in plan.tasks:
         reader.read(task, task.name, (), "")
     tasks = tuple(reader.tasks)
@@ -56,9 +63,12 @@ def _by_task(finished: Finished, text: str) -> dict[Place, Ran]:
     for path, ran in finished.ran.items():
         label = ran.executor or _label(spec, path)
         if label:
-            numbers = tuple(int(part) for part in path.split("/") if part.isdigit())
-            found[names[label], numbers] = ran
+            found[names[label], _numbers(path)] = ran
     return found
+
+
+def _numbers(path: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in path.split("/") if part.isdigit())
 
 
 def _label(spec: dict[str, Any], path: str) -> str:
@@ -82,18 +92,24 @@ def _task(label: str, executor: Mapping[str, Any]) -> str:
 
 @dataclass(slots=True)
 class _Reader:
-    """Goes through the plan in its order. ends: by a task's name in the engine."""
+    """Goes through the plan in its order.
+
+    ends: by a task's name in the engine. loops: blocks that have succeeded, by their name in IR.
+    """
 
     ran: Mapping[Place, Ran]
+    loops: frozenset[Place]
     folder: str
     tasks: list[TaskOutcome] = field(default_factory=list)
     ends: dict[str, TaskOutcome] = field(default_factory=dict)
 
     def read(self, task: Task, name: str, numbers: tuple[int, ...], carrier: str) -> None:
         """Note how a task ended. name: what the engine calls it. numbers: of the iterations around it."""
-        if task.loop and (found := self._iterations(task, numbers)):
-            self._loop(task, name, numbers, carrier, found)
-            return
+        if task.loop:
+            found = self._iterations(task, numbers)
+            if found or (f"for-loop-{task.name.rpartition('.')[2]}", numbers) in self.loops:
+                self._loop(task, name, numbers, carrier, found)
+                return
         ran = self.ran.get((task.name, numbers))
         if ran is None or (ran.status in (Status.SKIPPED, Status.OMITTED)):
             self._note(self._skipped(task, name, carrier))
@@ -151,8 +167,12 @@ class _Reader:
     def _ended(self, task: Task, name: str, ran: Ran) -> TaskOutcome:
         told = ran.parameters.get(STATE)
         state = State(told) if told else State.REFUSED if ran.exit_code == REFUSED else ENDS[ran.status]
+        reason = str(ran.parameters.get(REASON, ""))
+        if task.is_final and not told and (skipped := re.search(r": skipped: (.*)$", ran.log.strip())):
+            state, reason = State.SKIPPED, skipped[1]  # it says so to people alone: nobody follows it
+        made = ran.attempts - ran.log.count("it has ended before, and no attempt after that would end otherwise")
         found = TaskOutcome(
-            name=name, step=task.step, state=state, reason=str(ran.parameters.get(REASON, "")), attempts=ran.attempts,
+            name=name, step=task.step, state=state, reason=reason, attempts=0 if reason.startswith(UNTRIED) else made,
             is_forgiven=task.continue_on_error, decision=self._decision(task),
         )  # fmt: skip
         if state is State.SKIPPED:

@@ -81,9 +81,6 @@ CASES = {
 # What Kubeflow refuses yet. Whoever teaches it one of these removes it here, and the trace is compared from then on.
 NOT_YET = {"heals"}
 
-# Where the two do not agree, and why.
-DIFFERENT = {"gate-retried": "the retry policy of a step that is no gate repeats its refusals too"}
-
 
 def test_every_feature_s_file_has_a_case() -> None:
     assert {path.stem for path in FEATURES.glob("*.yaml")} - {"pipec", "approval"} == set(CASES)
@@ -97,16 +94,8 @@ def test_what_kubeflow_refuses_yet_is_listed(tmp_path: Path, name: str) -> None:
     assert all(one.startswith("PIPE6") for one in errors), errors
 
 
-def listed() -> list[Any]:
-    return [pytest.param(name, marks=_different(name)) for name in sorted(CASES)]
-
-
-def _different(name: str) -> Sequence[pytest.MarkDecorator]:
-    return [pytest.mark.xfail(strict=True, reason=DIFFERENT[name])] if name in DIFFERENT else ()
-
-
 @pytest.mark.docker
-@pytest.mark.parametrize("name", listed())
+@pytest.mark.parametrize("name", sorted(CASES))
 def test_a_feature_does_the_same_here_and_on_kubeflow(tmp_path: Path, name: str) -> None:
     project, case, file = features(tmp_path), CASES[name], f"{name}.yaml"
     words = [word for key, value in case.parameters.items() for word in ("--set", f"{key}={_text(value)}")]

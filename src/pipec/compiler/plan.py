@@ -259,12 +259,13 @@ def order(
     ledger: str = "",
     ends: tuple[Ended, ...] = (),
     forgiven: tuple[str, ...] = (),
+    marks: bool = False,
 ) -> Order:
     """Return the compile-time half of the task's call.
 
     wait_s: how long the step may wait for a person or a server. retry: the attempts that are left to the runtime.
-    cache: whether the runtime is to keep one, where this task's work may be taken from it. report, ledger, ends and
-    forgiven: as an `Order` has them, for an orchestrator that knows hard edges only.
+    cache: whether the runtime is to keep one, where this task's work may be taken from it. report, ledger, ends,
+    forgiven and marks: as an `Order` has them, for an orchestrator that knows hard edges and no exit codes.
     """
     accelerator = task.resources.accelerator
     return Order(
@@ -287,6 +288,7 @@ def order(
         ledger=ledger,
         ends=ends,
         forgiven=forgiven,
+        marks=marks,
     )
 
 

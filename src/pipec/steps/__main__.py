@@ -19,7 +19,7 @@ from types import FrameType
 from typing import NoReturn
 
 from pipec.diagnostics import guess
-from pipec.steps import catalog, result, runtime, store
+from pipec.steps import catalog, mark, result, runtime, store
 from pipec.steps.again import again
 from pipec.steps.command import ATTEMPT, Call
 from pipec.steps.declare import CallerError
@@ -40,7 +40,7 @@ USAGE = """usage: pipec-step NAME --call FILE
        pipec-step NAME --order JSON --executor-input JSON [--root ROOT]
        pipec-step NAME --order JSON --root ROOT --run ID [--parameters JSON] [--scheduled-at TIME]
                   [--outcome OUTCOME] [--decision JSON]
-       pipec-step --verdict --executor-input JSON
+       pipec-step --verdict [NAME] --executor-input JSON
        pipec-step NAME --help"""
 
 
@@ -136,6 +136,9 @@ def _call(name: str, rest: Sequence[str], is_meant: Callable[[Call], bool], told
 
     left = iter(range(call.attempts - 1, -1, -1))
 
+    if call.mark and (code := mark.found(call)):
+        return code
+
     def attempt() -> int:
         is_last = told.is_last and not next(left)
         told.begins(f"{call.task} ({call.step})", call.result, call.base, call.hidden)
@@ -143,7 +146,10 @@ def _call(name: str, rest: Sequence[str], is_meant: Callable[[Call], bool], told
         told.ended()
         return code
 
-    return again(attempt, call.attempts, call.backoff_s)
+    code = again(attempt, call.attempts, call.backoff_s)
+    if call.mark:
+        mark.leave(call, code)
+    return code
 
 
 def _skipped(skip: Skipped) -> int:

@@ -37,6 +37,8 @@ FORMAT = "1"
 ATTEMPT = "PIPEC_ATTEMPT"  # a variable: an engine on this machine started the process and looks after it; names it
 RESULT = "result.json"  # beside a task's outputs: small outputs and digests, read by the tasks that follow
 PLACES = "places.json"  # beside a result that lies apart from its artifacts: {output: location}
+ITERATION = "iteration"  # an input: tells a task's iterations in a loop apart, and is the same for all its attempts
+RUN_ID = "PIPEC_RUN_ID"  # a variable: the run's id, where it must not be an input, because a cache keys by inputs
 STATE, REASON = "pipec-state", "pipec-reason"  # small outputs of a task that reports: how it ended, and why
 _TEMPLATE = re.compile(r"\{[{%#]|\$[$(]")
 _ENCODER = json.JSONEncoder(allow_nan=False)
@@ -88,8 +90,8 @@ class Order:
     accelerators that must be there. cache: whether the runtime keeps a cache, because the orchestrator has none.
     report: set for a task that judges by itself whether it runs. ledger: what of its results is also kept in the run's
     folder: `all`, or `bad` ones only where tasks share a place there. ends: of a final step, all tasks of the run
-    before it. forgiven: those of the tasks named in `report` and `ends` that have
-    `continue_on_error`.
+    before it. forgiven: those of the tasks named in `report` and `ends` that have `continue_on_error`. marks: an end
+    for good is noted in the run's folder, because the orchestrator repeats every attempt that ends badly.
     """
 
     pipeline: str
@@ -111,6 +113,7 @@ class Order:
     ledger: str = ""
     ends: tuple[Ended, ...] = ()
     forgiven: tuple[str, ...] = ()
+    marks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +137,7 @@ class Call:
     foreign: the whole interface of a step in another language (`steps/carried.py`); None for a step of the library.
     prefix: words that start the container in which its command runs, instead of the command's own first word.
     hidden, devices, env, ledger: as an order has them. cache: where work done earlier is kept (a location), or None.
+    mark: where an end for good is noted, or None.
     """
 
     pipeline: str
@@ -167,6 +171,7 @@ class Call:
     cache: str | None = None
     env: str = ""
     ledger: str = ""
+    mark: str | None = None
 
     def as_json(self) -> str:
         """Return the call as the text of a call file."""
@@ -210,6 +215,8 @@ def order_text(order: Order) -> str:
         body["ends"] = [[end.task, list(end.needs), end.is_conditional] for end in order.ends]
     if order.forgiven:
         body["forgiven"] = list(order.forgiven)
+    if order.marks:
+        body["marks"] = True
     return guarded(_ENCODER.encode(body))
 
 
@@ -246,6 +253,7 @@ def parse_order(text: str) -> Order:
             ledger=body.get("ledger", ""),
             ends=tuple(_ended(end) for end in body.get("ends", ())),
             forgiven=tuple(body.get("forgiven", ())),
+            marks=body.get("marks", False),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as fault:
         raise CallerError(f"--order is not an order that pipec wrote ({fault}): compile the pipeline again") from fault

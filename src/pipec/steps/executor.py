@@ -11,8 +11,20 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pipec import digest
 from pipec.steps import catalog, secret
-from pipec.steps.command import RESULT, Call, Location, Order, Report, input_name, run_folder, state_name
+from pipec.steps.command import (
+    ITERATION,
+    RESULT,
+    RUN_ID,
+    Call,
+    Location,
+    Order,
+    Report,
+    input_name,
+    run_folder,
+    state_name,
+)
 from pipec.steps.declare import CallerError, StepError
 from pipec.steps.interface import Input
 from pipec.steps.join import common, json_object, known
@@ -188,6 +200,8 @@ def placed(order: Order, body: Mapping[str, Json], root: str | None) -> Call:
     root = root.rstrip("/") if root else None
     folder = f"{run_folder(root, order.pipeline, run_id)}/{order.task}" if root and run_id else None
     fields = common(order, run_id) | ({"attempts": 1, "backoff_s": 0.0} if order.report else {})
+    if ITERATION in values:
+        fields["task"] = f"{order.task}-{values[ITERATION]}"
     return Call(
         **fields,
         outputs={name: local_path(uri) for name, uri in uris.items()},
@@ -196,7 +210,7 @@ def placed(order: Order, body: Mapping[str, Json], root: str | None) -> Call:
         kubeflow_output=wanted.get("outputFile"),
         result=f"{folder}/{RESULT}" if folder and order.ledger else None,
         ledger=order.ledger,
-        scheduled_at=str(values.get("run-scheduled-at", "")),
+        scheduled_at=str(values.get(input_name(RunRef("scheduled_at")), "")),
         decision=f"{folder}/decision.json" if folder else None,
         releases=f"{root}/releases" if root else None,
         triggers=f"{root}/triggers" if root else None,
@@ -223,7 +237,19 @@ def decode_kubeflow(
         parameters={name: resolve(value, arrived.value) for name, value in order.parameters},
         inputs={name: tuple(at for value in given for at in arrived.places(value)) for name, given in order.inputs},
         outcome=arrived.outcome,
+        mark=_mark(order, options, environ) if order.marks else None,
     )
+
+
+def _mark(order: Order, options: argparse.Namespace, environ: Mapping[str, str]) -> str | None:
+    """Return where it is noted that this execution has ended for good; what it is given tells it from others.
+
+    None where nobody says which run this is, as on a machine without Kubernetes: then every attempt is made.
+    """
+    if not (options.root and environ.get(RUN_ID)):
+        return None
+    key = digest.of_value(options.executor_input).removeprefix("sha256:")[:16]
+    return f"{run_folder(options.root, order.pipeline, environ[RUN_ID])}/{order.task}/ended-{key}.json"
 
 
 def _judged(report: Report, arrived: Arrived) -> Verdict:

@@ -22,6 +22,7 @@ VERDICT = "--verdict"  # in the place of a step's name
 def verdict(arguments: Sequence[str]) -> int:
     """Say who failed or was refused, the gravest last; return 1 if any failed, else 3 if any was refused, else 0."""
     parser = argparse.ArgumentParser(prog=f"pipec-step {VERDICT}", add_help=False)
+    parser.add_argument("name", nargs="?", help="the task's, which makes its container another than all others")
     parser.add_argument("--executor-input", required=True)
     try:
         body: Any = json_object(parser.parse_args(arguments).executor_input, "--executor-input")

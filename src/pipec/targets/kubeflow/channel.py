@@ -35,6 +35,7 @@ TYPES = {
 TITLES = {Artifact.DATASET: "system.Dataset", Artifact.MODEL: "system.Model", Artifact.METRICS: "system.Metrics"}
 # Only as the whole constant of a task's input does the driver replace these.
 RUN_FACTS = {"id": "{{$.pipeline_job_uuid}}", "scheduled_at": "{{$.pipeline_job_schedule_time_utc}}"}
+OWN_DAG = "{{$.pipeline_task_uuid}}"  # the execution of the DAG that a task is in, and so of one iteration of a loop
 STATUS = "final-status"
 _CHANNEL = "pipelinechannel--"
 

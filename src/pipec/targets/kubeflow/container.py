@@ -48,16 +48,27 @@ def arguments(plan: Plan, leaf: Leaf, options: Options) -> list[str]:
     """Return what `pipec-step` is called with; `{{$}}` becomes the executor input in the launcher."""
     task = leaf.task
     wait = wait_s(task) if asks_person(task) else 0
-    retry = task.retry if leaf.reports or task.interface.role in GATES else ONCE
+    notes = marks(leaf, options)
+    retry = ONCE if notes else task.retry
     keeps = bool(options.artifacts) and bool(leaf.reports or leaf.ledger)  # KFP's own cache does not answer for these
     written = order(
         plan, task, wait_s=wait, retry=retry, cache=keeps, report=leaf.report, ledger=leaf.ledger, ends=leaf.ends,
-        forgiven=leaf.forgiven,
+        forgiven=leaf.forgiven, marks=notes,
     )  # fmt: skip
     given = [task.interface.name, "--order", order_text(written)]
-    if options.artifacts and (needs_root(task) or keeps or leaf.ends):
+    if options.artifacts and (needs_root(task) or keeps or leaf.ends or notes):
         given += ["--root", options.artifacts]
     return [*given, "--executor-input", "{{$}}"]
+
+
+def marks(leaf: Leaf, options: Options) -> bool:
+    """Say whether KFP may start a step's pod again: an attempt that ended for good is noted, so none follows it.
+
+    Without an artifact root there is no place for that, and a gate is never asked twice: these try again in their pod.
+    """
+    task = leaf.task
+    is_plain = not (leaf.reports or task.interface.container or task.interface.role in GATES or leaf.ledger == "bad")
+    return is_plain and task.retry.attempts > 1 and bool(options.artifacts)
 
 
 def _verdict(leaf: Leaf) -> list[str]:

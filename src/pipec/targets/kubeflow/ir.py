@@ -12,13 +12,13 @@ from typing import Any
 
 from pipec.compiler.plan import Plan, PlanParameter, Task
 from pipec.condition import named
-from pipec.steps.command import REASON, STATE, guarded, input_name, reason_name, state_name
+from pipec.steps.command import ITERATION, REASON, STATE, guarded, input_name, reason_name, state_name
 from pipec.steps.interface import Kind
 from pipec.targets.base import Options
-from pipec.targets.cluster import GATES, needs_root, reads_world, task_references
+from pipec.targets.cluster import needs_root, reads_world, task_references
 from pipec.targets.kubeflow.cel import cel
-from pipec.targets.kubeflow.channel import STATUS, TYPES, Channels, Type
-from pipec.targets.kubeflow.container import container
+from pipec.targets.kubeflow.channel import OWN_DAG, STATUS, TYPES, Channels, Type
+from pipec.targets.kubeflow.container import container, marks
 from pipec.targets.kubeflow.foreign import IDENTITY, identity, imports, written
 from pipec.targets.kubeflow.profile import Reads, knows
 from pipec.targets.kubeflow.scope import Block, Dag, Leaf
@@ -61,7 +61,7 @@ class Writer:
     """The components of one pipeline. What a DAG takes and gives is known once all that is in it has asked."""
 
     def __init__(self, plan: Plan, options: Options, root: Dag) -> None:
-        self.plan, self.channels = plan, Channels(plan)
+        self.plan, self.options, self.channels = plan, options, Channels(plan)
         self.tells_status = knows(options, Reads.FINAL_STATUS)
         self.inputs: dict[int, Spec] = {}  # of every block's task
         self.triggers: dict[int, Spec] = {}
@@ -86,6 +86,9 @@ class Writer:
             type_, spec = self.channels.given(leaf.parent, reference)
             types[name] = type_
             given[type_.section][name] = spec
+        if (needs_root(leaf.task) or leaf.ledger) and leaf.is_repeated:
+            types[ITERATION] = Type(Kind.STRING)
+            given["parameters"][ITERATION] = {"runtimeValue": {"constant": OWN_DAG}}
         if leaf.task.interface.container:
             types[IDENTITY] = Type(Kind.STRING)
             given["parameters"][IDENTITY] = {"runtimeValue": {"constant": identity(leaf.task)}}
@@ -184,7 +187,7 @@ class Writer:
         if inputs := self._inputs(block):
             spec["inputs"] = inputs
         if isinstance(block, Leaf):
-            return spec | _retry(block) | _trigger(block)
+            return spec | _retry(block, self.options) | _trigger(block)
         return spec | self.triggers.get(id(block), {}) | _trigger(block)
 
     def _inputs(self, block: Leaf | Dag) -> Spec:
@@ -200,12 +203,10 @@ def _trigger(block: Block) -> Spec:
     return {"triggerPolicy": {"strategy": "ALL_UPSTREAM_TASKS_COMPLETED"}} if block.is_last else {}
 
 
-def _retry(leaf: Leaf) -> Spec:
-    """Return how often KFP tries a task: gates not at all, for it cannot tell a refusal; of those that report, their
-    pods, where these are lost.
-    """
+def _retry(leaf: Leaf, options: Options) -> Spec:
+    """Return how often KFP starts a pod. Where it would repeat a refusal, the runtime alone tries again."""
     retry = leaf.task.retry
-    if retry.attempts == 1 or (leaf.task.interface.role in GATES and not leaf.reports):
+    if retry.attempts == 1 or not (leaf.reports or leaf.task.interface.container or marks(leaf, options)):
         return {}
     policy = {
         "maxRetryCount": retry.attempts - 1,

@@ -32,7 +32,7 @@ def keep(guarded: Leaf | Dag, last: Leaf | Dag, tasks: Sequence[Task]) -> None:
     alone = {task.name for task in tasks if not task.loop}
     for leaf in guarded.leaves():
         if not (leaf.is_verdict or isinstance(leaf.task.interface.container, Container)):
-            leaf.ledger = "all" if _is_once(leaf) else "bad"
+            leaf.ledger = "bad" if leaf.is_repeated else "all"
     ends = tuple(_ended(task, alone) for task in tasks if not task.loop)
     inner = {leaf.task.name for leaf in guarded.leaves() if leaf.ledger == "bad"} - alone
     ends += tuple(Ended(name, (), True) for name in sorted(inner))
@@ -48,16 +48,6 @@ def forgive(last: Leaf | Dag) -> None:
     for leaf in last.leaves() if isinstance(last, Dag) else [last]:
         if leaf.task.continue_on_error:
             leaf.reports, leaf.report = True, Report(when=leaf.task.when, timeout_s=leaf.task.timeout_s)
-
-
-def _is_once(leaf: Leaf) -> bool:
-    """Say whether a task runs once at most: the iterations of a loop would share a place."""
-    around = leaf.parent
-    while around is not None:
-        if around.loop:
-            return False
-        around = around.parent
-    return True
 
 
 def _ended(task: Task, alone: set[str]) -> Ended:

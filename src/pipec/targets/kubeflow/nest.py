@@ -123,8 +123,9 @@ class _Work:
     def _leaf(self, task: Task, prefix: str, known: Mapping[str, Task], told: Mapping[str, Task]) -> Leaf:
         block = leaf(task, self.labels[task.name], self._name(task, prefix))
         if task.name in told:
-            block.reports, block.report = True, report(task, known, told)
+            block.reports, block.report = True, report(task, told)
             block.told = tuple(sorted(named_in(block.report)))
+            block.forgiven = tuple(name for name in block.told if known[name].continue_on_error)
         return block
 
     def _unit(self, task: Task, prefix: str, known: Mapping[str, Task], told: Mapping[str, Task], here: Names) -> Unit:

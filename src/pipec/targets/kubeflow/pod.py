@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 from pipec.compiler.plan import Plan, Task
+from pipec.steps.command import RUN_ID
 from pipec.steps.interface import Container
 from pipec.targets.base import Options
 from pipec.targets.cluster import (
-    GATES,
     REVISION,
     Mount,
     Secret,
@@ -25,6 +25,7 @@ from pipec.targets.cluster import (
     step_labels,
     wait_s,
 )
+from pipec.targets.kubeflow.container import marks
 from pipec.targets.kubeflow.profile import Reads, knows
 from pipec.targets.kubeflow.scope import Leaf
 from pipec.targets.placement import Placement, placement
@@ -54,8 +55,10 @@ def pod(leaf: Leaf, options: Options, common: Spec) -> Spec:
     place = placement(task, options)
     own = common["podMetadata"]["labels"] | step_labels(task) | place.labels
     spec: Spec = common | {"podMetadata": common["podMetadata"] | {"labels": own}}
-    if (limit := deadline_s(task, reports=leaf.reports)) is not None:
+    if (limit := deadline_s(leaf, options)) is not None:
         spec["activeDeadlineSeconds"] = str(limit)
+    if marks(leaf, options):  # not as an input, which KFP's cache would key by
+        spec["fieldPathAsEnv"] = [{"name": RUN_ID, "fieldPath": "metadata.labels['pipeline/runid']"}]
     if held := secrets(task, options):
         spec["secretAsEnv"] = [_variable(secret, options, "secret") for secret in held]
     if held := configs(task, options):
@@ -140,13 +143,14 @@ def _folders(task: Task) -> list[Spec]:
     return [folder for folder in folders if folder["mountPath"] not in taken]
 
 
-def deadline_s(task: Task, *, reports: bool = False) -> int | None:
+def deadline_s(leaf: Leaf, options: Options) -> int | None:
     """Return how long a task's pod may live: one attempt, or all of them, where the runtime makes these in one pod.
 
-    It does so for gates, and for tasks that report; one of these ends an attempt itself, and needs a while to say so.
+    A task that reports ends an attempt itself, and needs a while to say so.
     """
+    task = leaf.task
     limit = wait_s(task) if asks_person(task) else task.timeout_s
-    if limit is None or not (reports or task.interface.role in GATES):
+    if limit is None or task.interface.container or marks(leaf, options):
         return limit
     waits: int = sum(min(task.retry.backoff_s * 2**n, LONGEST_WAIT_S) for n in range(task.retry.attempts - 1))
-    return limit * task.retry.attempts + waits + (SAYING_S * task.retry.attempts if reports else 0)
+    return limit * task.retry.attempts + waits + (SAYING_S * task.retry.attempts if leaf.reports else 0)

@@ -168,16 +168,14 @@ def asked(task: Task, known: Mapping[str, Task], told: Mapping[str, Task]) -> Co
     return terms[0] if len(terms) == 1 else AllOf(tuple(terms)) if terms else None
 
 
-def report(task: Task, known: Mapping[str, Task], told: Mapping[str, Task]) -> Report:
-    """Return what a task that reports judges by itself; `known` and `told` as for `asked`."""
-    needs = [
-        ReportedNeed(
-            need.task, need.soft, need.forgiving or (need.soft and known[need.task].continue_on_error), need.any_of
-        )
-        for need in task.needs
-        if need.task in told
-    ]
-    return Report(tuple(needs), seen(task.when, known) if task.when else None, task.timeout_s)
+def report(task: Task, told: Mapping[str, Task]) -> Report:
+    """Return what a task that reports judges by itself. told: the tasks of its scope that report."""
+    needs = (need for need in task.needs if need.task in told)
+    return Report(
+        tuple(ReportedNeed(need.task, need.soft, need.forgiving, need.any_of) for need in needs),
+        task.when,
+        task.timeout_s,
+    )
 
 
 def named_in(report: Report) -> frozenset[str]:

@@ -49,6 +49,14 @@ class Leaf(Block):
     ends: tuple[Ended, ...] = ()
     forgiven: tuple[str, ...] = ()
 
+    @property
+    def is_repeated(self) -> bool:
+        """Whether it runs once for each item of a loop, so that its iterations share what is named after it."""
+        around = self.parent
+        while around is not None and around.loop is None:
+            around = around.parent
+        return around is not None
+
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Dag(Block):
