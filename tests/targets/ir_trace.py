@@ -35,8 +35,9 @@ Place = tuple[str, tuple[int, ...]]  # a task's name in the plan, and the number
 
 
 def trace(finished: Finished, text: str, plan: Plan, root: str = "") -> dict[str, Any]:
-    """Return what a run did. text: the compiled file. root: where decisions are kept, as a path."""
-    return outcome(finished, text, plan, root).trace()
+    """Return what a run did, as JSON. text: the compiled file. root: where decisions are kept, as a path."""
+    told: dict[str, Any] = json.loads(json.dumps(outcome(finished, text, plan, root).trace()))
+    return told
 
 
 def outcome(finished: Finished, text: str, plan: Plan, root: str = "") -> RunOutcome:
