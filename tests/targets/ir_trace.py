@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,11 @@ from pipec.steps.interface import Artifact, Kind
 from pipec.verdict import past
 
 STATE, REASON = "pipec-state", "pipec-reason"
+LOOP = "for-loop-"  # before the name of a loop's step, as groups are called
 REFUSED = 3
-UNTRIED = ("`when` cannot be answered", "input `")  # reasons for which a task fails before anything is tried
+SKIPPED = re.compile(r"^\S+ \(\S+\): skipped: (.*)$", re.MULTILINE)
+UNTRIED = ("`when` cannot be answered", "input `")  # reasons for which a container that judged made no attempt
+OVER = "it has ended before, and no attempt after that would end otherwise"
 ENDS = {Status.SUCCEEDED: State.SUCCEEDED, Status.FAILED: State.FAILED,
         Status.SKIPPED: State.SKIPPED, Status.OMITTED: State.SKIPPED}  # fmt: skip
 Place = tuple[str, tuple[int, ...]]  # a task's name in the plan, and the numbers of the iterations that it is in
@@ -42,12 +45,8 @@ def trace(finished: Finished, text: str, plan: Plan, root: str = "") -> dict[str
 
 def outcome(finished: Finished, text: str, plan: Plan, root: str = "") -> RunOutcome:
     """Return how a run stands, as the engine would have it."""
-    loops = frozenset(
-        (path.rpartition("/")[2], _numbers(path))
-        for path, ran in finished.ran.items()
-        if ran.status is Status.SUCCEEDED
-    )
-    reader = _Reader(_by_task(finished, text), loops, f"{run_folder(root, plan.pipeline, finished.run_id)}")
+    begun = {(path.split("/")[-1], _numbers(path)) for path, ran in finished.ran.items() if _is_begun(ran)}
+    reader = _Reader(_by_task(finished, text), run_folder(root, plan.pipeline, finished.run_id), begun)
     for task in plan.tasks:
         reader.read(task, task.name, (), "")
     tasks = tuple(reader.tasks)
@@ -72,6 +71,10 @@ def _numbers(path: str) -> tuple[int, ...]:
     return tuple(int(part) for part in path.split("/") if part.isdigit())
 
 
+def _is_begun(ran: Ran) -> bool:
+    return ran.status not in (Status.SKIPPED, Status.OMITTED)
+
+
 def _label(spec: dict[str, Any], path: str) -> str:
     """Return the executor of a task that never came so far as to have one, or nothing for a DAG."""
     component = spec["root"]
@@ -93,24 +96,22 @@ def _task(label: str, executor: Mapping[str, Any]) -> str:
 
 @dataclass(slots=True)
 class _Reader:
-    """Goes through the plan in its order.
+    """Goes through the plan in its order. folder: of the run, where decisions are. begun: groups by their own names.
 
-    ends: by a task's name in the engine. loops: blocks that have succeeded, by their name in IR.
+    ends: by a task's name in the engine.
     """
 
     ran: Mapping[Place, Ran]
-    loops: frozenset[Place]
     folder: str
+    begun: Set[Place]
     tasks: list[TaskOutcome] = field(default_factory=list)
     ends: dict[str, TaskOutcome] = field(default_factory=dict)
 
     def read(self, task: Task, name: str, numbers: tuple[int, ...], carrier: str) -> None:
         """Note how a task ended. name: what the engine calls it. numbers: of the iterations around it."""
-        if task.loop:
-            found = self._iterations(task, numbers)
-            if found or (f"for-loop-{task.name.rpartition('.')[2]}", numbers) in self.loops:
-                self._loop(task, name, numbers, carrier, found)
-                return
+        if task.loop and self._is_unrolled(task, numbers):
+            self._loop(task, name, numbers, carrier, self._iterations(task, numbers))
+            return
         ran = self.ran.get((task.name, numbers))
         if ran is None or (ran.status in (Status.SKIPPED, Status.OMITTED)):
             self._note(self._skipped(task, name, carrier))
@@ -120,6 +121,11 @@ class _Reader:
     def _note(self, outcome: TaskOutcome) -> None:
         self.tasks.append(outcome)
         self.ends[outcome.name] = outcome
+
+    def _is_unrolled(self, task: Task, numbers: tuple[int, ...]) -> bool:
+        """Say whether a loop has begun: without items nothing is left of it but its own group."""
+        group = f"{LOOP}{task.name.rpartition('.')[2]}"
+        return bool(self._iterations(task, numbers)) or (group, numbers) in self.begun
 
     def _iterations(self, task: Task, numbers: tuple[int, ...]) -> Sequence[int]:
         """Return the numbers of a loop's iterations of which anything ran."""
@@ -166,17 +172,15 @@ class _Reader:
         return head + need.removeprefix(stem) if stem and need.startswith(stem) else prefix + need
 
     def _ended(self, task: Task, name: str, ran: Ran) -> TaskOutcome:
-        told = ran.parameters.get(STATE)
+        told, reason = ran.parameters.get(STATE), str(ran.parameters.get(REASON, ""))
+        if skipped := SKIPPED.search(ran.log):  # a final step has no output for its state
+            told, reason = "skipped", skipped[1]
         state = State(told) if told else State.REFUSED if ran.exit_code == REFUSED else ENDS[ran.status]
-        reason = str(ran.parameters.get(REASON, ""))
-        if task.is_final and not told and (skipped := re.search(r": skipped: (.*)$", ran.log.strip())):
-            state, reason = State.SKIPPED, skipped[1]  # it says so to people alone: nobody follows it
-        made = ran.attempts - ran.log.count("it has ended before, and no attempt after that would end otherwise")
         found = TaskOutcome(
-            name=name, step=task.step, state=state, reason=reason, attempts=0 if reason.startswith(UNTRIED) else made,
+            name=name, step=task.step, state=state, reason=reason, attempts=ran.attempts - ran.log.count(OVER),
             is_forgiven=task.continue_on_error, decision=self._decision(task),
         )  # fmt: skip
-        if state is State.SKIPPED:
+        if state is State.SKIPPED or reason.startswith(UNTRIED):
             return replace(found, attempts=0)
         if state is not State.SUCCEEDED:
             return found

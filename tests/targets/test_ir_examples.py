@@ -24,37 +24,39 @@ URLS = r"default: (data/[a-z-]+\.(?:csv|parquet))"  # a container sees no path o
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A pipeline of an example's file. pipeline: its name. steps: what an environment says of its steps.
+    """A pipeline of an example's file. pipeline: its name. said: what an environment says of all pipelines of the file.
 
     parameters: small ones, for both runs. person: the step that waits for one. refused: what Kubeflow cannot say yet.
+    awaits: what it compiles and does not do yet.
     """
 
     file: str
     pipeline: str
-    steps: str = "{}"
+    said: str = "{}"
     parameters: tuple[tuple[str, Any], ...] = ()
     person: str = ""
     refused: Sequence[str] = ()
+    awaits: str = ""
 
 
-UNACCELERATED = "{train: {resources: {accelerator: null}}}"
+UNACCELERATED = "{steps: {train: {resources: {accelerator: null}}}}"
+BY_HAND = "{triggers: null, concurrency: null}"  # schedules and followers have tests of their own
+VERDICT = "the task that gives the verdict is called with a word that it does not take"
+FOREIGN = ("kubeflow cannot bring `publish.sh` into a step of your own image",
+           "kubeflow cannot cut the date from a time in an argument")  # fmt: skip
 CASES = {
-    "wine": Example("wine.yaml", "wine", steps="{deploy: {with: {servers: 0}}}", person="approve"),
-    "digits": Example("digits.yaml", "digits", steps=UNACCELERATED, parameters=(("epochs", 20),)),
+    "wine": Example("wine.yaml", "wine", "{steps: {deploy: {with: {servers: 0}}}}", person="approve"),
+    "digits": Example("digits.yaml", "digits", UNACCELERATED, parameters=(("epochs", 20),)),
     "images": Example(
-        "images.yaml", "digit-images", steps=UNACCELERATED, parameters=(("epochs", 6),),
-        refused=("kubeflow cannot count how many cells of a matrix run at once",
-                 "kubeflow cannot go on without the cells of a matrix that failed"),
+        "images.yaml", "digit-images", UNACCELERATED, parameters=(("epochs", 6),),
+        refused=("kubeflow cannot count how many cells of a matrix run at once",),
     ),
     "nightly": Example(
-        "nightly.yaml", "wine-nightly", parameters=(("servers", 0),),
-        refused=("kubeflow cannot say `when` yet", "kubeflow cannot say `finally` yet"),
+        "nightly.yaml", "wine-nightly", BY_HAND, parameters=(("servers", 0),),
+        awaits=VERDICT,
     ),
-    "scoring": Example(
-        "scoring.yaml", "scoring",
-        refused=("kubeflow cannot say `when` yet", "kubeflow cannot say steps of your own image yet"),
-    ),
-    "retraining": Example("scoring.yaml", "retraining", refused=("kubeflow cannot say `finally` yet",)),
+    "scoring": Example("scoring.yaml", "scoring", BY_HAND, refused=FOREIGN),
+    "retraining": Example("scoring.yaml", "retraining", BY_HAND),
 }  # fmt: skip
 
 
@@ -75,13 +77,18 @@ def project(folder: Path, case: Example, *, is_run: bool = True) -> Project:
     for path in folder.glob("*.yaml"):
         text = re.sub(URLS, rf"default: 'file://{folder}/\1'", path.read_text(encoding="utf-8"))
         path.write_text(text, encoding="utf-8")
-    said = f"{{steps: {case.steps}}}"
-    document = rf"(?s)(name: {case.pipeline}\n.*?^environments:\n)"
-    put(folder / case.file, document, rf"\1  here: {said}\n  there: {said}\n")
+    text = (folder / case.file).read_text(encoding="utf-8")
+    own = f"\nenvironments:\n  here: {case.said}\n  there: {case.said}\n"
+    (folder / case.file).write_text(_told(text, own), encoding="utf-8")
     cluster = Cluster(
         root=folder / "kfp", shared=(folder / "root", folder / "data"), secrets={"publisher": {"token": "t"}}
     )
     return Project(folder=folder, cluster=cluster, environ={"PUBLISH_TOKEN": "t"})
+
+
+def _told(text: str, own: str) -> str:
+    """Return a file in which all its pipelines have these environments as well."""
+    return re.sub(r"\nenvironments:\n", lambda _: own, text)
 
 
 def put(path: Path, pattern: str, text: str) -> None:
@@ -107,8 +114,16 @@ def test_what_of_the_examples_kubeflow_refuses_yet_is_listed(tmp_path: Path, nam
     assert told >= set(case.refused)
 
 
+def compared() -> list[Any]:
+    return [pytest.param(name, marks=_awaits(case)) for name, case in CASES.items() if not case.refused]
+
+
+def _awaits(case: Example) -> Sequence[pytest.MarkDecorator]:
+    return [pytest.mark.xfail(strict=True, reason=case.awaits)] if case.awaits else ()
+
+
 @pytest.mark.docker
-@pytest.mark.parametrize("name", [name for name, case in CASES.items() if not case.refused])
+@pytest.mark.parametrize("name", compared())
 def test_an_example_does_the_same_here_and_on_kubeflow(tmp_path: Path, name: str) -> None:
     case = CASES[name]
     made = project(tmp_path, case)
