@@ -91,7 +91,7 @@ def pod_of(container: Spec, settings: Spec, executor_input: Spec, cluster: Clust
     assert not unknown, f"the runner does not know {sorted(unknown)} of the platform document"
     env: dict[str, str] = {}
     for one in container.get("env", []):  # Kubernetes expands each by those before it
-        env[one["name"]] = expanded(one["value"], env)
+        env[one["name"]] = expanded(expanded(one["value"], {}), env)  # it was an argument of the driver's pod before
     env |= _kept(settings.get("secretAsEnv", []), "secret", cluster.secrets)
     env |= _kept(settings.get("configMapAsEnv", []), "configMap", cluster.configs)
     labels = {"metadata.labels['pipeline/runid']": run_id}  # which the API server gives every pod of a run

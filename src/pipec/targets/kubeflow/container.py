@@ -38,8 +38,10 @@ def container(plan: Plan, leaf: Leaf, options: Options) -> Spec:
         spec = {"image": task.image, "command": list(own.command), "args": foreign_arguments(task, own)}
         env = {TASK: task.name, **env}
     if env:
-        # Neither KFP nor its launcher replaces anything here, but Kubernetes does (`$(NAME)`).
-        spec["env"] = [{"name": name, "value": guard_dollars(value)} for name, value in env.items()]
+        # Neither KFP nor its launcher replaces anything here, but Kubernetes does (`$(NAME)`), and twice: the container
+        # is an argument of the driver's pod before it is a pod itself.
+        guarded = {name: guard_dollars(guard_dollars(value)) for name, value in env.items()}
+        spec["env"] = [{"name": name, "value": value} for name, value in guarded.items()]
     spec["resources"] = _resources(task.resources)
     return spec
 

@@ -35,7 +35,8 @@ from pipec.values import (
 
 # What the driver, the launcher, Argo, Kubernetes or the API server would take for their own in an argument. Nothing can
 # be written for these that comes out as it was: the text goes through two pods, and each takes `$$` for `$`.
-_TEMPLATE = re.compile(r"\{\{|\[\[(?=[A-Za-z])|\$\(|\$\$|[{$]\0")
+# A `$(...)` that names no variable stays as it is.
+_TEMPLATE = re.compile(r"\{\{|\[\[(?=[A-Za-z])|\$\((?=[A-Za-z_][\w.-]*[)\0])|\$\$|[{$]\0|\$\([\w.-]*\0")
 _CONDITION = re.compile(r'\s*\{"(IfPresent|Concat)":')
 _OWN = "kubeflow would read `{{`, `[[`, `$(` or `$$` here as its own"
 _ELSEWHERE = "leave them out, or keep that text in a file of the image"
