@@ -146,6 +146,7 @@ def test_on_a_terminal_findings_are_coloured_unless_that_is_unwanted(variable: s
     [
         (), ("nonsense",), ("check",), ("check", WINE, "--format", "xml"), ("compile", WINE),
         ("compile", WINE, "-t", "jenkins"), ("compile", WINE, "-t", "kubeflow", "-O", "speed=11"),
+        ("compile", WINE, "-t", "kubeflow", "-O", "size_limit=1MB"), ("verify-ir", WINE, "--size-limit", "1MB"),
         ("compile", WINE, "-t", "airflow", "-O", "operator=bash"), ("check", WINE, "--env", "moon"),
         ("check", WINE, "--set", "sauce=x"), ("check", WINE, "--set", "minimum_f1=high"),
         ("check", WINE, "--set", "minimum_f1=2"), ("check", WINE, "--set", "minimum_f1"),

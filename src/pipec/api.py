@@ -8,6 +8,7 @@ network, no user's code, no environment variable, no clock.
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -44,7 +45,7 @@ from pipec.steps.interface import MISSING, Kind
 from pipec.surroundings import Place, Surroundings, surroundings
 from pipec.targets import airflow, kubeflow
 from pipec.targets import findings as target_findings
-from pipec.targets.base import File, Options, Refusal, Target, refusals
+from pipec.targets.base import File, Form, Options, Refusal, Target, refusals
 from pipec.targets.kubeflow import findings as kubeflow_findings
 from pipec.values import Json
 
@@ -191,12 +192,18 @@ def compile_(request: Request) -> tuple[Checked, tuple[File, ...]]:
     if not checked.units:
         raise UsageError(f"{request.path.as_posix()} holds no pipeline, so there is nothing to compile")
     files: list[File] = []
+    found: list[Finding] = []
     for unit in checked.units:
         if request.pipeline not in (None, unit.pipeline.name):
             continue
         assert unit.plan is not None, "api.compile_ got a unit without a plan though nothing was wrong"
-        files += target.emit(unit.plan, _options(request, target, checked.environment, checked.source, unit))
-    return checked, tuple(files)
+        options = _options(request, target, checked.environment, checked.source, unit)
+        made = target.emit(unit.plan, options)
+        loc = unit.pipeline.locate("metadata", "name")
+        found += (each.rule.at(loc, each.message, help=each.help) for each in target.judge_files(made, options))
+        files += made
+    report = replace(checked.report, findings=ordered([*checked.report.findings, *found]))
+    return replace(checked, report=report), () if has_error(found) else tuple(files)
 
 
 def _refused(request: Request, unit: Unit, environment: Environment | None, source: Source) -> Iterator[Finding]:
@@ -228,8 +235,10 @@ def _target(request: Request) -> Target:
             known = ", ".join(sorted(target.options)) or "none"
             raise UsageError(f"{target.name} has no option `{name}`; known: {known}")
         allowed = target.options[name]
-        if allowed and value not in allowed:
-            raise UsageError(f"option `{name}` of {target.name} cannot be `{value}`; allowed: {', '.join(allowed)}")
+        fits = re.fullmatch(allowed.pattern, value) if isinstance(allowed, Form) else not allowed or value in allowed
+        if not fits:
+            told = allowed.told if isinstance(allowed, Form) else ", ".join(allowed)
+            raise UsageError(f"option `{name}` of {target.name} cannot be `{value}`; allowed: {told}")
     return target
 
 

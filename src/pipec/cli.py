@@ -214,9 +214,15 @@ def _verify_ir(commands: Any) -> None:
     parser.add_argument("files", metavar="FILE", nargs="+", help="a compiled pipeline, or - for standard input")
     parser.add_argument("--format", choices=_FORMATS, default="text", help="how findings are printed")
     parser.add_argument(
-        "--size-limit", choices=("backend", "none"), default="backend", help="how large it may be (default: backend)"
+        "--size-limit", type=_limit, default="backend", metavar="BYTES", help="or none, or backend (the default)"
     )
     _about_color(parser)
+
+
+def _limit(text: str) -> str:
+    if text in ("backend", "none") or (text.isascii() and text.isdigit() and int(text[:12]) > 0 and len(text) <= 12):
+        return text
+    raise argparse.ArgumentTypeError(f"cannot be `{text}`; allowed: backend, none, or a number of bytes")
 
 
 def _image(commands: Any) -> None:

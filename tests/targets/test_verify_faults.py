@@ -22,6 +22,7 @@ from pipec.diagnostics import Severity
 from pipec.targets.kubeflow import findings
 from pipec.targets.kubeflow.verify import Fault, verify
 from pipec.targets.kubeflow.verify import __file__ as package
+from pipec.targets.kubeflow.verify.size import limit_of
 
 BASE = Path(__file__).with_name("verify") / "base.yaml"
 MODULES = sorted(Path(package).parent.glob("*.py"))
@@ -1055,17 +1056,25 @@ def test_there_are_many_faults_and_no_two_rows_are_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("n_bytes", "is_limited", "expected"),
+    ("n_bytes", "said", "expected"),
     [
-        (499_999, True, []),
-        (500_000, True, [("PIPE629", "500,000 bytes are near to what the backend can store: about 1,200,000")]),
-        (1_200_001, True, [("PIPE628", "1,200,001 bytes are more than the backend can store: about 1,200,000")]),
-        (1_200_001, False, [("PIPE629", "1,200,001 bytes are near to what the backend can store: about 1,200,000")]),
-        (40 << 20, True, [("PIPE628", "the API server takes 32 MiB, and this is more")]),
+        (499_999, "", []),
+        (500_000, "", [("PIPE629", "500,000 bytes are near to what the backend can store: about 1,200,000")]),
+        (1_200_001, "", [("PIPE628", "1,200,001 bytes are more than the backend can store: about 1,200,000")]),
+        (1_200_001, "none", [("PIPE629", "1,200,001 bytes are near to what the backend can store: about 1,200,000")]),
+        (
+            1_200_001,
+            "2400000",
+            [("PIPE629", "1,200,001 bytes are near to what the backend can store: about 2,400,000")],
+        ),
+        (999_999, "2400000", []),
+        (1_001, "1000", [("PIPE628", "1,001 bytes are more than the backend can store: about 1,000")]),
+        (40 << 20, "", [("PIPE628", "the API server takes 32 MiB, and this is more")]),
+        (40 << 20, "none", [("PIPE629", "41,943,040 bytes are near to what the backend can store: about 1,200,000")]),
     ],
 )
-def test_a_size_is_told_with_what_helps(n_bytes: int, is_limited: bool, expected: list[tuple[str, str]]) -> None:
-    found = told({}, n_bytes=n_bytes, is_limited=is_limited)
+def test_a_size_is_told_with_what_helps(n_bytes: int, said: str, expected: list[tuple[str, str]]) -> None:
+    found = told({}, n_bytes=n_bytes, limit=limit_of(said))
     assert [(fault.rule.code, fault.message) for fault in found] == expected
     assert {fault.help for fault in found} <= {
         "put parts into pipelines of their own, and let tasks of one kind share a component"

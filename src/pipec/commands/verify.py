@@ -13,13 +13,15 @@ from pipec.schema import foreign
 from pipec.schema.files import UnreadableError, decoded
 from pipec.targets.kubeflow.findings import UNREADABLE
 from pipec.targets.kubeflow.verify import Fault, verify
+from pipec.targets.kubeflow.verify.size import limit_of
 
 _KNOWN = {"pipelineInfo": "pipeline", "root": "pipeline", "platforms": "platform"}
 
 
 def verify_ir(options: argparse.Namespace) -> int:
     """Verify files and print what was found, as one report."""
-    found = joined(_verified(file, is_limited=options.size_limit == "backend") for file in options.files)
+    limit = limit_of("" if options.size_limit == "backend" else options.size_limit)
+    found = joined(_verified(file, limit) for file in options.files)
     if options.format == "text":
         colored = is_colored(options.color, sys.stdout)
         text = report.render(found, "text", is_colored=colored)
@@ -30,14 +32,14 @@ def verify_ir(options: argparse.Namespace) -> int:
     return 1 if any(finding.is_error for finding in found.findings) else 0
 
 
-def _verified(file: str, *, is_limited: bool) -> Report:
+def _verified(file: str, limit: int | None) -> Report:
     shown = STDIN if file == "-" else Path(file).as_posix()
     try:
         source = Source(shown, _text(file))
     except UnreadableError as fault:
         return Report((UNREADABLE.at(Loc(shown, START), str(fault)),))
     documents, found = foreign.read(source, UNREADABLE)
-    findings = [*found, *_judged(source, documents, is_limited=is_limited)] if not found else [*found]
+    findings = [*found, *_judged(source, documents, limit)] if not found else [*found]
     return Report(ordered(findings), (source,))
 
 
@@ -56,7 +58,7 @@ def _text(file: str) -> str:
     return decoded(content, file)
 
 
-def _judged(source: Source, documents: tuple[foreign.Document, ...], *, is_limited: bool) -> list[Finding]:
+def _judged(source: Source, documents: tuple[foreign.Document, ...], limit: int | None) -> list[Finding]:
     by_kind: dict[str, foreign.Document] = {}
     for document in documents:
         if document.value is None:  # what a `---` at an end leaves
@@ -76,7 +78,7 @@ def _judged(source: Source, documents: tuple[foreign.Document, ...], *, is_limit
         return [UNREADABLE.at(at, "the file holds no pipeline document", help="pipelineInfo: {name: my-pipeline}")]
     platform = by_kind["platform"].value if "platform" in by_kind else None
     n_bytes = len(source.text.encode())
-    faults = verify(by_kind["pipeline"].value, platform, n_bytes=n_bytes, is_limited=is_limited)
+    faults = verify(by_kind["pipeline"].value, platform, n_bytes=n_bytes, limit=limit)
     return [_placed(fault, by_kind, source) for fault in faults]
 
 

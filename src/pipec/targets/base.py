@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from pipec.compiler.plan import Plan, Task
 from pipec.contents import Contents
+from pipec.diagnostics import Rule
 from pipec.steps.interface import Container
 from pipec.values import ConfigRef, EachRef, Gather, Json, OutputRef, Reference, RunRef, SecretRef, Value, references
 
@@ -89,6 +90,23 @@ class Refusal:
     help: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """What is to be said of a target's files, at the pipeline that they were made of. rule: the kind of finding."""
+
+    rule: Rule
+    message: str
+    help: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """Texts that an option may have, where they cannot be listed. pattern: of the whole. told: what people read."""
+
+    pattern: str
+    told: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """What emission depends on beside the plan.
@@ -117,14 +135,16 @@ class Target:
 
     options: the names `-O` knows, each with its allowed values (empty: any text). settings: JSON Schema of what an
     environment may say under the target's name. refuse: what of a plan it cannot say beyond `features`. emit: files.
+    judge_files: what there is to say of the files that a plan became; nothing is written where one of it is an error.
     """
 
     name: str
     features: Mapping[Feature, Support]
     settings: Mapping[str, Json]
     emit: Callable[[Plan, Options], tuple[File, ...]]
-    options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    options: Mapping[str, tuple[str, ...] | Form] = field(default_factory=dict)
     refuse: Callable[[Plan, Options], Iterator[Refusal]] = lambda plan, options: iter(())
+    judge_files: Callable[[tuple[File, ...], Options], Iterator[Remark]] = lambda files, options: iter(())
 
 
 def refusals(target: Target, plan: Plan, options: Options) -> Iterator[Refusal]:

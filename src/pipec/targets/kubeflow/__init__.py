@@ -12,9 +12,10 @@ from functools import partial
 from typing import Any
 
 from pipec.compiler.plan import Plan, Schedule, Task
-from pipec.targets.base import Feature, File, Options, Refusal, Support, Target, Use, inside
+from pipec.targets.base import Feature, File, Form, Options, Refusal, Remark, Support, Target, Use, inside
 from pipec.targets.cluster import NAME, mounts, needs_root
 from pipec.targets.judge import cluster_configs, cluster_secrets, cluster_volumes, is_exact, judge
+from pipec.targets.kubeflow.findings import TOO_LARGE
 from pipec.targets.kubeflow.flow import refuse_flow
 from pipec.targets.kubeflow.ir import described, pipeline_spec
 from pipec.targets.kubeflow.nest import arrange
@@ -24,6 +25,7 @@ from pipec.targets.kubeflow.profile import VERSIONS, refuse_old
 from pipec.targets.kubeflow.settings import SETTINGS
 from pipec.targets.kubeflow.text import dump
 from pipec.targets.kubeflow.unfit import refuse_foreign, refuse_passed
+from pipec.targets.kubeflow.verify.size import limit_of, weighed
 from pipec.targets.placement import refuse_placement
 from pipec.values import Json, Literal, ParameterRef
 
@@ -65,7 +67,11 @@ FEATURES = {
     Feature.ARTIFACTS: Support.EMITTED,
     Feature.METADATA: Support.EMITTED,
 }
-OPTIONS = {"version": VERSIONS, "manifests": ("true", "false")}
+OPTIONS: dict[str, tuple[str, ...] | Form] = {
+    "version": VERSIONS,
+    "manifests": ("true", "false"),
+    "size_limit": Form("none|[1-9][0-9]{0,11}", "none, or a number of bytes"),
+}
 MOST_SCHEDULED = 10  # the API server's own bound on max_concurrency
 # What neither KFP (placeholders, `[[CurrentTime]]`) nor Argo nor Kubernetes may find in a value that they carry.
 _TEMPLATE = re.compile(r"\{\{|\[\[|\$\(|\$\$")
@@ -87,6 +93,14 @@ def documents(plan: Plan, options: Options) -> tuple[dict[str, Any], dict[str, A
     """Return the pipeline and its platform document, as plain data."""
     root = arrange(plan)
     return pipeline_spec(plan, options, root), platform_spec(plan, options, root)
+
+
+def judge_files(files: tuple[File, ...], options: Options) -> Iterator[Remark]:
+    """Yield what there is to say of the size of a pipeline's own file, which `emit` returns first."""
+    limit = limit_of(options.values.get("size_limit", ""))
+    for fault in weighed(len(files[0].text), limit):  # ASCII: as many bytes as letters
+        advice = f"{fault.help}; for a cluster that was set up for more, say `-O size_limit=none`"
+        yield Remark(fault.rule, fault.message, advice if fault.rule is TOO_LARGE else fault.help)
 
 
 def refuse(plan: Plan, options: Options) -> Iterator[Refusal]:
@@ -230,4 +244,7 @@ def _is_cron(schedule: Schedule) -> bool:
     return len(fields) == 5 and plain and "7" not in re.split(r"[,/-]", fields[4])
 
 
-TARGET = Target(name="kubeflow", features=FEATURES, settings=SETTINGS, emit=emit, options=OPTIONS, refuse=refuse)
+TARGET = Target(
+    name="kubeflow", features=FEATURES, settings=SETTINGS, emit=emit, options=OPTIONS, refuse=refuse,
+    judge_files=judge_files,
+)  # fmt: skip

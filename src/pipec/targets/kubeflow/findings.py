@@ -134,7 +134,8 @@ TOO_LARGE = Rule(
     """The compiled pipeline is larger than Kubeflow can take.
 
 Why: the Argo object made of it is one to four times as large, and etcd holds 1.5 MiB with the state of every task
-in it. `--size-limit none` leaves this out, for a cluster that was set up for more.
+in it. For a cluster that was set up for more, compile with `-O size_limit=none` and verify with `--size-limit none`, or
+say a number of bytes in the place of `none`.
 
 Bad:
     1,500 tasks in one pipeline

@@ -19,7 +19,7 @@ from pipec.targets.kubeflow.verify.graph import cycles, references
 from pipec.targets.kubeflow.verify.name import essentials, names
 from pipec.targets.kubeflow.verify.platform import platform
 from pipec.targets.kubeflow.verify.shape import misshapen
-from pipec.targets.kubeflow.verify.size import sizes
+from pipec.targets.kubeflow.verify.size import MOST_BYTES, sizes
 from pipec.targets.kubeflow.verify.wiring import definitions, wiring
 
 CHECKS: tuple[Callable[[Document], Iterator[Fault]], ...] = (
@@ -28,12 +28,12 @@ CHECKS: tuple[Callable[[Document], Iterator[Fault]], ...] = (
 
 
 def verify(
-    pipeline: object, platform_document: object = None, *, n_bytes: int = 0, is_limited: bool = True
+    pipeline: object, platform_document: object = None, *, n_bytes: int = 0, limit: int | None = MOST_BYTES
 ) -> tuple[Fault, ...]:
     """Return what is wrong with a compiled pipeline, all of it; what is misshapen hides what else there is.
 
     platform_document: the second document of the file, if there is one. n_bytes: how long the file is.
-    is_limited: whether it must fit a backend as it comes.
+    limit: how long it may be; None: as long as it likes.
     """
     found = [*_bounded(misshapen(pipeline, "pipeline", PIPELINE))]
     if platform_document is not None:
@@ -46,7 +46,7 @@ def verify(
     for check in CHECKS:
         found += _bounded(check(read))
     found += _bounded(platform(read, platform_document if isinstance(platform_document, dict) else {}))
-    found += sizes(read, n_bytes, is_limited=is_limited)
+    found += sizes(read, n_bytes, limit)
     return tuple(dict.fromkeys(found))
 
 

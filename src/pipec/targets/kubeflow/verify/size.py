@@ -16,17 +16,29 @@ MANY_TASKS = 100  # of one graph: its driver takes all of them as one argument
 _ADVICE = "put parts into pipelines of their own, and let tasks of one kind share a component"
 
 
-def sizes(document: Document, n_bytes: int, *, is_limited: bool) -> Iterator[Fault]:
-    """Yield what is too large, and what is large. is_limited: with the limits of the backend as it comes."""
-    if is_limited and n_bytes > MOST_UPLOADED:
-        yield Fault(TOO_LARGE, PIPELINE, f"the API server takes {MOST_UPLOADED >> 20} MiB, and this is more", _ADVICE)
-    elif is_limited and n_bytes > MOST_BYTES:
-        message = f"{n_bytes:,} bytes are more than the backend can store: about {MOST_BYTES:,}"
-        yield Fault(TOO_LARGE, PIPELINE, message, _ADVICE)
-    elif n_bytes >= MANY_BYTES:
-        message = f"{n_bytes:,} bytes are near to what the backend can store: about {MOST_BYTES:,}"
-        yield Fault(DOUBTFUL, PIPELINE, message, _ADVICE)
+def limit_of(said: str) -> int | None:
+    """Return how many bytes a compiled pipeline may have: `none`, a number, or nothing for the backend as it comes."""
+    return None if said == "none" else int(said or MOST_BYTES)
+
+
+def sizes(document: Document, n_bytes: int, limit: int | None) -> Iterator[Fault]:
+    """Yield what is too large, and what is large. limit: as `limit_of` returns it."""
+    yield from weighed(n_bytes, limit)
     for dag in document.dags:
         if len(dag.tasks) > MANY_TASKS:
             message = f"{dag.title} has {len(dag.tasks)} tasks, and the driver takes them all as one argument"
             yield Fault(DOUBTFUL, (*dag.path, "dag", "tasks"), message, _ADVICE)
+
+
+def weighed(n_bytes: int, limit: int | None) -> Iterator[Fault]:
+    """Yield what is to be said of a file's size. A limit of the user's moves the warning with it."""
+    many = MANY_BYTES if limit is None else MANY_BYTES * limit // MOST_BYTES
+    stored = f"about {limit or MOST_BYTES:,}"
+    if limit is not None and n_bytes > MOST_UPLOADED:
+        yield Fault(TOO_LARGE, PIPELINE, f"the API server takes {MOST_UPLOADED >> 20} MiB, and this is more", _ADVICE)
+    elif limit is not None and n_bytes > limit:
+        message = f"{n_bytes:,} bytes are more than the backend can store: {stored}"
+        yield Fault(TOO_LARGE, PIPELINE, message, _ADVICE)
+    elif n_bytes >= many:
+        message = f"{n_bytes:,} bytes are near to what the backend can store: {stored}"
+        yield Fault(DOUBTFUL, PIPELINE, message, _ADVICE)
