@@ -234,9 +234,11 @@ def main() -> int:
             },
             ROUNDS,
         )
+        # One graph of so many steps is more than a backend stores as it comes; here its time counts.
+        written = ("compile", str(source), "-t", "kubeflow", "-O", "size_limit=none")
         large = measure(
             {
-                "compile": [*pipec, "compile", str(source), "-t", "kubeflow", "-o", str(Path(folder, "out"))],
+                "compile": [*pipec, *written, "-o", str(Path(folder, "out"))],
                 "kfp": [sys.executable, str(script), str(STEPS), str(Path(folder, "kfp.yaml"))],
             },
             3,
