@@ -81,6 +81,7 @@ CASES = {
 # What Kubeflow refuses yet. Whoever teaches it one of these removes it here, and the trace is compared from then on.
 NOT_YET: set[str] = set()
 
+
 def test_every_feature_s_file_has_a_case() -> None:
     assert {path.stem for path in FEATURES.glob("*.yaml")} - {"pipec", "approval"} == set(CASES)
 

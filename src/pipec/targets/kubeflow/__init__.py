@@ -48,7 +48,7 @@ FEATURES = {
     Feature.CACHE: Support.EMITTED,
     Feature.CONTINUE_ON_ERROR: Support.EMULATED,  # in the same way
     Feature.FINALLY: Support.EMITTED,
-    Feature.MATRIX: Support.EMITTED,  # a task for each cell; what counts cells is refused
+    Feature.MATRIX: Support.EMITTED,  # a task for each cell; where they are counted, each waits for one before it
     Feature.LOOP: Support.EMITTED,
     Feature.FAN_IN: Support.EMITTED,
     Feature.PIPELINE_STEP: Support.EMITTED,
@@ -184,15 +184,16 @@ def _defaults(plan: Plan) -> Iterator[Refusal]:
 
 
 def _groups(plan: Plan) -> Iterator[Refusal]:
-    """Yield what a matrix says of its cells together: to KFP they are tasks like others."""
-    steps = {task.group: task.step for task in plan.tasks if task.group}
-    for group in plan.groups:
-        use = partial(Use, Feature.MATRIX, steps.get(group.name, group.name))
-        if group.max_parallel is not None:
+    """Yield what counts cells of a matrix that may be skipped one by one: those behind them would never start."""
+    counted = {group.name for group in plan.groups if group.max_parallel is not None}
+    told: set[str] = set()
+    for task in (each for top in plan.tasks for each in (top, *inside(top))):
+        if task.group in counted and task.when and task.step not in told:
+            told.add(task.step)
             yield Refusal(
-                use(("matrix", "max_parallel")),
-                "kubeflow cannot count how many cells of a matrix run at once",
-                "leave it out",
+                Use(Feature.MATRIX, task.step, ("matrix", "max_parallel")),
+                "kubeflow cannot count how many cells of a matrix run at once where some may be skipped",
+                "leave out `max_parallel`, or `when`",
             )
 
 

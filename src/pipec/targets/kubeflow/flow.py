@@ -148,6 +148,12 @@ def _loop(task: Task, loop: Loop) -> Iterator[Refusal]:
             "kubeflow cannot loop over a list that is partly known",
             "give the whole list as a parameter, or let a step write it",
         )
+    if isinstance(loop.items, ItemRef) and loop.items.field:
+        yield Refusal(
+            use(here),
+            f"kubeflow cannot loop over `{loop.items.field}` of an item: each iteration would look for it again",
+            "let the items of the outer loop be the lists themselves",
+        )
     if isinstance(loop.items, Gather):
         yield Refusal(use(here), "kubeflow cannot loop over what several tasks wrote", "let a step make it one list")
     yield from _items(task, loop)

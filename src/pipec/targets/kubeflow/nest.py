@@ -12,6 +12,7 @@ from dataclasses import replace
 from pipec.compiler.plan import Need, Plan, Task
 from pipec.condition import AllOf, Condition
 from pipec.steps.interface import Interface, Resources
+from pipec.targets.base import inside
 from pipec.targets.kubeflow.ledger import forgive, keep
 from pipec.targets.kubeflow.reporting import asked, named_in, report, reporting
 from pipec.targets.kubeflow.scope import Dag, Leaf, Names, Unit, fill, is_flat, labels, leaf
@@ -23,11 +24,13 @@ VERDICT = Interface(name="verdict", version="1", summary="Fail the run if a task
 def arrange(plan: Plan) -> Dag:
     """Return the root: all that a plan runs, each task in its DAG."""
     root = Dag(name="root", label="root", title="")
+    queued = queues(plan)
     if is_flat(plan):
-        fill(root, [Unit(leaf(t, t.name, t.name), frozenset({t.name}), _needs(t)) for t in plan.tasks])
+        waits = {task.name: _needs(task) | queued.get(task.name, frozenset()) for task in plan.tasks}
+        fill(root, [Unit(leaf(t, t.name, t.name), frozenset({t.name}), waits[t.name]) for t in plan.tasks])
         return root
     names = Names()
-    work = _Work(plan, labels(plan, names), names)
+    work = _Work(plan, labels(plan, names), names, queued)
     body = [task for task in plan.tasks if not task.is_final]
     finals = [task for task in plan.tasks if task.is_final]
     here = Names(task.name for task in finals)
@@ -42,15 +45,37 @@ def arrange(plan: Plan) -> Dag:
     return root
 
 
+def queues(plan: Plan) -> dict[str, frozenset[str]]:
+    """Return what cells of a matrix wait for beside their needs, so that no more run at once than it says.
+
+    Each waits for the one that stands as far before it as may run at once: of no more is known there when it ends.
+    """
+    cells: dict[str, list[str]] = {}
+    for task in (each for top in plan.tasks for each in (top, *inside(top))):
+        if task.group:
+            cells.setdefault(task.group, []).append(task.name)
+    found: dict[str, frozenset[str]] = {}
+    for group in plan.groups:
+        names = cells.get(group.name, [])
+        for before, name in zip(names, names[group.max_parallel :] if group.max_parallel else (), strict=False):
+            found[name] = frozenset({before})
+    return found
+
+
 def _needs(task: Task) -> frozenset[str]:
     return frozenset(need.task for need in task.needs)
 
 
 class _Work:
-    """What all scopes of one plan share. labels: of the tasks that become containers. names: labels taken."""
+    """What all scopes of one plan share.
 
-    def __init__(self, plan: Plan, labels: Mapping[str, str], names: Names) -> None:
-        self.groups, self.labels, self.names = plan.groups, labels, names
+    labels: of the tasks that become containers. names: labels taken. queued: what `queues` returns.
+    """
+
+    def __init__(
+        self, plan: Plan, labels: Mapping[str, str], names: Names, queued: Mapping[str, frozenset[str]]
+    ) -> None:
+        self.groups, self.labels, self.names, self.queued = plan.groups, labels, names, queued
 
     def guarded(self, tasks: Sequence[Task], prefix: str, here: Names, around: str = "") -> list[Unit]:
         """Return the units of a scope; where tasks report, one around all of them and the verdict on them.
@@ -85,7 +110,8 @@ class _Work:
         units = self.scope([replace(task, when=None) for task in tasks], "", {})
         for block in [each for unit in units for each in _leaves(unit.block)]:
             block.task = known.get(block.task.name, block.task)  # what it asks in `when`, it asks itself
-        if len(units) > 1:
+        # Nor is a loop: the hook that an exit task becomes would lose it.
+        if len(units) > 1 or (isinstance(units[0].block, Dag) and units[0].block.loop):
             name = here.take("finally")
             dag = Dag(name=name, label=self.names.take(name), title="finally")
             fill(dag, units)
@@ -130,7 +156,7 @@ class _Work:
 
     def _unit(self, task: Task, prefix: str, known: Mapping[str, Task], told: Mapping[str, Task], here: Names) -> Unit:
         condition = None if task.name in told else asked(task, known, told)
-        names, needs = frozenset({task.name}), _needs(task)
+        names, needs = frozenset({task.name}), _needs(task) | self.queued.get(task.name, frozenset())
         if task.loop is None:
             return Unit(self._leaf(task, prefix, known, told), names, needs, condition)
         name = self._name(task, prefix)
