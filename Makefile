@@ -37,6 +37,7 @@ s3: .venv-s3/.done
 
 bench: $(VENV)/.all
 	$(BIN)/python benchmarks/bench.py
+	$(BIN)/python benchmarks/kubeflow.py
 
 soak: $(VENV)/.all
 	$(BIN)/python benchmarks/soak.py

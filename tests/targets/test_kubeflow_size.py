@@ -25,7 +25,7 @@ ERROR = (
     "rows.yaml:3:18: error: 1,[0-9]{3} bytes are more than the backend can store: about 1,000 [PIPE628 too-large-ir]"
 )
 HELP = (
-    "put parts into pipelines of their own, and let tasks of one kind share a component; "
+    "write what repeats as one loop over a list, or split the pipeline into several that start each other; "
     "for a cluster that was set up for more, say `-O size_limit=none`"
 )
 

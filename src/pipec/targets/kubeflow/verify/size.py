@@ -13,7 +13,7 @@ MOST_UPLOADED = 32 << 20  # bytes, of the API server
 MOST_BYTES = 1_200_000
 MANY_BYTES = 500_000
 MANY_TASKS = 100  # of one graph: its driver takes all of them as one argument
-_ADVICE = "put parts into pipelines of their own, and let tasks of one kind share a component"
+_ADVICE = "write what repeats as one loop over a list, or split the pipeline into several that start each other"
 
 
 def limit_of(said: str) -> int | None:
@@ -40,5 +40,6 @@ def weighed(n_bytes: int, limit: int | None) -> Iterator[Fault]:
         message = f"{n_bytes:,} bytes are more than the backend can store: {stored}"
         yield Fault(TOO_LARGE, PIPELINE, message, _ADVICE)
     elif n_bytes >= many:
-        message = f"{n_bytes:,} bytes are near to what the backend can store: {stored}"
+        how = "near to what" if n_bytes <= (limit or MOST_BYTES) else "more than"
+        message = f"{n_bytes:,} bytes are {how} the backend can store" + (f": {stored}" if limit else " as it comes")
         yield Fault(DOUBTFUL, PIPELINE, message, _ADVICE)
