@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import flows
 import plans
 import pytest
 import yaml
@@ -129,6 +130,10 @@ def test_what_is_no_number_is_not_written(value: float) -> None:
 
 def test_a_short_plan_is_written_as_reviewed(golden: Any) -> None:
     golden(GOLDEN / "short.yaml", emitted(plans.short())["short.yaml"])
+
+
+def test_a_plan_with_all_that_decides_who_runs_is_written_as_reviewed(golden: Any) -> None:
+    golden(GOLDEN / "flow.yaml", emitted(flows.flow())["flow.yaml"])
 
 
 def test_emission_is_the_same_twice() -> None:

@@ -24,7 +24,6 @@ from pipec.targets.cluster import (
 from pipec.targets.device import resource
 from pipec.values import (
     ConfigRef,
-    EachRef,
     Gather,
     Json,
     Literal,
@@ -69,11 +68,8 @@ def _pipeline(plan: Plan, target: str) -> Iterator[Refusal]:
                 "use at most 63 of A-Z, a-z, 0-9, `-`, `_` and `.` in a label's key and value",
             )
     for name, handed in plan.outputs:
-        if isinstance(handed, EachRef | Gather):
-            use = Use(Feature.OUTPUTS, None, ("outputs", name))
-            yield Refusal(
-                use, f"{target} cannot give out what several tasks wrote as a list yet", "give out one of them"
-            )
+        if isinstance(handed, Gather):
+            yield unlisted(name, target)
     for parameter in plan.parameters:
         if not parameter.is_required and parameter.default is None:
             yield Refusal(
@@ -87,6 +83,12 @@ def _pipeline(plan: Plan, target: str) -> Iterator[Refusal]:
                 f"nobody gives `{parameter.name}` a value when the schedule starts a run",
                 f"give it a default, or say `environments.<name>.parameters.{parameter.name}`",
             )
+
+
+def unlisted(output: str, target: str) -> Refusal:
+    """Return the refusal of a list of what several tasks wrote, as an output of the pipeline."""
+    use = Use(Feature.OUTPUTS, None, ("outputs", output))
+    return Refusal(use, f"{target} cannot give out what several tasks wrote as a list yet", "give out one of them")
 
 
 def _image(task: Task, target: str) -> Iterator[Refusal]:

@@ -14,8 +14,8 @@ from pipec.targets.airflow.operators import decision_id, is_docker, users, worke
 from pipec.targets.base import Feature, File, Options, Refusal, Support, Target, Use
 from pipec.targets.cluster import KUBERNETES_NAME, VARIABLE, approvers, asks_person, secret_variables
 from pipec.targets.device import resource
-from pipec.targets.judge import cluster_secrets, judge, secret_use, soft_edges, unchosen
-from pipec.values import Json
+from pipec.targets.judge import cluster_secrets, judge, secret_use, soft_edges, unchosen, unlisted
+from pipec.values import EachRef, Json
 
 FEATURES = {
     Feature.PARAMETERS: Support.EMITTED,
@@ -85,6 +85,7 @@ def refuse(plan: Plan, options: Options) -> Iterator[Refusal]:
     """Yield what of `plan` Airflow cannot say beyond the table of features."""
     yield from judge(plan, options, "airflow")
     yield from soft_edges(plan, "airflow")
+    yield from (unlisted(name, "airflow") for name, handed in plan.outputs if isinstance(handed, EachRef))
     yield from _root(options)
     yield from _triggers(plan)
     for key, value in plan.labels:
