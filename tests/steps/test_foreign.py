@@ -189,7 +189,7 @@ def test_a_character_that_no_argument_can_carry_is_the_callers_fault(tmp_path: P
     ("kind", "value", "text"),
     [
         (Kind.INTEGER, 3.0, "3"), (Kind.NUMBER, 3, "3"), (Kind.NUMBER, 0.001, "0.001"), (Kind.BOOLEAN, True, "true"),
-        (Kind.LIST, [1, "é", None], '[1, "é", null]'), (Kind.OBJECT, {"b": 1, "a": [True]}, '{"b": 1, "a": [true]}'),
+        (Kind.LIST, [1, "é", None], '[1, "é", null]'), (Kind.OBJECT, {"b": 1, "a": [True]}, '{"a": [true], "b": 1}'),
     ],
     ids=str,
 )  # fmt: skip

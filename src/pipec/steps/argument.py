@@ -45,7 +45,8 @@ def as_argument(value: Json, name: str) -> str:
         case str() | bool() | int() | float():
             text = as_text(value)
         case _:
-            text = json.dumps(value, ensure_ascii=False)
+            # Keys in order: calls and Kubeflow lose that of the user, and all must hand over the same text.
+            text = json.dumps(value, ensure_ascii=False, sort_keys=True)
     if "\0" in text or any("\ud800" <= char <= "\udfff" for char in text):
         raise CallerError(f"parameter `{name}` holds a character that no argument can carry")
     return text
