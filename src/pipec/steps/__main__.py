@@ -35,12 +35,14 @@ from pipec.verdict import SKIPPED
 
 HELP = {"-h", "--help"}
 FOREIGN = "--foreign"  # in the place of a name: the call brings its step with it
+HAND = "--hand"  # before the name of a step of another image: what its arguments name is found out for it
 USAGE = """usage: pipec-step NAME --call FILE
        pipec-step --foreign --call FILE
        pipec-step NAME --order JSON --executor-input JSON [--root ROOT]
        pipec-step NAME --order JSON --root ROOT --run ID [--parameters JSON] [--scheduled-at TIME]
                   [--outcome OUTCOME] [--decision JSON]
        pipec-step --verdict [NAME] --executor-input JSON
+       pipec-step --hand NAME --order JSON --executor-input JSON [--root ROOT]
        pipec-step NAME --help"""
 
 
@@ -58,11 +60,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments, told = sys.argv[1:], Told()
     is_step = bool(arguments) and arguments[0] != VERDICT and not HELP & set(arguments)
     if is_step and ATTEMPT not in os.environ:
-        made = looked_after("pipec-step" if arguments[0] == FOREIGN else arguments[0], arguments)
+        made = looked_after(_called(arguments), arguments)
         if isinstance(made, int):
             return made
         told = made
     return _leave(_main(arguments, told))
+
+
+def _called(arguments: Sequence[str]) -> str:
+    """Return what messages begin with before the work says better."""
+    name, *rest = arguments
+    return "pipec-step" if name == FOREIGN else rest[0] if name == HAND and rest else name
 
 
 def _leave(code: int) -> NoReturn:
@@ -89,6 +97,9 @@ def _main(arguments: Sequence[str], told: Told) -> int:
         return verdict(rest)
     if name == FOREIGN:
         return _run("pipec-step", rest, lambda call: call.foreign is not None, told)
+    if name == HAND and rest:
+        step, *rest = rest
+        return _run(step, rest, lambda call: call.foreign is not None and _is_of(call, step), told)
     if name not in catalog.names():
         near = guess(name, catalog.names())
         hint = f"did you mean `{near}`?" if near else f"there are {', '.join(sorted(catalog.names()))}"
@@ -99,7 +110,11 @@ def _main(arguments: Sequence[str], told: Told) -> int:
         assert found is not None, "main asks only for steps that the catalogue has"
         print(page(found))
         return 0
-    return _run(name, rest, lambda call: call.foreign is None and call.step.partition("@")[0] == name, told)
+    return _run(name, rest, lambda call: call.foreign is None and _is_of(call, name), told)
+
+
+def _is_of(call: Call, name: str) -> bool:
+    return call.step.partition("@")[0] == name
 
 
 def _run(name: str, rest: Sequence[str], is_meant: Callable[[Call], bool], told: Told) -> int:

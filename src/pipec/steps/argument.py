@@ -52,6 +52,11 @@ def as_argument(value: Json, name: str) -> str:
     return text
 
 
+def argument_name(parameter: str) -> str:
+    """Return what the text is called that a task leaves for an argument of another (`hand.py`)."""
+    return f"argument-{parameter}"
+
+
 def _argument(parameter: Parameter, given: Mapping[str, Json]) -> Json:
     if parameter.name not in given:
         if not isinstance(parameter.default, (str, int, float, list, dict, tuple, type(None))):

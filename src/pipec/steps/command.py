@@ -91,7 +91,8 @@ class Order:
     report: set for a task that judges by itself whether it runs. ledger: what of its results is also kept in the run's
     folder: `all`, or `bad` ones only where tasks share a place there. ends: of a final step, all tasks of the run
     before it. forgiven: those of the tasks named in `report` and `ends` that have `continue_on_error`. marks: an end
-    for good is noted in the run's folder, because the orchestrator repeats every attempt that ends badly.
+    for good is noted in the run's folder, because the orchestrator repeats every attempt that ends badly. foreign: what
+    the task declares, where no library has it (`steps/carried.py`).
     """
 
     pipeline: str
@@ -114,6 +115,7 @@ class Order:
     ends: tuple[Ended, ...] = ()
     forgiven: tuple[str, ...] = ()
     marks: bool = False
+    foreign: Mapping[str, Json] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,8 @@ class Call:
     value: `decode_arguments` takes it from the environment, at `secret_variable(name)`.
     small_outputs: extra files that want one small output each as text (Kubeflow), by name.
     kubeflow_output: where Kubeflow wants its executor output, or None. decision: a location, or `json:` and the text.
-    foreign: the whole interface of a step in another language (`steps/carried.py`); None for a step of the library.
+    foreign: the whole interface (`steps/carried.py`) of a step in another language, or of what is handed to one; None
+    for a step of the library.
     prefix: words that start the container in which its command runs, instead of the command's own first word.
     hidden, devices, env, ledger: as an order has them. cache: where work done earlier is kept (a location), or None.
     mark: where an end for good is noted, or None.
@@ -217,6 +220,8 @@ def order_text(order: Order) -> str:
         body["forgiven"] = list(order.forgiven)
     if order.marks:
         body["marks"] = True
+    if order.foreign is not None:
+        body["foreign"] = order.foreign
     return guarded(_ENCODER.encode(body))
 
 
@@ -254,6 +259,7 @@ def parse_order(text: str) -> Order:
             ends=tuple(_ended(end) for end in body.get("ends", ())),
             forgiven=tuple(body.get("forgiven", ())),
             marks=body.get("marks", False),
+            foreign=body.get("foreign"),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as fault:
         raise CallerError(f"--order is not an order that pipec wrote ({fault}): compile the pipeline again") from fault

@@ -54,17 +54,16 @@ class ForeignStep:
         return {o.name: _value(o, written[o.name]) for o in self.interface.small_outputs if o.name in written}
 
 
-def identify(carried: Mapping[str, Json], call: Call) -> ForeignStep:
-    """Return the step that is called. Raises CallerError if what the call carries is not what was compiled."""
+def declared(carried: Mapping[str, Json], call: Call) -> Interface:
+    """Return what the call's step declares. Raises CallerError if what the call carries is not what was compiled."""
     remedy = "engine and step runtime differ in version, or the call was changed"
     try:
         interface = interface_of_json(carried)
     except (KeyError, TypeError, ValueError, AttributeError) as fault:
         raise CallerError(f"the call does not say how `{call.step}` is started: {remedy}") from fault
-    is_same = call.step == f"{interface.name}@{interface.version}" and call.interface == interface.digest
-    if interface.container is None or not is_same:
+    if call.step != f"{interface.name}@{interface.version}" or call.interface != interface.digest:
         raise CallerError(f"the call carries another step than `{call.step}`: {remedy}")
-    return ForeignStep(interface, interface.container, call.prefix)
+    return interface
 
 
 def command_line(container: Container, given: Given, files: Mapping[str, Path]) -> list[bytes]:

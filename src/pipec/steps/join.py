@@ -17,7 +17,7 @@ def common(order: Order, run_id: str) -> dict[str, Any]:
         "pipeline": order.pipeline, "task": order.task, "step": order.step, "interface": order.interface,
         "run_id": run_id, "environment": order.environment, "threads": order.threads, "wait_s": float(order.wait_s),
         "attempts": order.attempts, "backoff_s": float(order.backoff_s), "hidden": order.hidden,
-        "devices": order.devices, "env": order.env,
+        "devices": order.devices, "env": order.env, "foreign": order.foreign,
     }  # fmt: skip
 
 

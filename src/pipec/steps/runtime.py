@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipec.redact import redacted
-from pipec.steps import argument, delivery, device, foreign, inputs, library, result, reuse, secret
+from pipec.steps import argument, delivery, device, foreign, hand, inputs, library, result, reuse, secret
 from pipec.steps.attempt import Attempt
 from pipec.steps.command import STATE, Call
 from pipec.steps.declare import CallerError, Context, Refused, StepError, TryAgain
@@ -153,7 +153,12 @@ def _is_taken(attempt: Attempt, interface: Interface, wanted: str) -> bool:
 
 def identify(call: Call) -> Step:
     """Return the step that is called: one of this library, or the one that the call brings. Raises CallerError."""
-    return library.identify(call) if call.foreign is None else foreign.identify(call.foreign, call)
+    if call.foreign is None:
+        return library.identify(call)
+    interface = foreign.declared(call.foreign, call)
+    if interface.container is None:
+        return hand.HandStep(interface)
+    return foreign.ForeignStep(interface, interface.container, call.prefix)
 
 
 def _context(call: Call, log: Callable[[str], None]) -> Context:
