@@ -43,12 +43,11 @@ from pipec.targets.kubeflow.foreign import foreign_arguments
 from pipec.targets.kubeflow.verify import verify
 from pipec.values import (
     Attachment,
-    ConfigRef,
     ImageFile,
-    ItemRef,
     Json,
     ListOf,
     Literal,
+    ObjectOf,
     OutputRef,
     ParameterRef,
     Reference,
@@ -148,9 +147,9 @@ def messages(given: Plan) -> list[tuple[str, str, str]]:
     return [(r.use.step or "", ".".join(r.use.field), r.message) for r in refusals(TARGET, given, plans.options())]
 
 
-def documents(given: Plan) -> tuple[Any, Any]:
-    assert messages(given) == []
-    options = plans.options()
+def documents(given: Plan, **more: Any) -> tuple[Any, Any]:
+    options = plans.options(**more)
+    assert list(refusals(TARGET, given, options)) == []
     assert verify(*kubeflow.documents(given, options)) == ()
     ir, platform = yaml.safe_load_all(TARGET.emit(given, options)[0].text)
     return ir, platform
@@ -216,26 +215,14 @@ def test_what_a_run_knows_stands_as_a_placeholder(reference: Reference, name: st
     assert executor(given)["args"] == [f"{{{{$.inputs.parameters['{name}']}}}}"]
 
 
-NUMBER = "kubeflow writes numbers in another way: `1e-05` as `0.00001`"
-LISTED = "kubeflow writes lists and objects in another way, with other spaces and numbers"
 TAKEN = "kubeflow would read `{{`, `[[`, `$(` or `$$` here as its own"
 REFUSED: dict[str, tuple[Kind, Value, str]] = {
-    "a number known later": (Kind.NUMBER, ParameterRef("number"), NUMBER),
-    "a list known later": (Kind.LIST, ParameterRef("list"), LISTED),
-    "an object known later": (Kind.OBJECT, ParameterRef("object"), LISTED),
-    "a list in part": (
+    "a secret": (Kind.STRING, SecretRef("token"), "kubeflow cannot put `token` into the arguments of your own image"),
+    "a secret in a list": (
         Kind.LIST,
-        ListOf((Literal(1), ParameterRef("string"))),
-        "kubeflow cannot put a list or an object of what is known later into an argument",
+        ListOf((Literal(1), SecretRef("token"))),
+        "kubeflow cannot put `token` into the arguments of your own image",
     ),
-    "a date": (Kind.STRING, RunRef("date"), "kubeflow cannot cut the date from a time in an argument"),
-    "a config": (Kind.STRING, ConfigRef("region"), "kubeflow cannot put `region` into the arguments of your own image"),
-    "an item": (
-        Kind.STRING,
-        ItemRef(),
-        "kubeflow cannot put what a loop is about into the arguments of your own image",
-    ),
-    "a file": (Kind.STRING, Attachment("a.sh", ""), "kubeflow cannot bring `a.sh` into a step of your own image"),
     "a file of the image": (
         Kind.STRING,
         ImageFile("a.sh", "sha256:1"),
@@ -246,6 +233,10 @@ REFUSED: dict[str, tuple[Kind, Value, str]] = {
     "a variable": (Kind.STRING, Literal("$(HOME)"), TAKEN),
     "two dollars": (Kind.OBJECT, Literal({"a": "$$"}), TAKEN),
     "a dollar before a placeholder": (Kind.STRING, Text((Literal("a$"), ParameterRef("string"))), TAKEN),
+    "a dollar before a date": (Kind.STRING, Text((Literal("a$"), RunRef("date"))), TAKEN),
+    "a variable in a list": (Kind.LIST, ListOf((Literal("$(HOME)"), ParameterRef("string"))), TAKEN),
+    "a variable in an object": (Kind.OBJECT, ObjectOf((("$(HOME)", ParameterRef("string")),)), TAKEN),
+    "a file of a strange name": (Kind.STRING, Attachment("{{a}}", ""), TAKEN),
     "a condition": (Kind.OBJECT, Literal({"IfPresent": 1}), TAKEN),
     "a character": (Kind.STRING, Literal("a\0"), "parameter `x` holds a character that no argument can carry"),
 }

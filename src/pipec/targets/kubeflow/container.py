@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 from pipec.compiler.plan import ONCE, Plan, order
+from pipec.steps.carried import interface_as_json
 from pipec.steps.command import order_text
 from pipec.steps.interface import Resources
 from pipec.targets.base import Options
@@ -57,7 +59,9 @@ def arguments(plan: Plan, leaf: Leaf, options: Options) -> list[str]:
         plan, task, wait_s=wait, retry=retry, cache=keeps, report=leaf.report, ledger=leaf.ledger, ends=leaf.ends,
         forgiven=leaf.forgiven, marks=notes,
     )  # fmt: skip
-    given = [task.interface.name, "--order", order_text(written)]
+    if leaf.is_hand:
+        written = replace(written, foreign=interface_as_json(task.interface))
+    given = [*(["--hand"] if leaf.is_hand else []), task.interface.name, "--order", order_text(written)]
     if options.artifacts and (needs_root(task) or keeps or leaf.ends or notes):
         given += ["--root", options.artifacts]
     return [*given, "--executor-input", "{{$}}"]

@@ -105,6 +105,19 @@ def arguments_kept(task: Task, container: Container) -> Iterator[Words]:
             yield argument
 
 
+def parameters_named(task: Task, container: Container) -> tuple[Parameter, ...]:
+    """Return the parameters that a container's arguments name, each once."""
+    slots = (slot for argument in arguments_kept(task, container) for slot in argument.slots)
+    names = dict.fromkeys(slot.name for slot in slots if slot.root == "parameters")
+    return tuple(_declared(task, name) for name in names)
+
+
+def _declared(task: Task, name: str) -> Parameter:
+    found = task.interface.parameter(name)
+    assert found is not None, f"an argument names parameter `{name}` (manifest should have stopped it)"
+    return found
+
+
 def _expanded(task: Task, word: Word, fill: Callable[[str], str]) -> Iterator[str]:
     """Yield the arguments that a word becomes: one, but for a list of artifacts one for each."""
     match word:
@@ -124,10 +137,10 @@ def _filled(task: Task, slot: Slot, fill: Callable[[str], str]) -> str:
             is_artifact = output is not None and isinstance(output.type, Artifact)
             kind, tail = ("artifacts", ".path") if is_artifact else ("parameters", ".output_file")
             return fill(f"{{{{$.outputs.{kind}['{slot.name}']{tail}}}}}")
-    declared = task.interface.parameter(slot.name)
-    assert declared is not None, f"an argument names parameter `{slot.name}` (manifest should have stopped it)"
+    declared = _declared(task, slot.name)
     parts = pieces(declared, dict(task.parameters)[slot.name])
-    return "".join(part if isinstance(part, str) else fill(_hole(part)) for part in parts)
+    holes = _folder if declared.path else _hole
+    return "".join(part if isinstance(part, str) else fill(holes(part)) for part in parts)
 
 
 def pieces(parameter: Parameter, value: Value) -> tuple[str | Reference, ...]:
@@ -151,6 +164,11 @@ def _reference(value: Value) -> Reference:
 
 def _hole(reference: Reference) -> str:
     return f"{{{{$.inputs.parameters['{input_name(reference)}']}}}}"
+
+
+def _folder(reference: Reference) -> str:
+    """Return where the folder is that a file was left in (`hand.py`)."""
+    return f"{{{{$.inputs.artifacts['{input_name(reference)}'].path}}}}"
 
 
 def _paths(task: Task, name: str) -> Iterator[str]:

@@ -13,6 +13,7 @@ from pipec.compiler.plan import Need, Plan, Task
 from pipec.condition import AllOf, Condition
 from pipec.steps.interface import Interface, Resources
 from pipec.targets.base import inside
+from pipec.targets.kubeflow.hand import prepare
 from pipec.targets.kubeflow.ledger import forgive, keep
 from pipec.targets.kubeflow.reporting import asked, named_in, report, reporting
 from pipec.targets.kubeflow.scope import Dag, Leaf, Names, Unit, fill, is_flat, labels, leaf
@@ -23,6 +24,12 @@ VERDICT = Interface(name="verdict", version="1", summary="Fail the run if a task
 
 def arrange(plan: Plan) -> Dag:
     """Return the root: all that a plan runs, each task in its DAG."""
+    root = _arranged(plan)
+    prepare(plan, root)
+    return root
+
+
+def _arranged(plan: Plan) -> Dag:
     root = Dag(name="root", label="root", title="")
     queued = queues(plan)
     if is_flat(plan):

@@ -36,13 +36,15 @@ class Block:
 class Leaf(Block):
     """A container. told: the tasks whose states it is given, in order.
 
-    is_verdict: it runs no step, but fails the run if one of these tasks has failed. reports: it tells how it ended.
-    report, ledger, ends, forgiven: as its order has them.
+    is_verdict: it runs no step, but fails the run if one of these tasks has failed. is_hand: nor does it, but finds out
+    what another image is to be told (`hand.py`). reports: it tells how it ended. report, ledger, ends, forgiven: as its
+    order has them.
     """
 
     task: Task
     told: tuple[str, ...] = ()
     is_verdict: bool = False
+    is_hand: bool = False
     reports: bool = False
     report: Report | None = None
     ledger: str = ""

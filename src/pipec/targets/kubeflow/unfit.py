@@ -1,36 +1,38 @@
 """What Kubeflow cannot hand to a step of the user's own image as the engine hands it over, refused at its place.
 
-Facts are those of the backend's driver and launcher, 2.3 to 2.17, which put values into a container's arguments: texts,
-whole numbers and booleans as they are, other numbers and lists in Go's spelling, which is not the engine's.
+Facts are those of the backend's driver and launcher, 2.3 to 2.17, and of Kubernetes. What can be found out before such
+a step starts is no refusal (`hand.py`).
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from functools import partial
 
 from pipec.compiler.plan import Plan, Task
 from pipec.steps.declare import CallerError
-from pipec.steps.interface import Container, Kind, Parameter
+from pipec.steps.interface import Container, Parameter
 from pipec.targets.base import Feature, Refusal, Use
 from pipec.targets.cluster import GATES, variables
-from pipec.targets.kubeflow.foreign import arguments_kept, foreign_arguments, imports, pieces
+from pipec.targets.kubeflow.foreign import foreign_arguments, imports, parameters_named, pieces
+from pipec.targets.kubeflow.hand import given_by, handed, kinds, library_image
 from pipec.targets.kubeflow.ir import MOUNTED
 from pipec.values import (
     Attachment,
-    ConfigRef,
     EachRef,
+    Gather,
     ImageFile,
-    ItemRef,
+    ListOf,
     Literal,
-    MatrixRef,
+    ObjectOf,
     OutputRef,
     ParameterRef,
-    RunRef,
     SecretRef,
     Text,
     Value,
+    references,
 )
 
 # What the driver, the launcher, Argo, Kubernetes or the API server would take for their own in an argument. Nothing can
@@ -41,7 +43,6 @@ _CONDITION = re.compile(r'\s*\{"(IfPresent|Concat)":')
 _OWN = "kubeflow would read `{{`, `[[`, `$(` or `$$` here as its own"
 _ELSEWHERE = "leave them out, or keep that text in a file of the image"
 _LIBRARY = "hand it to a step of the library"
-_TEXTS = "hand its texts, whole numbers or booleans over one by one"
 
 
 def refuse_foreign(plan: Plan, task: Task, tasks: Mapping[str, Task]) -> Iterator[Refusal]:
@@ -57,7 +58,7 @@ def refuse_foreign(plan: Plan, task: Task, tasks: Mapping[str, Task]) -> Iterato
     wrong = [*_parameters(plan, task, tasks, container)]
     yield from wrong
     if not wrong:
-        yield from _arguments(task, container)
+        yield from _arguments(task, container, handed(task, kinds(plan, tasks)))
 
 
 def refuse_passed(plan: Plan) -> Iterator[Refusal]:
@@ -76,10 +77,10 @@ def refuse_passed(plan: Plan) -> Iterator[Refusal]:
                 if isinstance(value, OutputRef) and value in passed:
                     use = Use(Feature.FOREIGN_IMAGE, task.step, ("with", name))
                     yield Refusal(use, f"kubeflow cannot pass on `{passed[value]}`", advice)
-    for name, handed in plan.outputs:
-        if isinstance(handed, OutputRef) and handed in passed:
+    for name, given in plan.outputs:
+        if isinstance(given, OutputRef) and given in passed:
             use = Use(Feature.FOREIGN_IMAGE, None, ("outputs", name))
-            yield Refusal(use, f"kubeflow cannot pass on `{passed[handed]}`", "give out what that step is given")
+            yield Refusal(use, f"kubeflow cannot pass on `{passed[given]}`", "give out what that step is given")
 
 
 def _inputs(plan: Plan, task: Task, tasks: Mapping[str, Task]) -> Iterator[Refusal]:
@@ -142,60 +143,35 @@ def _variables(task: Task) -> Iterator[Refusal]:
 def _parameters(plan: Plan, task: Task, tasks: Mapping[str, Task], container: Container) -> Iterator[Refusal]:
     """Yield the parameters that no argument can carry as they are. What no argument names does not matter."""
     given = dict(task.parameters)
-    slots = (slot for argument in arguments_kept(task, container) for slot in argument.slots)
-    for name in dict.fromkeys(slot.name for slot in slots if slot.root == "parameters"):
-        declared = task.interface.parameter(name)
-        assert declared is not None, f"an argument names parameter `{name}` (manifest should have stopped it)"
-        use = Use(Feature.FOREIGN_IMAGE, task.step, ("with", name))
-        found = _value(plan, tasks, given[name]) or _literal(declared, given[name])
+    asked = handed(task, kinds(plan, tasks))
+    for declared in parameters_named(task, container):
+        use = Use(Feature.FOREIGN_IMAGE, task.step, ("with", declared.name))
+        value = given[declared.name]
+        found = _value(value) or _literal(declared, value, is_handed=declared.name in asked)
+        if not found and declared.name in asked and library_image(tasks.values()) is None:
+            found = (
+                f"kubeflow finds `{declared.name}` out in a task of the step library, and no step here says its image",
+                "use a step of the library in this pipeline too",
+            )
         if found:
             yield Refusal(use, *found)
 
 
-def _value(plan: Plan, tasks: Mapping[str, Task], value: Value) -> tuple[str, str] | None:
-    """Return why a value cannot become a part of an argument, and what to do, or None."""
-    match value:
-        case Attachment(name, _) | ImageFile(name, _):
-            return f"kubeflow cannot bring `{name}` into a step of your own image", "put the file into the image"
-        case Literal():
-            return None
-        case Text(parts):
-            return next((found for part in parts if (found := _value(plan, tasks, part))), None)
-        case ParameterRef() | OutputRef() | RunRef("id") | RunRef("scheduled_at"):
-            return _kind(plan, tasks, value)
-        case ConfigRef(name) | SecretRef(name):
-            return f"kubeflow cannot put `{name}` into the arguments of your own image", "give it under `env`"
-        case ItemRef() | EachRef() | MatrixRef():
-            return "kubeflow cannot put what a loop is about into the arguments of your own image", _LIBRARY
-        case RunRef():
-            return "kubeflow cannot cut the date from a time in an argument", "give `run.scheduled_at`"
-        case _:
-            return "kubeflow cannot put a list or an object of what is known later into an argument", _TEXTS
-
-
-def _kind(
-    plan: Plan, tasks: Mapping[str, Task], reference: ParameterRef | OutputRef | RunRef
-) -> tuple[str, str] | None:
-    """Return why a value known at run time cannot stand in an argument: Go spells its kind in another way."""
-    match reference:
-        case ParameterRef(name):
-            kind = next(parameter.kind for parameter in plan.parameters if parameter.name == name)
-            advice = f"declare `{name}` with `const: true`"
-        case OutputRef(task, output):
-            made = tasks[task].interface.output(output)
-            kind = made.type if made and isinstance(made.type, Kind) else Kind.STRING
-            advice = f"let `{tasks[task].step}` write `{output}` as a string, and take it as one"
-        case RunRef():
-            return None
-    if kind is Kind.NUMBER:
-        return "kubeflow writes numbers in another way: `1e-05` as `0.00001`", advice
-    if kind in (Kind.LIST, Kind.OBJECT):
-        return "kubeflow writes lists and objects in another way, with other spaces and numbers", advice
+def _value(value: Value) -> tuple[str, str] | None:
+    """Return why a value cannot become an argument, and what to do, or None."""
+    if isinstance(value, ImageFile):
+        return f"kubeflow cannot bring `{value.path}` into a step of your own image", "put the file into the image"
+    for reference in references(value):
+        if isinstance(reference, SecretRef):
+            message = f"kubeflow cannot put `{reference.name}` into the arguments of your own image"
+            return message, "give it under `env`"
     return None
 
 
-def _literal(parameter: Parameter, value: Value) -> tuple[str, str] | None:
+def _literal(parameter: Parameter, value: Value, *, is_handed: bool) -> tuple[str, str] | None:
     """Return why what is known of a value cannot stand in an argument."""
+    if is_handed:
+        return (_OWN, _ELSEWHERE) if _is_taken(_sketch(value)) else None
     try:
         texts = [part if isinstance(part, str) else "\0" for part in pieces(parameter, value)]
     except CallerError as fault:
@@ -203,13 +179,31 @@ def _literal(parameter: Parameter, value: Value) -> tuple[str, str] | None:
     return (_OWN, _ELSEWHERE) if _is_taken("".join(texts)) else None
 
 
-def _arguments(task: Task, container: Container) -> Iterator[Refusal]:
+def _sketch(value: Value) -> str:
+    """Return what is known of a text that is put together in a run; a character that none holds stands for the rest."""
+    match value:
+        case Literal(known):
+            return known if isinstance(known, str) else json.dumps(known, ensure_ascii=False)
+        case Attachment(name, _):
+            return f"\0/{name}"
+        case Text(parts):
+            return "".join(_sketch(part) for part in parts)
+        case ListOf(parts) | Gather(parts):
+            return f'["{"".join(f"{_sketch(part)} " for part in parts)}"]'
+        case ObjectOf(fields):
+            return f'{{"{"".join(f"{name} {_sketch(part)} " for name, part in fields)}"}}'
+        case _:
+            return "\0"
+
+
+def _arguments(task: Task, container: Container, asked: tuple[str, ...]) -> Iterator[Refusal]:
     """Yield what the manifest's own texts hold, alone or together with what is given to them."""
     use = Use(Feature.FOREIGN_IMAGE, task.step, ("uses",))
     said = [part for each in container.args for word in each.words for part in word if isinstance(part, str)]
     if any("\0" in text for text in (*container.command, *said)):
         yield Refusal(use, f"the command of `{task.step}` holds a character that no argument can carry", "leave it out")
-    for text in (*container.command, *foreign_arguments(task, container, lambda hole: "\0")):
+    told = given_by(task, asked, task.name)
+    for text in (*container.command, *foreign_arguments(told, container, lambda hole: "\0")):
         if _is_taken(text):
             yield Refusal(use, f"in an argument of `{task.step}`, {_OWN}", _ELSEWHERE)
             return
