@@ -11,7 +11,7 @@ import pytest
 from test_kubeflow_foreign import documents, interface, messages, plan, reading, taking, task, word
 
 from pipec.compiler.plan import Loop, Need, Plan, Task
-from pipec.condition import Holds
+from pipec.condition import Holds, Status
 from pipec.steps.interface import Kind, Parameter, Retry, Slot
 from pipec.targets.base import refusals
 from pipec.targets.kubeflow import TARGET
@@ -227,6 +227,28 @@ def test_what_it_cannot_hand_over_counts_as_a_failure_of_its_step() -> None:
     args = ir["deploymentSpec"]["executors"]["exec-before-hand"]["container"]["args"]
     order = json.loads(args[args.index("--order") + 1])
     assert (order["task"], order["ledger"]) == ("before", "bad")
+
+
+@pytest.mark.parametrize(
+    ("more", "field", "message"),
+    [
+        ({"when": Status("failed", "ingest")}, "when",
+         "kubeflow runs `score` whatever happened: it is in your own image"),
+        ({"continue_on_error": True}, "continue_on_error",
+         "kubeflow fails the run if `score` does: it is in your own image"),
+    ],
+    ids=["when", "continue_on_error"],
+)  # fmt: skip
+def test_what_only_our_runtime_does_at_the_end_is_refused(more: dict[str, Any], field: str, message: str) -> None:
+    assert ("score", field, message) in messages(last(**more))
+
+
+def test_what_a_run_wrote_is_not_handed_to_the_last_step_of_another_image() -> None:
+    made = replace(
+        reading(OutputRef("ingest", "data"), optional=True), is_final=True, needs=(Need("ingest", soft=True),)
+    )
+    message = "kubeflow cannot hand `data` to `score` at the end of a run: it is in your own image"
+    assert ("score", "with.data", message) in messages(plan(made))
 
 
 def test_other_texts_beside_it_stay_as_they_are() -> None:

@@ -42,6 +42,7 @@ _TEMPLATE = re.compile(r"\{\{|\[\[(?=[A-Za-z])|\$\((?=[A-Za-z_][\w.-]*[)\0])|\$\
 _CONDITION = re.compile(r'\s*\{"(IfPresent|Concat)":')
 _OWN = "kubeflow would read `{{`, `[[`, `$(` or `$$` here as its own"
 _ELSEWHERE = "leave them out, or keep that text in a file of the image"
+_OR_LIBRARY = "leave it out, or do it in a step of the library"
 _LIBRARY = "hand it to a step of the library"
 
 
@@ -52,6 +53,8 @@ def refuse_foreign(plan: Plan, task: Task, tasks: Mapping[str, Task]) -> Iterato
         return
     yield from _inputs(plan, task, tasks)
     yield from _variables(task)
+    if task.is_final:
+        yield from _last(task, tasks)
     if task.retry.attempts > 1 and task.interface.role in GATES:
         use = Use(Feature.RETRY, task.step, ("retry",))
         yield Refusal(use, f"kubeflow would try `{task.step}` again after it refused", "leave `retry` out")
@@ -102,6 +105,21 @@ def _inputs(plan: Plan, task: Task, tasks: Mapping[str, Task]) -> Iterator[Refus
             use = Use(Feature.METADATA, tasks[each.name].step, ())
             message = f"kubeflow needs the name `{each.name}` for bringing data to `{task.step}`"
             yield Refusal(use, message, "give the step another name")
+
+
+def _last(task: Task, tasks: Mapping[str, Task]) -> Iterator[Refusal]:
+    """Yield what a last step is told by the runtime in its container, which another image has not."""
+    if task.when:
+        use = Use(Feature.WHEN, task.step, ("when",))
+        yield Refusal(use, f"kubeflow runs `{task.step}` whatever happened: it is in your own image", _OR_LIBRARY)
+    if task.continue_on_error:
+        use = Use(Feature.CONTINUE_ON_ERROR, task.step, ("continue_on_error",))
+        yield Refusal(use, f"kubeflow fails the run if `{task.step}` does: it is in your own image", _OR_LIBRARY)
+    for name, values in task.inputs:
+        if any(isinstance(value, OutputRef) and not tasks[value.task].is_final for value in values):
+            use = Use(Feature.FINALLY, task.step, ("with", name))
+            message = f"kubeflow cannot hand `{name}` to `{task.step}` at the end of a run: it is in your own image"
+            yield Refusal(use, message, _OR_LIBRARY)
 
 
 def _may_be_absent(task: Task, reference: OutputRef, producer: Task) -> bool:
