@@ -29,6 +29,7 @@ from pipec.verdict import past
 STATE, REASON = "pipec-state", "pipec-reason"
 LOOP = "for-loop-"  # before the name of a loop's step, as groups are called
 REFUSED = 3
+HAND = "--hand"  # a task that finds out what the one after it is to be told; the plan has none
 SKIPPED = re.compile(r"^\S+ \(\S+\): skipped: (.*)$", re.MULTILINE)
 UNTRIED = ("`when` cannot be answered", "input `")  # reasons for which a container that judged made no attempt
 OVER = "it has ended before, and no attempt after that would end otherwise"
@@ -59,12 +60,22 @@ def outcome(finished: Finished, text: str, plan: Plan, root: str = "") -> RunOut
 def _by_task(finished: Finished, text: str) -> dict[Place, Ran]:
     spec = next(yaml.load_all(text, yaml.CSafeLoader))
     names = {label: _task(label, executor) for label, executor in spec["deploymentSpec"]["executors"].items()}
+    hands = {label for label, one in spec["deploymentSpec"]["executors"].items() if _is_hand(one)}
     found: dict[Place, Ran] = {}
-    for path, ran in finished.ran.items():
+    for path, ran in sorted(finished.ran.items(), key=lambda item: _is_failed_hand(item[1], hands)):
         label = ran.executor or _label(spec, path)
-        if label:
+        if label and (label not in hands or _is_failed_hand(ran, hands)):
             found[names[label], _numbers(path)] = ran
     return found
+
+
+def _is_hand(executor: Mapping[str, Any]) -> bool:
+    return bool(executor.get("container", {}).get("args", [])[:1] == [HAND])
+
+
+def _is_failed_hand(ran: Ran, hands: Set[str]) -> bool:
+    """Say whether a task could not find out what the one after it is to be told: that then failed, and not this."""
+    return ran.executor in hands and ran.status is Status.FAILED
 
 
 def _numbers(path: str) -> tuple[int, ...]:

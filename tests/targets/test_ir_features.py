@@ -52,6 +52,13 @@ CASES = {
     "foreign-node": Case(),
     "gate": Case("refused", ends("refused: ready; skipped: after")),
     "gate-retried": Case("refused", ends("refused: ready")),
+    "hand-file": Case(),
+    "hand-last": Case(),
+    "hand-loop": Case("succeeded", ends("skipped: none")),
+    "hand-refusing": Case("failed", ends("failed: first; skipped: after")),
+    "hand-values": Case(
+        parameters={"number": 1e-05, "list": [1, "é", [2.0, 0.5]], "map": {"b": {"c": 3.0}, "a": None}}
+    ),
     "heals": Case(),
     "location": Case(),
     "loop": Case(),

@@ -8,6 +8,10 @@ from typing import Any
 
 import plans
 import pytest
+from google.protobuf import json_format
+from kfp.components import load_component_from_text
+from kfp.kubernetes import kubernetes_executor_config_pb2 as kubernetes
+from kfp.pipeline_spec import pipeline_spec_pb2 as spec
 from test_kubeflow_foreign import documents, interface, messages, plan, reading, taking, task, word
 
 from pipec.compiler.plan import Loop, Need, Plan, Task
@@ -249,6 +253,35 @@ def test_what_a_run_wrote_is_not_handed_to_the_last_step_of_another_image() -> N
     )
     message = "kubeflow cannot hand `data` to `score` at the end of a run: it is in your own image"
     assert ("score", "with.data", message) in messages(plan(made))
+
+
+def test_kfp_s_protobufs_and_loader_take_them() -> None:
+    made = replace(taking(Kind.STRING).parameters[0], path=True)
+    file = task(replace(taking(Kind.STRING), parameters=(made,)), "file", parameters={"x": Attachment("a.sh", "")})
+    tasks = (
+        *plan(file).tasks,
+        *looping(Literal(["a"]), ItemRef("", "score")).tasks[1:],
+        replace(last().tasks[1], name="z"),
+    )
+    given = replace(plan(), tasks=tasks)
+    ir, platform = documents(given)
+    json_format.ParseDict(ir, spec.PipelineSpec())
+    json_format.ParseDict(ir["deploymentSpec"], spec.PipelineDeploymentConfig())
+    for config in platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"].values():
+        json_format.ParseDict(config, kubernetes.KubernetesExecutorConfig())
+    assert load_component_from_text(TARGET.emit(given, plans.options())[0].text).name == "own"
+    assert {label for label in ir["components"] if label.endswith("-hand")} == {
+        "comp-file-hand", "comp-score-hand", "comp-z-hand",
+    }  # fmt: skip
+
+
+def test_one_in_a_pipeline_that_is_a_step_stands_beside_it_there() -> None:
+    inner = replace(numbered("part.score"), needs=(Need("ingest"),))
+    after = replace(numbered("part.more"), needs=(Need("part.score"),))
+    ir, _ = documents(plan(inner, after))
+    assert sorted(dag(ir)) == ["ingest", "part"]
+    assert sorted(dag(ir, "part")) == ["more", "more-hand", "score", "score-hand"]
+    assert dag(ir, "part")["more-hand"]["dependentTasks"] == ["score"]
 
 
 def test_other_texts_beside_it_stay_as_they_are() -> None:
