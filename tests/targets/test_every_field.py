@@ -105,7 +105,7 @@ NEEDS: dict[str, dict[str, Any]] = {  # what must stand beside a field for it to
     "exclude": {"axes": {"epochs": [1, 2]}}, "after.step": {"pipeline": "other"},
     "after.outcome": {"pipeline": "other"}, "after.when": {"pipeline": "other"},
     "after.parameters": {"pipeline": "other"}, "cooldown": {"pipeline": "other"},
-    "matrix.max_parallel": {"axes": {"epochs": [1, 2]}}, "matrix.fail_fast": {"axes": {"epochs": [1, 2]}},
+    "matrix.max_parallel": {"axes": {"epochs": [1, 2, 3]}}, "matrix.fail_fast": {"axes": {"epochs": [1, 2]}},
     "for_each.max_parallel": {"items": ["a"]}, "for_each.fail_fast": {"items": ["a"]},
     "tolerations.0.value": {"key": "a", "operator": "Equal", "effect": "NoExecute"},
     "tolerations.0.operator": {"key": "a"}, "tolerations.0.effect": {"key": "a", "operator": "Exists"},
