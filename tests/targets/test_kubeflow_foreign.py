@@ -318,7 +318,7 @@ def test_an_input_that_may_be_absent_is_refused() -> None:
 def test_an_input_whose_producer_may_be_skipped_is_refused() -> None:
     producer = plans.task("a", plans.Split, inputs={"data": OutputRef("ingest", "data")}, continue_on_error=True)
     made = replace(reading(OutputRef("a", "train"), optional=True), needs=(Need("a", soft=True),))
-    message = "kubeflow cannot drop the arguments for `data` where `a` wrote nothing"
+    message = "kubeflow cannot drop the arguments for `data` where `a` was skipped"
     assert ("score", "with.data", message) in messages(plan(producer, made))
 
 

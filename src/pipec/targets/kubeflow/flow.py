@@ -5,7 +5,7 @@ Apart from `reporting.py` and `nest.py`, which find the way, because this is sai
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from functools import partial
 
 from pipec.compiler.plan import Group, Loop, Plan, Task
@@ -34,7 +34,8 @@ def refuse_flow(plan: Plan, options: Options) -> Iterator[Refusal]:
 def _all(plan: Plan, options: Options) -> Iterator[Refusal]:
     body = [task for task in plan.tasks if not task.is_final]
     finals = [task for task in plan.tasks if task.is_final]
-    yield from _scope(body, plan.groups)
+    read = _read_lists(plan)
+    yield from _scope(body, read, plan.groups)
     patient = {group.name for group in plan.groups if not group.fail_fast}
     for task in finals:
         if task.group in patient:
@@ -48,10 +49,10 @@ def _all(plan: Plan, options: Options) -> Iterator[Refusal]:
                 yield old(options, Reads.RUN_ID, Use(Feature.FINALLY, task.step, ()))
             yield from _last(task, options)
         if task.loop:
-            yield from _loop(task, task.loop)
+            yield from _loop(task, task.loop, read)
 
 
-def _scope(tasks: Sequence[Task], groups: Sequence[Group] = ()) -> Iterator[Refusal]:
+def _scope(tasks: Sequence[Task], read: Set[EachRef], groups: Sequence[Group] = ()) -> Iterator[Refusal]:
     told = reporting(tasks, groups)
     for name, because in told.items():
         task = next(task for task in tasks if task.name == name)
@@ -63,7 +64,16 @@ def _scope(tasks: Sequence[Task], groups: Sequence[Group] = ()) -> Iterator[Refu
         if isinstance(task.interface.container, Container):
             yield from _fixed(task, told)
         if task.loop:
-            yield from _loop(task, task.loop)
+            yield from _loop(task, task.loop, read)
+
+
+def _read_lists(plan: Plan) -> frozenset[EachRef]:
+    """Return the lists over loops that somebody reads."""
+    tasks = [each for task in plan.tasks for each in (task, *inside(task))]
+    values = [value for task in tasks if task.loop for _, value in task.loop.outputs]
+    found = [ref for task in tasks for ref in (*task.references, *task.asked)]
+    found += [ref for value in (*values, *(handed for _, handed in plan.outputs)) for ref in references(value)]
+    return frozenset(ref for ref in found if isinstance(ref, EachRef))
 
 
 def _given_out(plan: Plan, options: Options) -> Iterator[Refusal]:
@@ -131,7 +141,7 @@ def _condition(task: Task) -> Iterator[Refusal]:
         )
 
 
-def _loop(task: Task, loop: Loop) -> Iterator[Refusal]:
+def _loop(task: Task, loop: Loop, read: Set[EachRef]) -> Iterator[Refusal]:
     use = partial(Use, Feature.LOOP, task.step)
     here = ("for_each",)
     if not loop.fail_fast:
@@ -166,8 +176,8 @@ def _loop(task: Task, loop: Loop) -> Iterator[Refusal]:
                 f"kubeflow needs {what} to be of one type, and they are {kinds}",
                 "write them alike, or use a step that takes the whole list",
             )
-    yield from _body(task, loop)
-    yield from _scope(loop.body)
+    yield from _body(task, loop, read)
+    yield from _scope(loop.body, read)
 
 
 def _items(task: Task, loop: Loop) -> Iterator[Refusal]:
@@ -191,7 +201,7 @@ def _item_references(task: Task) -> Iterator[ItemRef]:
                 yield reference
 
 
-def _body(task: Task, loop: Loop) -> Iterator[Refusal]:
+def _body(task: Task, loop: Loop, read: Set[EachRef]) -> Iterator[Refusal]:
     """Yield what iterations cannot do, and lists that would have gaps in them."""
     for each in loop.body:
         if asks_person(each):
@@ -203,6 +213,8 @@ def _body(task: Task, loop: Loop) -> Iterator[Refusal]:
         if any(need.task in optional for need in each.needs):
             optional.add(each.name)
     for name, value in loop.outputs:
+        if EachRef(task.name, name) not in read:
+            continue
         if isinstance(value, Gather) or _is_list_of_lists(value, loop, task):
             use = Use(Feature.FAN_IN, task.step, ("for_each",))
             yield Refusal(use, f"kubeflow cannot give out lists of lists: `{name}`", "let a step join them")

@@ -94,7 +94,7 @@ def _inputs(plan: Plan, task: Task, tasks: Mapping[str, Task]) -> Iterator[Refus
                 yield Refusal(use, f"kubeflow cannot name the files of a list to `{task.step}`", _LIBRARY)
             elif not isinstance(value, OutputRef):
                 yield from _location(plan, task, name, value)
-            elif _may_be_absent(task, value, tasks[value.task]):
+            elif _may_be_unwritten(value, tasks[value.task]):
                 yield Refusal(
                     Use(Feature.OPTIONAL_INPUT, task.step, ("with", name)),
                     f"kubeflow cannot drop the arguments for `{name}` where `{tasks[value.task].step}` wrote nothing",
@@ -122,12 +122,10 @@ def _last(task: Task, tasks: Mapping[str, Task]) -> Iterator[Refusal]:
             yield Refusal(use, message, _OR_LIBRARY)
 
 
-def _may_be_absent(task: Task, reference: OutputRef, producer: Task) -> bool:
-    """Say whether an artifact may not be there when its reader starts; the arguments are made before."""
+def _may_be_unwritten(reference: OutputRef, producer: Task) -> bool:
+    """Say whether a step that succeeded may have left an artifact out; the arguments are made before that is known."""
     output = producer.interface.output(reference.output)
-    is_soft = any(need.soft and need.task == reference.task for need in task.needs)
-    skips = producer.when is not None or producer.continue_on_error
-    return (output is not None and output.optional) or (is_soft and skips)
+    return output is not None and output.optional
 
 
 def _location(plan: Plan, task: Task, name: str, value: Value) -> Iterator[Refusal]:
