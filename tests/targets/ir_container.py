@@ -56,8 +56,9 @@ class Exit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pod:
-    """A container as it is to be started. deadline_s: when it is killed, or None."""
+    """A container as it is to be started. path: of its task. deadline_s: when it is killed, or None."""
 
+    path: str
     image: str
     argv: list[str]
     env: dict[str, str]
@@ -84,8 +85,10 @@ def with_defaults(executor_input: Spec, component: Spec) -> Spec:
     return {**executor_input, "inputs": {**given, "parameterValues": defaults | given["parameterValues"]}}
 
 
-def pod_of(container: Spec, settings: Spec, executor_input: Spec, cluster: Cluster, run_id: str) -> Pod:
-    """Return the pod of a task. settings: of its executor in the platform document."""
+def pod_of(
+    container: Spec, settings: Spec, executor_input: Spec, cluster: Cluster, run_id: str, path: str
+) -> Pod:
+    """Return the pod of a task. settings: of its executor in the platform document. path: of the task in its run."""
     unknown = settings.keys() - _IGNORED - {"secretAsEnv", "configMapAsEnv", "emptyDirMounts", "pvcMount",
                                             "activeDeadlineSeconds", "securityContext", "fieldPathAsEnv"}  # fmt: skip
     assert not unknown, f"the runner does not know {sorted(unknown)} of the platform document"
@@ -101,7 +104,7 @@ def pod_of(container: Spec, settings: Spec, executor_input: Spec, cluster: Clust
     argv = [filled(expanded(one, env), told) for one in (*container.get("command", []), *container.get("args", []))]
     deadline = settings.get("activeDeadlineSeconds")
     return Pod(
-        image=cluster.images.get(container["image"], container["image"]), argv=argv, env=env,
+        path=path, image=cluster.images.get(container["image"], container["image"]), argv=argv, env=env,
         options=[*_person(settings.get("securityContext", {})), *_mounts(settings, cluster)],
         deadline_s=float(deadline) if deadline is not None else None,
     )  # fmt: skip

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from ir_container import Cluster, Exit, collected, pod_of, prepare, provisioned, run, with_defaults
+from ir_container import Cluster, Exit, Pod, collected, pod_of, prepare, provisioned, run, with_defaults
 from ir_inputs import Ended, Facts, Inputs, Scope, Status, conformed, inputs, output_artifacts, output_parameter
 from ir_values import Fault, Spec, Value, carried, fit, holds, items
 
@@ -62,12 +62,18 @@ class Finished:
         return {path.removeprefix("root/"): str(one.status) for path, one in self.ran.items() if path != "root"}
 
 
-def run_ir(text: str, cluster: Cluster, parameters: Mapping[str, Any] | None = None, run_id: str = "0b5e") -> Finished:
-    """Run a compiled pipeline to its end. parameters: of the run. Raises Fault where the API server would refuse it."""
+def run_ir(
+    text: str, cluster: Cluster, parameters: Mapping[str, Any] | None = None, run_id: str = "0b5e",
+    start: Callable[[Pod], Exit] = run,
+) -> Finished:  # fmt: skip
+    """Run a compiled pipeline to its end. parameters: of the run. Raises Fault where the API server would refuse it.
+
+    start: runs a container to its end; with Docker, if nothing else is said.
+    """
     spec, *rest = (one for one in yaml.load_all(text, yaml.CSafeLoader) if one)
     settings = rest[0]["platforms"]["kubernetes"]["deploymentSpec"]["executors"] if rest else {}
     facts = Facts(run_id, spec["pipelineInfo"]["name"])
-    backend = _Backend(spec=spec, settings=settings, cluster=cluster, facts=facts)
+    backend = _Backend(spec=spec, settings=settings, cluster=cluster, facts=facts, start=start)
     root = Scope("root", spec["root"]["dag"], _root_parameters(spec["root"], carried(dict(parameters or {}))), {})
     status = backend.dag(root)
     ended = Ended(status, scope=root)
@@ -116,6 +122,7 @@ class _Backend:
     settings: Spec
     cluster: Cluster
     facts: Facts
+    start: Callable[[Pod], Exit]
     ran: dict[str, Ran] = field(default_factory=dict)
     room: threading.Semaphore = field(init=False)
 
@@ -233,7 +240,7 @@ class _Backend:
         told = {"inputs": {"parameterValues": given[0], "artifacts": listed}, "outputs": provisioned(component, folder)}
         pod = pod_of(
             self.spec["deploymentSpec"]["executors"][label]["container"], self.settings.get(label, {}),
-            with_defaults(told, component), self.cluster, self.facts.run_id,
+            with_defaults(told, component), self.cluster, self.facts.run_id, path,
         )  # fmt: skip
         most = 1 + int(task.get("retryPolicy", {}).get("maxRetryCount", 0))
         ending, attempt, logs = Exit(1), 0, []
@@ -241,7 +248,7 @@ class _Backend:
             attempt += 1
             prepare(told["outputs"], folder)
             with self.room:
-                ending = run(pod)
+                ending = self.start(pod)
             logs.append(ending.log)
             left: tuple[dict[str, Value], dict[str, list[Spec]]] = ({}, {})
             if not ending.code:

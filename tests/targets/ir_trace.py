@@ -46,8 +46,8 @@ def trace(finished: Finished, text: str, plan: Plan, root: str = "") -> dict[str
 
 def outcome(finished: Finished, text: str, plan: Plan, root: str = "") -> RunOutcome:
     """Return how a run stands, as the engine would have it."""
-    begun = {(path.split("/")[-1], _numbers(path)) for path, ran in finished.ran.items() if _is_begun(ran)}
-    reader = _Reader(_by_task(finished, text), run_folder(root, plan.pipeline, finished.run_id), begun)
+    begun = {(path.split("/")[-1], numbers_in(path)) for path, ran in finished.ran.items() if _is_begun(ran)}
+    reader = _Reader(by_task(finished, text), run_folder(root, plan.pipeline, finished.run_id), begun)
     for task in plan.tasks:
         reader.read(task, task.name, (), "")
     tasks = tuple(reader.tasks)
@@ -57,7 +57,8 @@ def outcome(finished: Finished, text: str, plan: Plan, root: str = "") -> RunOut
     return RunOutcome(run_id=finished.run_id, pipeline=plan.pipeline, status=status, tasks=tasks)
 
 
-def _by_task(finished: Finished, text: str) -> dict[Place, Ran]:
+def by_task(finished: Finished, text: str) -> dict[Place, Ran]:
+    """Return what became of containers, by the task of the plan that each is for. text: the compiled file."""
     spec = next(yaml.load_all(text, yaml.CSafeLoader))
     names = {label: _task(label, executor) for label, executor in spec["deploymentSpec"]["executors"].items()}
     hands = {label for label, one in spec["deploymentSpec"]["executors"].items() if _is_hand(one)}
@@ -65,7 +66,7 @@ def _by_task(finished: Finished, text: str) -> dict[Place, Ran]:
     for path, ran in sorted(finished.ran.items(), key=lambda item: _is_failed_hand(item[1], hands)):
         label = ran.executor or _label(spec, path)
         if label and (label not in hands or _is_failed_hand(ran, hands)):
-            found[names[label], _numbers(path)] = ran
+            found[names[label], numbers_in(path)] = ran
     return found
 
 
@@ -78,7 +79,8 @@ def _is_failed_hand(ran: Ran, hands: Set[str]) -> bool:
     return ran.executor in hands and ran.status is Status.FAILED
 
 
-def _numbers(path: str) -> tuple[int, ...]:
+def numbers_in(path: str) -> tuple[int, ...]:
+    """Return the numbers of the iterations that a task is in, from the outside in."""
     return tuple(int(part) for part in path.split("/") if part.isdigit())
 
 
@@ -103,6 +105,16 @@ def _task(label: str, executor: Mapping[str, Any]) -> str:
         return str(json.loads(args[args.index("--order") + 1])["task"])
     given = {one["name"]: one["value"] for one in container.get("env", [])}
     return str(given.get("PIPEC_TASK", label.removeprefix("exec-")))
+
+
+def told_end(ran: Ran) -> tuple[State, str]:
+    """Return how the task of a container ended, and why, as far as it tells."""
+    if skipped := SKIPPED.search(ran.log):  # a final step has no output for its state
+        return State.SKIPPED, skipped[1]
+    told, reason = ran.parameters.get(STATE), str(ran.parameters.get(REASON, ""))
+    if told:
+        return State(told), reason
+    return State.REFUSED if ran.exit_code == REFUSED else ENDS[ran.status], reason
 
 
 @dataclass(slots=True)
@@ -183,10 +195,7 @@ class _Reader:
         return head + need.removeprefix(stem) if stem and need.startswith(stem) else prefix + need
 
     def _ended(self, task: Task, name: str, ran: Ran) -> TaskOutcome:
-        told, reason = ran.parameters.get(STATE), str(ran.parameters.get(REASON, ""))
-        if skipped := SKIPPED.search(ran.log):  # a final step has no output for its state
-            told, reason = "skipped", skipped[1]
-        state = State(told) if told else State.REFUSED if ran.exit_code == REFUSED else ENDS[ran.status]
+        state, reason = told_end(ran)
         found = TaskOutcome(
             name=name, step=task.step, state=state, reason=reason, attempts=ran.attempts - ran.log.count(OVER),
             is_forgiven=task.continue_on_error, decision=self._decision(task),
