@@ -85,9 +85,7 @@ def with_defaults(executor_input: Spec, component: Spec) -> Spec:
     return {**executor_input, "inputs": {**given, "parameterValues": defaults | given["parameterValues"]}}
 
 
-def pod_of(
-    container: Spec, settings: Spec, executor_input: Spec, cluster: Cluster, run_id: str, path: str
-) -> Pod:
+def pod_of(container: Spec, settings: Spec, executor_input: Spec, cluster: Cluster, run_id: str, path: str) -> Pod:
     """Return the pod of a task. settings: of its executor in the platform document. path: of the task in its run."""
     unknown = settings.keys() - _IGNORED - {"secretAsEnv", "configMapAsEnv", "emptyDirMounts", "pvcMount",
                                             "activeDeadlineSeconds", "securityContext", "fieldPathAsEnv"}  # fmt: skip
