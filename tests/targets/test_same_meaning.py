@@ -154,6 +154,10 @@ class Case:
 # The smallest pipelines on which the two once differed, by what had been forgotten.
 CASES: dict[str, Case] = {
     "a-step-left-out-after-a-failure": Case("steps: {a: {INGEST}, b: {SAY}, c: {needs: [a], SAY}}", {"a": FAILS}),
+    "a-loop-at-the-end": Case(
+        "steps: {a: {INGEST}}\nfinally: {y: {uses: notify, for_each: [u, v], "
+        "with: {channel: '${{ item }}', message: '${{ run.outcome }}'}}}", {"a": FAILS},
+    ),
 }  # fmt: skip
 
 

@@ -115,8 +115,9 @@ class _Work:
         """Return what runs at the end, however the DAG `guarded` ended: one exit task, for no more are told apart."""
         known = {task.name: task for task in tasks}
         units = self.scope([replace(task, when=None) for task in tasks], "", {})
+        alone = {task.name: task for task in tasks if not task.loop}  # what is in a loop may be called like it
         for block in [each for unit in units for each in _leaves(unit.block)]:
-            block.task = known.get(block.task.name, block.task)  # what it asks in `when`, it asks itself
+            block.task = alone.get(block.task.name, block.task)  # what it asks in `when`, it asks itself
         # Nor is a loop: the hook that an exit task becomes would lose it.
         if len(units) > 1 or (isinstance(units[0].block, Dag) and units[0].block.loop):
             name = here.take("finally")
