@@ -158,6 +158,10 @@ CASES: dict[str, Case] = {
         "steps: {a: {INGEST}}\nfinally: {y: {uses: notify, for_each: [u, v], "
         "with: {channel: '${{ item }}', message: '${{ run.outcome }}'}}}", {"a": FAILS},
     ),
+    "a-pipeline-looped-over-where-a-value-says-so": Case(
+        "steps:\n  a: {INGEST}\n  b: {uses: ./deep.yaml, for_each: [1, 2], when: steps.a.n_rows == 0, "
+        "with: {n: '${{ item }}'}}", deep="parameters: {n: {type: integer}}\nsteps: {a: {when: parameters.n == 1, SAY}}",
+    ),
 }  # fmt: skip
 
 

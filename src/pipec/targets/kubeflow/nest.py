@@ -10,13 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from pipec.compiler.plan import Need, Plan, Task
-from pipec.condition import AllOf, Condition
+from pipec.condition import AllOf, Condition, named
 from pipec.steps.interface import Interface, Resources
 from pipec.targets.base import inside
 from pipec.targets.kubeflow.hand import prepare
 from pipec.targets.kubeflow.ledger import forgive, keep
 from pipec.targets.kubeflow.reporting import asked, named_in, report, reporting
 from pipec.targets.kubeflow.scope import Dag, Leaf, Names, Unit, fill, is_flat, labels, leaf
+from pipec.values import OutputRef
 
 DEEPEST = 5  # conditions within conditions; what is deeper stands beside them
 VERDICT = Interface(name="verdict", version="1", summary="Fail the run if a task that reports has failed")
@@ -70,7 +71,9 @@ def queues(plan: Plan) -> dict[str, frozenset[str]]:
 
 
 def _needs(task: Task) -> frozenset[str]:
-    return frozenset(need.task for need in task.needs)
+    """Return what a task waits for; a loop that asks for a value has no other edge from who writes it."""
+    read = {ref.task for ref in named(task.when) if isinstance(ref, OutputRef)} if task.when else set()
+    return frozenset({need.task for need in task.needs} | read)
 
 
 class _Work:
