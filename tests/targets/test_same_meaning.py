@@ -162,6 +162,16 @@ CASES: dict[str, Case] = {
         "steps:\n  a: {INGEST}\n  b: {uses: ./deep.yaml, for_each: [1, 2], when: steps.a.n_rows == 0, "
         "with: {n: '${{ item }}'}}", deep="parameters: {n: {type: integer}}\nsteps: {a: {when: parameters.n == 1, SAY}}",
     ),
+    "an-item-looked-for-in-a-list": Case(
+        "parameters: {seeds: {type: list, default: [1, 2]}}\n"
+        "steps: {a: {uses: ./deep.yaml, for_each: '${{ parameters.seeds }}', with: {n: '${{ item }}'}}}",
+        deep="parameters: {n: {type: integer}}\nsteps: {a: {when: 'parameters.n in [1]', SAY}}",
+    ),
+    "an-item-that-says-whether": Case(
+        "parameters: {each: {type: list, default: [true, false]}}\n"
+        "steps: {a: {uses: ./deep.yaml, for_each: '${{ parameters.each }}', with: {go: '${{ item }}'}}}",
+        deep="parameters: {go: {type: boolean}}\nsteps: {a: {when: parameters.go, SAY}}",
+    ),
 }  # fmt: skip
 
 

@@ -5,13 +5,13 @@ A list that is known says it; of any other, what is done with its items does.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from pipec.compiler.plan import Task
-from pipec.condition import operands
+from pipec.condition import AllOf, AnyOf, Compare, Condition, Holds, Not
 from pipec.steps.interface import Kind
 from pipec.targets.base import placed
-from pipec.values import ItemRef, Json, Literal, Value, references
+from pipec.values import ItemRef, Json, ListOf, Literal, Value, references
 
 
 def item_kind(loop: Task, name: str = "") -> Kind:
@@ -78,7 +78,7 @@ def _wanted(task: Task, loop: str, name: str) -> Iterator[Kind]:
             if value == wanted and declared:
                 yield declared.kind
         if each.when:
-            yield from _compared(tuple(operands(each.when)), wanted)
+            yield from _compared(each.when, wanted)
         if each.loop:
             if each.loop.items == wanted:
                 yield Kind.LIST
@@ -86,6 +86,25 @@ def _wanted(task: Task, loop: str, name: str) -> Iterator[Kind]:
         yield from (Kind.STRING for _, value in placed(each) if value != wanted and wanted in references(value))
 
 
-def _compared(values: tuple[Value, ...], wanted: ItemRef) -> Iterator[Kind]:
-    if wanted in values:
-        yield from (kind for value in values if isinstance(value, Literal) and (kind := _of(value.value, "")))
+def _compared(condition: Condition, wanted: ItemRef) -> Iterator[Kind]:
+    """Yield what a condition takes an item for."""
+    match condition:
+        case Holds(value) if value == wanted:
+            yield Kind.BOOLEAN
+        case Compare("in", left, right) if right == wanted:
+            yield Kind.LIST
+        case Compare("in", left, Literal(list() | tuple() as known)) if left == wanted:
+            yield from (kind for item in known if (kind := _of(item, "")))
+        case Compare("in", left, ListOf(items)) if left == wanted:
+            yield from _literal(items)
+        case Compare(_, left, right) if wanted in (left, right):
+            yield from _literal((left, right))
+        case Not(term):
+            yield from _compared(term, wanted)
+        case AllOf(terms) | AnyOf(terms):
+            for term in terms:
+                yield from _compared(term, wanted)
+
+
+def _literal(values: Iterable[Value]) -> Iterator[Kind]:
+    return (kind for value in values if isinstance(value, Literal) and (kind := _of(value.value, "")))
