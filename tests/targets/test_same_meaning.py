@@ -172,6 +172,19 @@ CASES: dict[str, Case] = {
         "steps: {a: {uses: ./deep.yaml, for_each: '${{ parameters.each }}', with: {go: '${{ item }}'}}}",
         deep="parameters: {go: {type: boolean}}\nsteps: {a: {when: parameters.go, SAY}}",
     ),
+    "cells-that-wrote-nothing": Case(
+        "steps:\n  a: {uses: fetch-model, matrix: {axes: {x: [u, v]}}, with: {name: '${{ matrix.x }}'}}\n"
+        "  b: {uses: select, with: {models: '${{ steps.a[*].model }}'}}\n  c: {needs: [b], SAY}", {"a": WRITES_LESS},
+    ),
+    "iterations-that-wrote-nothing": Case(
+        "steps:\n  a: {uses: fetch-model, for_each: [u, v], with: {name: '${{ item }}'}}\n"
+        "  b: {uses: select, with: {models: '${{ steps.a[*].model }}'}}", {"a": WRITES_LESS},
+    ),
+    "the-outcome-beside-a-step-that-was-left-with-nothing": Case(
+        "steps:\n  a: {uses: fetch-model, matrix: {axes: {x: [u, v]}}, with: {name: '${{ matrix.x }}'}}\n"
+        "  b: {uses: select, with: {models: '${{ steps.a[*].model }}'}}\n"
+        "finally: {y: {uses: notify, with: {channel: ml, message: '${{ run.outcome }}'}}}", {"a": WRITES_LESS},
+    ),
 }  # fmt: skip
 
 

@@ -6,11 +6,12 @@ more, every task before it also keeps its result in the run's folder. Knows no I
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pipec.compiler.plan import Task
 from pipec.steps.command import Ended, Report
 from pipec.steps.interface import Container
+from pipec.targets.kubeflow.reporting import may_starve
 from pipec.targets.kubeflow.scope import Dag, Leaf
 from pipec.values import OutputRef, RunRef
 
@@ -30,10 +31,11 @@ def keep(guarded: Leaf | Dag, last: Leaf | Dag, tasks: Sequence[Task]) -> None:
     if not wanting or not isinstance(guarded, Dag):
         return
     alone = {task.name for task in tasks if not task.loop}
+    known = {task.name: task for task in tasks}
     for leaf in guarded.leaves():
         if not (leaf.is_verdict or isinstance(leaf.task.interface.container, Container)):
             leaf.ledger = "bad" if leaf.is_repeated else "all"
-    ends = tuple(_ended(task, alone) for task in tasks if not task.loop)
+    ends = tuple(_ended(task, alone, known) for task in tasks if not task.loop)
     inner = {leaf.task.name for leaf in guarded.leaves() if leaf.ledger == "bad"} - alone
     ends += tuple(Ended(name, (), True) for name in sorted(inner))
     forgiven = tuple(sorted(leaf.task.name for leaf in guarded.leaves() if leaf.task.continue_on_error))
@@ -50,8 +52,8 @@ def forgive(last: Leaf | Dag) -> None:
             leaf.reports, leaf.report = True, Report(when=leaf.task.when, timeout_s=leaf.task.timeout_s)
 
 
-def _ended(task: Task, alone: set[str]) -> Ended:
+def _ended(task: Task, alone: set[str], known: Mapping[str, Task]) -> Ended:
     """Return what a final step must know of a task; of a step of one's own image nobody says that it succeeded."""
     is_foreign = isinstance(task.interface.container, Container)
     needs = tuple(need.task for need in task.needs if need.task in alone)
-    return Ended(task.name, needs, task.when is not None or is_foreign)
+    return Ended(task.name, needs, task.when is not None or is_foreign or may_starve(task, known))

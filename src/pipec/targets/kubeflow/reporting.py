@@ -14,7 +14,7 @@ from pipec.compiler.plan import Group, Need, Task
 from pipec.condition import AllOf, AnyOf, Compare, Condition, Holds, Not, Status, named, rewritten, statuses
 from pipec.steps.command import Report, ReportedNeed
 from pipec.targets.kubeflow.cel import can_say
-from pipec.values import Literal, OutputRef
+from pipec.values import EachRef, Literal, OutputRef, Value
 
 _NEVER = Holds(Literal(False))
 _BOTH = frozenset({True, False})
@@ -27,7 +27,11 @@ def reporting(tasks: Sequence[Task], groups: Iterable[Group] = ()) -> Mapping[st
     fast report, because a failure would keep Kubeflow from starting any other task.
     """
     patient = {group.name for group in groups if not group.fail_fast}
-    own = [task for task in tasks if task.continue_on_error or (task.group and task.group in patient)]
+    known = {task.name: task for task in tasks}
+    own = [
+        task for task in tasks
+        if task.continue_on_error or (task.group and task.group in patient) or may_starve(task, known)
+    ]  # fmt: skip
     if not own and not any(_is_loose(task) for task in tasks):
         return {}
     return _Analysis(tasks, own).found
@@ -44,6 +48,26 @@ def is_sayable(task: Task) -> bool:
     asked = {status.task for status in statuses(task.when)}
     read = {ref.task for ref in named(task.when) if isinstance(ref, OutputRef)}
     return can_say(task.when) and asked.isdisjoint(read)
+
+
+def may_starve(task: Task, known: Mapping[str, Task]) -> bool:
+    """Say whether an input that takes many may be left with nothing though all before the task went well.
+
+    It is skipped then, but Kubeflow would start it. known: the tasks of its scope by name.
+    """
+    for name, values in task.inputs:
+        declared = task.interface.input(name)
+        is_wanted = declared and declared.many and not declared.optional
+        if is_wanted and values and all(_may_be_unwritten(value, known) for value in values):
+            return True
+    return False
+
+
+def _may_be_unwritten(value: Value, known: Mapping[str, Task]) -> bool:
+    if not isinstance(value, OutputRef | EachRef) or value.task not in known:
+        return False
+    output = known[value.task].interface.output(value.output)
+    return output is not None and output.optional
 
 
 def _is_loose(task: Task) -> bool:

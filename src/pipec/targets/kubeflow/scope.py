@@ -13,7 +13,7 @@ from pipec.compiler.plan import Plan, Task
 from pipec.condition import Condition
 from pipec.steps.command import Ended, Report
 from pipec.targets.base import inside as bodies
-from pipec.targets.kubeflow.reporting import is_firm
+from pipec.targets.kubeflow.reporting import is_firm, may_starve
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -128,10 +128,12 @@ def labels(plan: Plan, names: Names) -> dict[str, str]:
 
 def is_flat(plan: Plan) -> bool:
     """Say whether a plan's tasks are containers in one DAG, on which their edges alone decide."""
+    known = {task.name: task for task in plan.tasks}
     return all(group.fail_fast for group in plan.groups) and not any(
         task.when or task.loop or task.is_final or task.continue_on_error or "." in task.name or not _is_plain(task)
+        or may_starve(task, known)
         for task in plan.tasks
-    )
+    )  # fmt: skip
 
 
 def _is_plain(task: Task) -> bool:
