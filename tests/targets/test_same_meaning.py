@@ -185,6 +185,12 @@ CASES: dict[str, Case] = {
         "  b: {uses: select, with: {models: '${{ steps.a[*].model }}'}}\n"
         "finally: {y: {uses: notify, with: {channel: ml, message: '${{ run.outcome }}'}}}", {"a": WRITES_LESS},
     ),
+    "the-outcome-beside-a-step-after-a-loop-that-never-ran": Case(
+        "parameters: {go: {type: boolean, default: false}}\n"
+        "steps:\n  a: {for_each: [1, 2], when: parameters.go, uses: fetch-model, with: {name: 'm ${{ item }}'}}\n"
+        "  b: {needs: [a], SAY}\n"
+        "finally: {y: {uses: notify, with: {channel: ml, message: '${{ run.outcome }}'}}}",
+    ),
 }  # fmt: skip
 
 

@@ -56,4 +56,6 @@ def _ended(task: Task, alone: set[str], known: Mapping[str, Task]) -> Ended:
     """Return what a final step must know of a task; of a step of one's own image nobody says that it succeeded."""
     is_foreign = isinstance(task.interface.container, Container)
     needs = tuple(need.task for need in task.needs if need.task in alone)
-    return Ended(task.name, needs, task.when is not None or is_foreign or may_starve(task, known))
+    follows_loop = len(needs) < len(task.needs)  # of a loop nobody says whether it ran
+    is_conditional = task.when is not None or is_foreign or follows_loop or may_starve(task, known)
+    return Ended(task.name, needs, is_conditional)
