@@ -191,6 +191,10 @@ CASES: dict[str, Case] = {
         "  b: {needs: [a], SAY}\n"
         "finally: {y: {uses: notify, with: {channel: ml, message: '${{ run.outcome }}'}}}",
     ),
+    "a-value-of-a-step-that-may-have-failed": Case(
+        "steps:\n  a: {INGEST}\n  b: {uses: notify, when: not skipped(a), "
+        "with: {channel: ml, message: 'n is ${{ steps.a.n_rows }}'}}", {"a": FAILS},
+    ),
 }  # fmt: skip
 
 

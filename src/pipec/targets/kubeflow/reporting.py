@@ -14,7 +14,8 @@ from pipec.compiler.plan import Group, Need, Task
 from pipec.condition import AllOf, AnyOf, Compare, Condition, Holds, Not, Status, named, rewritten, statuses
 from pipec.steps.command import Report, ReportedNeed
 from pipec.targets.kubeflow.cel import can_say
-from pipec.values import EachRef, Literal, OutputRef, Value
+from pipec.values import EachRef, Literal, OutputRef, Value, references
+from pipec.verdict import FAILED, SKIPPED
 
 _NEVER = Holds(Literal(False))
 _BOTH = frozenset({True, False})
@@ -95,7 +96,7 @@ class _Analysis:
         before = len(self.found)
         optional = self._optional()
         for task in self.tasks.values():
-            if not is_sayable(task):
+            if not is_sayable(task) or _may_lack(task):
                 self._add(task.name, task)
             for name in self._loose(task, optional):
                 self._add(name, task)
@@ -125,7 +126,7 @@ class _Analysis:
         asked = {status.task for status in statuses(task.when)} if task.when else set()
         for name in sorted(asked):
             yield name
-            if task.when and True in _truths(task.when, name):
+            if task.when and may_hold(task.when, name, SKIPPED):
                 yield from self._felt(task, name)
         for need in task.needs:
             if need.task not in self.tasks or need.task in asked or not (need.soft or need.forgiving):
@@ -151,23 +152,43 @@ def is_firm(need: Need) -> bool:
     return not need.soft or (bool(need.any_of) and not need.forgiving)
 
 
-def _truths(condition: Condition, skipped: str) -> frozenset[bool]:
-    """Return what a condition may come to where a task was skipped; of all else nothing is known."""
+def may_hold(condition: Condition, task: str, state: str) -> bool:
+    """Say whether a condition may be true where `task` ended as `state`; of all else nothing is known."""
+    return True in _truths(condition, task, state)
+
+
+def _truths(condition: Condition, name: str, ended: str) -> frozenset[bool]:
+    """Return what a condition may come to where a task ended in some way."""
     match condition:
         case Status(state, task):
-            return frozenset({state == "skipped"}) if task == skipped else _BOTH
+            return frozenset({state == ended}) if task == name else _BOTH
         case Not(term):
-            return frozenset(not truth for truth in _truths(term, skipped))
+            return frozenset(not truth for truth in _truths(term, name, ended))
         case AllOf(terms):
-            found = [_truths(term, skipped) for term in terms]
+            found = [_truths(term, name, ended) for term in terms]
             every = {True} if all(True in each for each in found) else set()
             return frozenset(every | ({False} if any(False in each for each in found) else set()))
         case AnyOf(terms):
-            found = [_truths(term, skipped) for term in terms]
+            found = [_truths(term, name, ended) for term in terms]
             some = {True} if any(True in each for each in found) else set()
             return frozenset(some | ({False} if all(False in each for each in found) else set()))
         case Compare() | Holds():
             return _BOTH
+
+
+def may_run_without(when: Condition, task: str) -> bool:
+    """Say whether what asks `when` may run though `task` has not succeeded."""
+    return may_hold(when, task, SKIPPED) or may_hold(when, task, FAILED)
+
+
+def _may_lack(task: Task) -> bool:
+    """Say whether a task may run without a value that it reads: that fails it, and there is some value all the same."""
+    if task.when is None:
+        return False
+    asked = {status.task for status in statuses(task.when)}
+    values = [value for _, value in (*task.parameters, *task.env)]
+    read = {ref.task for value in values for ref in references(value) if isinstance(ref, OutputRef)}
+    return any(may_run_without(task.when, name) for name in sorted(asked & read))
 
 
 def asked(task: Task, known: Mapping[str, Task], told: Mapping[str, Task]) -> Condition | None:
