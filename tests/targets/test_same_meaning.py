@@ -195,6 +195,17 @@ CASES: dict[str, Case] = {
         "steps:\n  a: {INGEST}\n  b: {uses: notify, when: not skipped(a), "
         "with: {channel: ml, message: 'n is ${{ steps.a.n_rows }}'}}", {"a": FAILS},
     ),
+    "at-the-end-how-a-loop-ended": Case(
+        "steps: {a: {uses: fetch-model, for_each: [u, v], with: {name: '${{ item }}'}}}\n"
+        "finally: {y: {when: failed(a), SAY}}",
+        refused="kubeflow cannot tell `y` how `a` ended: it loops over a list, and tells nobody",
+    ),
+    "a-loop-that-starts-without-what-it-reads": Case(
+        "steps:\n  a: {uses: ./deep.yaml}\n  b: {uses: split, for_each: [1, 2], when: not failed(a), "
+        "with: {data: '${{ steps.a.rows }}', seed: '${{ item }}'}}",
+        deep="steps: {a: {INGEST}}\noutputs: {rows: '${{ steps.a.data }}'}",
+        refused="kubeflow cannot start `b` where `a.a` has not succeeded: its iterations need that",
+    ),
 }  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from pipec.targets.kubeflow.item import item_kinds
 from pipec.targets.kubeflow.ledger import reads_end
 from pipec.targets.kubeflow.nest import arrange
 from pipec.targets.kubeflow.profile import Reads, knows, old
-from pipec.targets.kubeflow.reporting import is_sayable, reporting
+from pipec.targets.kubeflow.reporting import is_sayable, may_run_without, reporting
 from pipec.values import EachRef, Gather, ItemRef, Json, ListOf, Literal, OutputRef, RunRef, references
 
 
@@ -37,7 +37,9 @@ def _all(plan: Plan, options: Options) -> Iterator[Refusal]:
     read = _read_lists(plan)
     yield from _scope(body, read, plan.groups)
     patient = {group.name for group in plan.groups if not group.fail_fast}
+    mute = {task.name: task for task in body if task.loop}
     for task in finals:
+        yield from _unknown(task, mute)
         if task.group in patient:
             yield Refusal(
                 Use(Feature.MATRIX, task.step, ("matrix", "fail_fast")),
@@ -50,6 +52,24 @@ def _all(plan: Plan, options: Options) -> Iterator[Refusal]:
             yield from _last(task, options)
         if task.loop:
             yield from _loop(task, task.loop, read)
+
+
+def _unknown(task: Task, mute: Mapping[str, Task]) -> Iterator[Refusal]:
+    """Yield what a final step asks of loops, which leave no word of themselves. mute: the loops by name."""
+    asked = {status.task for status in statuses(task.when)} if task.when else set()
+    for name in sorted(asked & mute.keys()):
+        yield Refusal(
+            Use(Feature.STATUS, task.step, ("when",)),
+            f"kubeflow cannot tell `{task.step}` how `{mute[name].step}` ended: it loops over a list, and tells nobody",
+            "ask `run.outcome`, or a step of the library that comes after it",
+        )
+    for reference in task.references:
+        if isinstance(reference, EachRef) and reference.task in mute:
+            yield Refusal(
+                Use(Feature.FAN_IN, task.step, place_of(task, reference) or ()),
+                f"kubeflow cannot give `{task.step}` what `{mute[reference.task].step}` left: it loops over a list",
+                "read it in a step before the end, and let that one write a report",
+            )
 
 
 def _scope(tasks: Sequence[Task], read: Set[EachRef], groups: Sequence[Group] = ()) -> Iterator[Refusal]:
@@ -167,6 +187,7 @@ def _loop(task: Task, loop: Loop, read: Set[EachRef]) -> Iterator[Refusal]:
     if isinstance(loop.items, Gather):
         yield Refusal(use(here), "kubeflow cannot loop over what several tasks wrote", "let a step make it one list")
     yield from _items(task, loop)
+    yield from _entered(task, loop)
     for name in dict.fromkeys(ref.field for ref in _item_references(task)):
         if len(item_kinds(task, name)) > 1:
             what = f"the field `{name}` of its items" if name else "its items"
@@ -178,6 +199,19 @@ def _loop(task: Task, loop: Loop, read: Set[EachRef]) -> Iterator[Refusal]:
             )
     yield from _body(task, loop, read)
     yield from _scope(loop.body, read)
+
+
+def _entered(task: Task, loop: Loop) -> Iterator[Refusal]:
+    """Yield whose end a loop asks, and what its iterations need all the same: each of them would have to ask again."""
+    asked = {status.task for status in statuses(task.when)} if task.when else set()
+    hard = {need.task: each for each in loop.body for need in each.needs if not (need.soft or need.forgiving)}
+    for name in sorted(asked & hard.keys()):
+        if task.when and may_run_without(task.when, name):
+            yield Refusal(
+                Use(Feature.WHEN, task.step, ("when",)),
+                f"kubeflow cannot start `{task.step}` where `{name}` has not succeeded: its iterations need that",
+                f"say `succeeded({name})`, or leave the status function out",
+            )
 
 
 def _items(task: Task, loop: Loop) -> Iterator[Refusal]:
