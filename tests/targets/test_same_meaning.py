@@ -1,4 +1,4 @@
-"""A pipeline means the same on the engine and on Kubeflow: it is run on both sides, with a script for steps.
+"""Any pipeline means the same on the engine and on Kubeflow: drawn ones, run on both sides with a script for steps.
 
 What is compared: which tasks began, what they were given, how they ended, and how the run did. One difference is
 accepted, and only after a task failed that Kubeflow sees fail: it starts nothing further beside that one, so a task
@@ -8,14 +8,18 @@ no part of the comparison either: which ones depends on the clock.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 import yaml
+from drawn_pipelines import ROWS, Drawn, drawn
 from engine_replay import Here, There
 from fake_container import Containers
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import seed as seeded
 from ir_container import Cluster
 from ir_inputs import Status
 from ir_project import opened
@@ -29,7 +33,7 @@ from pipec.engine.outcome import State
 from pipec.targets.base import File
 from pipec.targets.kubeflow.verify import verify
 
-ROWS = "file://PLACE/rows.csv"
+N_DRAWN = int(os.environ.get("PIPEC_N_DRAWN", "500"))
 PROJECT = """apiVersion: pipec/v1alpha1
 kind: Project
 metadata: {name: drawn}
@@ -160,7 +164,8 @@ CASES: dict[str, Case] = {
     ),
     "a-pipeline-looped-over-where-a-value-says-so": Case(
         "steps:\n  a: {INGEST}\n  b: {uses: ./deep.yaml, for_each: [1, 2], when: steps.a.n_rows == 0, "
-        "with: {n: '${{ item }}'}}", deep="parameters: {n: {type: integer}}\nsteps: {a: {when: parameters.n == 1, SAY}}",
+        "with: {n: '${{ item }}'}}",
+        deep="parameters: {n: {type: integer}}\nsteps: {a: {when: parameters.n == 1, SAY}}",
     ),
     "an-item-looked-for-in-a-list": Case(
         "parameters: {seeds: {type: list, default: [1, 2]}}\n"
@@ -222,3 +227,21 @@ def bench(tmp_path: Path) -> Bench:
     (tmp_path / "rows.csv").write_text("rows", encoding="utf-8")
     opened(tmp_path / "root")
     return Bench(tmp_path)
+
+
+def test_drawn_pipelines_mean_the_same_here_and_on_kubeflow(bench: Bench) -> None:
+    # PIPEC_N_DRAWN with PIPEC_DRAWN_SEED goes further; without a seed, every commit is asked about the same ones.
+    seed = os.environ.get("PIPEC_DRAWN_SEED")
+
+    def judge(one: Drawn) -> None:
+        assert bench.wrong(dict(one.texts), one.script) == []
+
+    inputs = given(drawn())(judge)
+    if seed:
+        inputs = seeded(seed)(inputs)
+    settings(
+        max_examples=N_DRAWN, derandomize=not seed, database=None, deadline=None,
+        phases=[Phase.generate, Phase.shrink], suppress_health_check=list(HealthCheck),
+    )(inputs)()  # fmt: skip
+    assert bench.told["compiled"] > N_DRAWN // 3, "a walk over refusals alone compares nothing"
+    assert {"succeeded", "failed", "refused", "skipped"} <= bench.told.keys()
