@@ -191,6 +191,8 @@ def _compared(scope: _Scope) -> str:
         kind, left = "integer", "1"
     if kind == "boolean":
         return str(left)
+    if scope.one_in(6) and "go" in scope.parameters:  # of a pipeline that is run: a list of which nothing is known
+        return f"{left} in parameters.names"
     others = [each for each in scope.made.get(kind, ()) if each != left]
     others += [each for other, each in named if other == kind and each != left]
     if others and scope.one_in(4):

@@ -211,6 +211,9 @@ CASES: dict[str, Case] = {
         deep="steps: {a: {INGEST}}\noutputs: {rows: '${{ steps.a.data }}'}",
         refused="kubeflow cannot start `b` where `a.a` has not succeeded: its iterations need that",
     ),
+    "a-number-looked-for-among-texts": Case(
+        "parameters: {names: {type: list, default: [x, y]}}\nsteps: {a: {when: 1 in parameters.names, SAY}}"
+    ),
 }  # fmt: skip
 
 

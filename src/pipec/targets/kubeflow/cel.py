@@ -21,7 +21,12 @@ _SPECIAL = re.compile(r"[\\'\x00-\x1f\x7f-\uffff\U00010000-\U0010ffff]|\{(?=\{)|
 
 
 def can_say(condition: Condition) -> bool:
-    """Say whether Kubeflow can evaluate a condition itself: a date must be cut from a text, and CEL here cuts none."""
+    """Say whether Kubeflow can evaluate a condition itself: a date must be cut from a text, and CEL here cuts none.
+
+    Nor does it fail where a list has nothing of the kind that is looked for: it says no.
+    """
+    if _searches(condition):
+        return False
     for value in operands(condition):
         if isinstance(value, Literal):
             if value.value is None or isinstance(value.value, dict):
@@ -32,6 +37,21 @@ def can_say(condition: Condition) -> bool:
         elif not _is_plain(value):
             return False
     return True
+
+
+def _searches(condition: Condition) -> bool:
+    """Say whether something is looked for in a list of which only a run knows the items."""
+    match condition:
+        case Compare("in", _, right):
+            return not isinstance(right, Literal | ListOf)
+        case Not(term):
+            return _searches(term)
+        case AllOf(terms) | AnyOf(terms):
+            return any(_searches(term) for term in terms)
+        case Compare() | Holds() | Status():
+            return False
+        case _:
+            assert_never(condition)
 
 
 def _is_plain(value: Value) -> bool:
