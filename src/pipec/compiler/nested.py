@@ -273,24 +273,8 @@ def _output(given: Argument, pipeline: Pipeline, uses: Mapping[str, Opened]) -> 
                 return Output(name=given.name, type=artifact.type, same_as=name, optional=may_lack)
             return Output(name=given.name, type=parameter.kind) if parameter else None
         case Literal(value):
-            return Output(name=given.name, type=kind_of(value)) if given.references else None
+            return Output(name=given.name, type=Kind.of(value)) if given.references else None
     return None
-
-
-def kind_of(value: Json) -> Kind:
-    """Return the kind of a plain value; null counts as text."""
-    match value:
-        case bool():
-            return Kind.BOOLEAN
-        case int():
-            return Kind.INTEGER
-        case float():
-            return Kind.NUMBER
-        case list() | tuple():
-            return Kind.LIST
-        case Mapping():
-            return Kind.OBJECT
-    return Kind.STRING
 
 
 def interfaces(uses: Mapping[str, Opened]) -> dict[str, Interface]:

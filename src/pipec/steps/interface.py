@@ -50,6 +50,22 @@ class Kind(enum.StrEnum):
         """The name of this kind in JSON Schema."""
         return "array" if self is Kind.LIST else self.value
 
+    @classmethod
+    def of(cls, value: Json) -> Kind:
+        """Return the kind of a plain value; null counts as text."""
+        match value:
+            case bool():
+                return cls.BOOLEAN
+            case int():
+                return cls.INTEGER
+            case float():
+                return cls.NUMBER
+            case list() | tuple():
+                return cls.LIST
+            case Mapping():
+                return cls.OBJECT
+        return cls.STRING
+
     def admits(self, other: Kind) -> bool:
         """Say whether every value of kind `other` may stand where this kind is wanted."""
         return self is other or (self is Kind.NUMBER and other is Kind.INTEGER)

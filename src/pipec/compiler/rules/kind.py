@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple, TypeAlias
 
-from pipec.compiler.nested import kind_of
 from pipec.compiler.rule import Subject
 from pipec.diagnostics import Loc
 from pipec.schema.model import Argument, Reference, StepUse
@@ -155,7 +154,7 @@ def _of_item(subject: Subject, items: Argument, field: list[str]) -> Schema:
 
 def of_values(values: Iterable[Json]) -> Schema:
     """Return the type that all of some values have, or what knows nothing."""
-    kinds = {kind_of(value) for value in values}
+    kinds = {Kind.of(value) for value in values}
     if kinds == {Kind.INTEGER, Kind.NUMBER}:
         return {"type": "number"}
     return {"type": kinds.pop().json_type} if len(kinds) == 1 else UNKNOWN

@@ -94,28 +94,14 @@ def _kinds(left: Value, right: Value, named: Named) -> Iterator[Kind]:
     for value in (left, right):
         match value:
             case Literal(list() | tuple() as known):
-                yield from (_kind(item) for item in known)
+                yield from (Kind.of(item) for item in known)
             case Literal(known):
-                yield _kind(known)
+                yield Kind.of(known)
             case ListOf(items):
                 for item in items:
                     yield from _kinds(item, item, named)
             case _:
                 yield named(_reference(value))[1]
-
-
-def _kind(known: Json) -> Kind:
-    match known:
-        case bool():
-            return Kind.BOOLEAN
-        case int():
-            return Kind.INTEGER
-        case float():
-            return Kind.NUMBER
-        case str():
-            return Kind.STRING
-        case _:
-            return Kind.LIST
 
 
 def _operand(value: Value, named: Named, is_whole: bool) -> str:

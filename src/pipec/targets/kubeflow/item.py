@@ -44,21 +44,7 @@ def _listed(value: Json) -> list[Json]:
 def _of(item: Json, name: str) -> Kind | None:
     if name:
         return _of(item.get(name), "") if isinstance(item, dict) else None
-    match item:
-        case bool():
-            return Kind.BOOLEAN
-        case int():
-            return Kind.INTEGER
-        case float():
-            return Kind.NUMBER
-        case str():
-            return Kind.STRING
-        case dict():
-            return Kind.OBJECT
-        case None:
-            return None
-        case _:
-            return Kind.LIST
+    return None if item is None else Kind.of(item)
 
 
 def _used(task: Task, loop: str) -> Iterator[ItemRef]:
