@@ -204,7 +204,7 @@ def _compared(scope: _Scope) -> str:
 
 
 def _quoted(text: str) -> str:
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return f'"{text}"' if "'" in text else f"'{text}'"
 
 
 def _inner(scope: _Scope, name: str, file: str, makes: Mapping[str, str]) -> dict[str, object]:
@@ -272,7 +272,7 @@ def _written(body: Mapping[str, object]) -> str:
     lines, used = [], json.dumps([body["steps"], body.get("finally")])
     for key, value in body.items():
         if key == "parameters" and isinstance(value, dict):
-            value = {name: spec for name, spec in value.items() if f"parameters.{name}" in used}  # noqa: PLW2901
+            value = {name: spec for name, spec in value.items() if name == "n" or f"parameters.{name}" in used}  # noqa: PLW2901
         if key in ("steps", "finally") and isinstance(value, dict):
             lines += [f"{key}:", *(f"  {name}: {json.dumps(step)}" for name, step in value.items())]
         else:

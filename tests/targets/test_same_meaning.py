@@ -214,6 +214,17 @@ CASES: dict[str, Case] = {
     "a-number-looked-for-among-texts": Case(
         "parameters: {names: {type: list, default: [x, y]}}\nsteps: {a: {when: 1 in parameters.names, SAY}}"
     ),
+    "iterations-that-are-skipped-one-by-one": Case(
+        "parameters: {names: {type: list, default: [u, v]}}\n"
+        "steps:\n  a: {uses: fetch-model, for_each: '${{ parameters.names }}', when: item == 'u', "
+        "with: {name: '${{ item }}'}}\n  b: {SAY}", {"a": FAILS},
+    ),
+    "after-a-loop-of-which-all-may-be-skipped": Case(
+        "parameters: {names: {type: list, default: [u, v]}}\n"
+        "steps:\n  a: {uses: fetch-model, for_each: '${{ parameters.names }}', when: item == 'z', "
+        "with: {name: '${{ item }}'}}\n  b: {needs: [a], SAY}",
+        refused="kubeflow cannot skip `b` where every iteration of `a` is skipped",
+    ),
 }  # fmt: skip
 
 

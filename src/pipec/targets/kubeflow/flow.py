@@ -5,7 +5,7 @@ Apart from `reporting.py` and `nest.py`, which find the way, because this is sai
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 from pipec.compiler.plan import Group, Loop, Plan, Task
@@ -20,7 +20,7 @@ from pipec.targets.kubeflow.ledger import reads_end
 from pipec.targets.kubeflow.nest import arrange
 from pipec.targets.kubeflow.profile import Reads, knows, old
 from pipec.targets.kubeflow.reporting import is_sayable, may_run_without, reporting
-from pipec.values import EachRef, Gather, ItemRef, Json, ListOf, Literal, OutputRef, RunRef, references
+from pipec.values import EachRef, Gather, ItemRef, Json, ListOf, Literal, OutputRef, RunRef, Value, references
 
 
 def refuse_flow(plan: Plan, options: Options) -> Iterator[Refusal]:
@@ -34,7 +34,7 @@ def refuse_flow(plan: Plan, options: Options) -> Iterator[Refusal]:
 def _all(plan: Plan, options: Options) -> Iterator[Refusal]:
     body = [task for task in plan.tasks if not task.is_final]
     finals = [task for task in plan.tasks if task.is_final]
-    read = _read_lists(plan)
+    read = _gathered(plan)
     yield from _scope(body, read, plan.groups)
     patient = {group.name for group in plan.groups if not group.fail_fast}
     mute = {task.name: task for task in body if task.loop}
@@ -52,6 +52,16 @@ def _all(plan: Plan, options: Options) -> Iterator[Refusal]:
             yield from _last(task, options)
         if task.loop:
             yield from _loop(task, task.loop, read)
+
+
+def _gathered(plan: Plan) -> frozenset[EachRef]:
+    """Return what is read of loops, as lists over their iterations."""
+    tasks = [each for task in plan.tasks for each in (task, *inside(task))]
+    values: list[Value] = [value for _, value in plan.outputs]
+    values += [value for task in tasks if task.loop for _, value in task.loop.outputs]
+    found = [ref for task in tasks for ref in (*task.references, *task.asked)]
+    found += [ref for value in values for ref in references(value)]
+    return frozenset(ref for ref in found if isinstance(ref, EachRef))
 
 
 def _unknown(task: Task, mute: Mapping[str, Task]) -> Iterator[Refusal]:
@@ -72,7 +82,7 @@ def _unknown(task: Task, mute: Mapping[str, Task]) -> Iterator[Refusal]:
             )
 
 
-def _scope(tasks: Sequence[Task], read: Set[EachRef], groups: Sequence[Group] = ()) -> Iterator[Refusal]:
+def _scope(tasks: Sequence[Task], read: frozenset[EachRef], groups: Sequence[Group] = ()) -> Iterator[Refusal]:
     told = reporting(tasks, groups)
     for name, because in told.items():
         task = next(task for task in tasks if task.name == name)
@@ -85,15 +95,30 @@ def _scope(tasks: Sequence[Task], read: Set[EachRef], groups: Sequence[Group] = 
             yield from _fixed(task, told)
         if task.loop:
             yield from _loop(task, task.loop, read)
+            yield from _after_nothing(task, task.loop, tasks)
 
 
-def _read_lists(plan: Plan) -> frozenset[EachRef]:
-    """Return the lists over loops that somebody reads."""
-    tasks = [each for task in plan.tasks for each in (task, *inside(task))]
-    values = [value for task in tasks if task.loop for _, value in task.loop.outputs]
-    found = [ref for task in tasks for ref in (*task.references, *task.asked)]
-    found += [ref for value in (*values, *(handed for _, handed in plan.outputs)) for ref in references(value)]
-    return frozenset(ref for ref in found if isinstance(ref, EachRef))
+def _after_nothing(task: Task, loop: Loop, tasks: Sequence[Task]) -> Iterator[Refusal]:
+    """Yield who waits for a loop that is skipped where all its iterations are: to Kubeflow, it went well."""
+    if not _optional(loop) >= {each.name for each in loop.body}:
+        return
+    for other in tasks:
+        if any(need.task == task.name and not need.soft for need in other.needs):
+            yield Refusal(
+                Use(Feature.LOOP, task.step, ("for_each",)),
+                f"kubeflow cannot skip `{other.step}` where every iteration of `{task.step}` is skipped",
+                f"let a step of `{task.step}` run in every iteration, or let `{other.step}` not wait for it",
+            )
+
+
+def _optional(loop: Loop) -> set[str]:
+    """Return the tasks that an iteration may go without, though nothing fails in it."""
+    told = reporting(loop.body)
+    found = {each.name for each in loop.body if each.when or each.name in told}
+    for each in loop.body:
+        if any(need.task in found for need in each.needs):
+            found.add(each.name)
+    return found
 
 
 def _given_out(plan: Plan, options: Options) -> Iterator[Refusal]:
@@ -161,7 +186,7 @@ def _condition(task: Task) -> Iterator[Refusal]:
         )
 
 
-def _loop(task: Task, loop: Loop, read: Set[EachRef]) -> Iterator[Refusal]:
+def _loop(task: Task, loop: Loop, read: frozenset[EachRef]) -> Iterator[Refusal]:
     use = partial(Use, Feature.LOOP, task.step)
     here = ("for_each",)
     if not loop.fail_fast:
@@ -235,17 +260,13 @@ def _item_references(task: Task) -> Iterator[ItemRef]:
                 yield reference
 
 
-def _body(task: Task, loop: Loop, read: Set[EachRef]) -> Iterator[Refusal]:
+def _body(task: Task, loop: Loop, read: frozenset[EachRef]) -> Iterator[Refusal]:
     """Yield what iterations cannot do, and lists that would have gaps in them."""
     for each in loop.body:
         if asks_person(each):
             use = Use(Feature.APPROVAL, each.step, ("uses",))
             yield Refusal(use, "kubeflow cannot ask a person in a loop", "ask once, before or after it")
-    told = reporting(loop.body)
-    optional = {each.name for each in loop.body if each.when or each.name in told}
-    for each in loop.body:
-        if any(need.task in optional for need in each.needs):
-            optional.add(each.name)
+    optional = _optional(loop)
     for name, value in loop.outputs:
         if EachRef(task.name, name) not in read:
             continue
