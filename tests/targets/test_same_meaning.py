@@ -225,6 +225,11 @@ CASES: dict[str, Case] = {
         "with: {name: '${{ item }}'}}\n  b: {needs: [a], SAY}",
         refused="kubeflow cannot skip `b` where every iteration of `a` is skipped",
     ),
+    "cells-that-all-failed-and-are-read-where-one-did": Case(
+        "steps:\n  a: {uses: fetch-model, matrix: {axes: {x: [u, v]}, fail_fast: false}, "
+        "with: {name: '${{ matrix.x }}'}}\n"
+        "  b: {uses: select, when: failed(a), with: {models: '${{ steps.a[*].model }}'}}", {"a": FAILS},
+    ),
 }  # fmt: skip
 
 

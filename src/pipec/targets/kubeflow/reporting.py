@@ -8,7 +8,7 @@ tasks as possible do so, since Kubeflow's own pages show them all as succeeded. 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 
 from pipec.compiler.plan import Group, Need, Task
 from pipec.condition import AllOf, AnyOf, Compare, Condition, Holds, Not, Status, named, rewritten, statuses
@@ -52,21 +52,32 @@ def is_sayable(task: Task) -> bool:
 
 
 def may_starve(task: Task, known: Mapping[str, Task]) -> bool:
-    """Say whether an input that takes many may be left with nothing though all before the task went well.
+    """Say whether an input that takes many may be left with nothing though the task may run.
 
     It is skipped then, but Kubeflow would start it. known: the tasks of its scope by name.
     """
+    lacking = _unsure(task)
     for name, values in task.inputs:
         declared = task.interface.input(name)
         is_wanted = declared and declared.many and not declared.optional
-        if is_wanted and values and all(_may_be_unwritten(value, known) for value in values):
+        if is_wanted and values and all(_may_be_unwritten(value, known, lacking) for value in values):
             return True
     return False
 
 
-def _may_be_unwritten(value: Value, known: Mapping[str, Task]) -> bool:
+def _unsure(task: Task) -> frozenset[str]:
+    """Return the tasks of which a task asks how they ended, and that need not have succeeded for it to run."""
+    when = task.when
+    if when is None:
+        return frozenset()
+    return frozenset(status.task for status in statuses(when) if may_run_without(when, status.task))
+
+
+def _may_be_unwritten(value: Value, known: Mapping[str, Task], lacking: Set[str]) -> bool:
     if not isinstance(value, OutputRef | EachRef) or value.task not in known:
         return False
+    if value.task in lacking:
+        return True
     output = known[value.task].interface.output(value.output)
     return output is not None and output.optional
 
@@ -183,12 +194,9 @@ def may_run_without(when: Condition, task: str) -> bool:
 
 def _may_lack(task: Task) -> bool:
     """Say whether a task may run without a value that it reads: that fails it, and there is some value all the same."""
-    if task.when is None:
-        return False
-    asked = {status.task for status in statuses(task.when)}
     values = [value for _, value in (*task.parameters, *task.env)]
     read = {ref.task for value in values for ref in references(value) if isinstance(ref, OutputRef)}
-    return any(may_run_without(task.when, name) for name in sorted(asked & read))
+    return not _unsure(task).isdisjoint(read)
 
 
 def asked(task: Task, known: Mapping[str, Task], told: Mapping[str, Task]) -> Condition | None:
