@@ -62,6 +62,7 @@ CASES = {
     "heals": Case(),
     "location": Case(),
     "loop": Case(),
+    "loop-after-failure": Case("failed", ends("failed: watch")),
     "loop-collected": Case(),
     "loop-empty": Case(),
     "loop-failing": Case("failed", ends("failed: each; skipped: after")),

@@ -14,6 +14,7 @@ from pipec.compiler.graph import Graph
 from pipec.compiler.plan import After, Concurrency, Group, Handed, Loop, Need, Plan, PlanParameter, Schedule, Task
 from pipec.compiler.rule import Subject
 from pipec.compiler.spread import Cell, Path, Spread, path_of
+from pipec.condition import Condition, named, statuses
 from pipec.schema.load import LOCATION
 from pipec.schema.model import (
     AfterUse,
@@ -150,8 +151,11 @@ class _Lowering:
     def _task(self, name: str, path: Path, cell: Cell) -> Task:
         use, interface = self.graph.steps[name], self.graph.interfaces[name]
         asks = use.when.asks if use.when else None
+        needs = self._needs(name, path, cell)
         if asks and use.for_each and not is_about(asks, name):
-            asks = None  # the loop as a whole has asked
+            # The loop as a whole has asked, and whose end it asked must not be waited for again.
+            asked = {status.task for status in statuses(self.spread.condition(asks, path, cell))}
+            asks, needs = None, tuple(n for n in needs if n.task not in asked or not n.order_only)
         return Task(
             name=self.spread.name(path, cell),
             step=name,
@@ -160,7 +164,7 @@ class _Lowering:
             inputs=tuple(
                 (i.name, self._artifacts(a, cell)) for i in interface.inputs if (a := use.argument(i.name)) is not None
             ),
-            needs=self._needs(name, path, cell),
+            needs=needs,
             when=self.spread.condition(asks, path, cell) if asks else None,
             env=tuple((a.name, self._value(a.value, cell)) for a in use.env),
             image=self._image(use),
@@ -196,12 +200,13 @@ class _Lowering:
         asks = use.when.asks if use.when else None
         if asks and is_about(asks, loop):
             asks = None  # each iteration asks for itself
+        when = self.spread.condition(asks, path, cell) if asks else None
         return Task(
             name=name,
             step=loop,
             interface=interface,
-            needs=self.spread.needs(tuple(outside), path, cell),
-            when=self.spread.condition(asks, path, cell) if asks else None,
+            needs=_with_read(self.spread.needs(tuple(outside), path, cell), when),
+            when=when,
             continue_on_error=use.continue_on_error,
             is_final=use.is_final,
             description=use.description or interface.summary,
@@ -283,6 +288,14 @@ class _Lowering:
         if resources.accelerator is None or pool.accelerator is None:
             return resources
         return replace(resources, accelerator=_of_pool(resources.accelerator, pool.accelerator))
+
+
+def _with_read(needs: tuple[Need, ...], when: Condition | None) -> tuple[Need, ...]:
+    """Return the needs of a loop with those on tasks of which its `when` asks a value: no step in it reads that."""
+    known = {need.task for need in needs}
+    read = {ref.task for ref in named(when) if isinstance(ref, OutputRef)} if when else set()
+    more = (Need(task) for task in read - known)
+    return tuple(sorted((*needs, *more), key=lambda need: need.task))
 
 
 def _unchanged(reference: Reference) -> None:

@@ -39,7 +39,8 @@ class Ledger:
         told = self._result(task)
         if told is not None:
             return str(told["outcome"])
-        return FAILED if self._has_died(self._ends[task]) else SKIPPED
+        # Once another has ended badly, Kubeflow starts nothing more: what left no word then has hardly begun.
+        return FAILED if self._has_died(self._ends[task]) and set(self._told()).isdisjoint(BAD) else SKIPPED
 
     @cached_property
     def outcome(self) -> str:
