@@ -96,10 +96,10 @@ def test_kubernetes_replaces_variables_that_it_knows_and_halves_dollars() -> Non
 def test_placeholders_are_filled_and_looked_for_again_in_what_was_filled_in() -> None:
     given: dict[str, Any] = {
         "inputs": {"parameterValues": {"x": "{{$.outputs.parameters['o'].output_file}}", "n": 2.0},
-                   "artifacts": {"m": {"artifacts": [{"uri": "/root/m"}]}}},
+                   "artifacts": {"m": {"artifacts": [{"uri": "/pipeline/m"}]}}},
         "outputs": {"parameters": {"o": {"outputFile": "/o"}}, "artifacts": {}},
     }  # fmt: skip
-    assert filled("n={{$.inputs.parameters['n']}} {{$.inputs.artifacts['m'].path}}", given) == "n=2 /root/m"
+    assert filled("n={{$.inputs.parameters['n']}} {{$.inputs.artifacts['m'].path}}", given) == "n=2 /pipeline/m"
     assert filled("{{$.inputs.parameters['x']}}", given) == "/o"
     assert filled("{{$.inputs.parameters['y']}} {{workflow.name}}", given) == (
         "{{$.inputs.parameters['y']}} {{workflow.name}}"
