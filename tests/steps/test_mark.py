@@ -24,7 +24,7 @@ def order(name: str, /, **parameters: object) -> str:
     given = {p.name: p.default for p in interface.parameters if not p.is_required} | parameters
     return order_text(
         Order(
-            pipeline="p", task="t", step=f"{name}@{interface.version}", interface=interface.digest, marks=True,
+            pipeline="p", task="t", step=f"{name}@{interface.version}", interface=interface.digest, marks=2,
             parameters=tuple((key, Literal(value)) for key, value in given.items()),  # type: ignore[arg-type]
         )
     )  # fmt: skip
@@ -56,6 +56,12 @@ def test_a_refusal_is_not_asked_for_again_by_the_same_execution(tmp_path: Path) 
     assert (first.returncode, second.returncode) == (3, 3)
     assert OVER not in first.stderr
     assert second.stderr.splitlines() == [f"t (fetch-model@1): {OVER}"]
+
+
+def test_what_follows_the_policy_s_own_attempts_is_a_person_s_and_runs(tmp_path: Path) -> None:
+    text = order("fetch-model", name="wine", required=True)
+    over = [OVER in attempt(tmp_path, "fetch-model", text).stderr for _ in range(6)]
+    assert over == [False, True, True, False, True, True]
 
 
 @pytest.mark.parametrize(("run", "extra"), [("r2", ""), ("r1", "b")], ids=["another run", "another iteration"])

@@ -259,7 +259,7 @@ def order(
     ledger: str = "",
     ends: tuple[Ended, ...] = (),
     forgiven: tuple[str, ...] = (),
-    marks: bool = False,
+    marks: int = 0,
 ) -> Order:
     """Return the compile-time half of the task's call.
 

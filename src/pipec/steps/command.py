@@ -90,9 +90,9 @@ class Order:
     accelerators that must be there. cache: whether the runtime keeps a cache, because the orchestrator has none.
     report: set for a task that judges by itself whether it runs. ledger: what of its results is also kept in the run's
     folder: `all`, or `bad` ones only where tasks share a place there. ends: of a final step, all tasks of the run
-    before it. forgiven: those of the tasks named in `report` and `ends` that have `continue_on_error`. marks: an end
-    for good is noted in the run's folder, because the orchestrator repeats every attempt that ends badly. foreign: what
-    the task declares, where no library has it (`steps/carried.py`).
+    before it. forgiven: those of the tasks named in `report` and `ends` that have `continue_on_error`. marks: how
+    many attempts the orchestrator lets follow one that ended badly, whatever that was, so that an end for good is noted
+    in the run's folder; 0: none. foreign: what the task declares, where no library has it (`steps/carried.py`).
     """
 
     pipeline: str
@@ -114,7 +114,7 @@ class Order:
     ledger: str = ""
     ends: tuple[Ended, ...] = ()
     forgiven: tuple[str, ...] = ()
-    marks: bool = False
+    marks: int = 0
     foreign: Mapping[str, Json] | None = None
 
 
@@ -140,7 +140,7 @@ class Call:
     for a step of the library.
     prefix: words that start the container in which its command runs, instead of the command's own first word.
     hidden, devices, env, ledger: as an order has them. cache: where work done earlier is kept (a location), or None.
-    mark: where an end for good is noted, or None.
+    mark: where an end for good is noted, or None. marks: as an order has them.
     """
 
     pipeline: str
@@ -175,6 +175,7 @@ class Call:
     env: str = ""
     ledger: str = ""
     mark: str | None = None
+    marks: int = 0
 
     def as_json(self) -> str:
         """Return the call as the text of a call file."""
@@ -219,7 +220,7 @@ def order_text(order: Order) -> str:
     if order.forgiven:
         body["forgiven"] = list(order.forgiven)
     if order.marks:
-        body["marks"] = True
+        body["marks"] = order.marks
     if order.foreign is not None:
         body["foreign"] = order.foreign
     return guarded(_ENCODER.encode(body))
@@ -258,7 +259,7 @@ def parse_order(text: str) -> Order:
             ledger=body.get("ledger", ""),
             ends=tuple(_ended(end) for end in body.get("ends", ())),
             forgiven=tuple(body.get("forgiven", ())),
-            marks=body.get("marks", False),
+            marks=body.get("marks", 0),
             foreign=body.get("foreign"),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as fault:

@@ -238,6 +238,7 @@ def decode_kubeflow(
         inputs={name: tuple(at for value in given for at in arrived.places(value)) for name, given in order.inputs},
         outcome=arrived.outcome,
         mark=_mark(order, options, environ) if order.marks else None,
+        marks=order.marks,
     )
 
 

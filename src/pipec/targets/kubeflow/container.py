@@ -57,7 +57,7 @@ def arguments(plan: Plan, leaf: Leaf, options: Options) -> list[str]:
     keeps = bool(options.artifacts) and bool(leaf.reports or leaf.ledger)  # KFP's own cache does not answer for these
     written = order(
         plan, task, wait_s=wait, retry=retry, cache=keeps, report=leaf.report, ledger=leaf.ledger, ends=leaf.ends,
-        forgiven=leaf.forgiven, marks=notes,
+        forgiven=leaf.forgiven, marks=task.retry.attempts - 1 if notes else 0,
     )  # fmt: skip
     if leaf.is_hand:
         written = replace(written, foreign=interface_as_json(task.interface))
