@@ -37,6 +37,7 @@ FORMAT = "1"
 ATTEMPT = "PIPEC_ATTEMPT"  # a variable: an engine on this machine started the process and looks after it; names it
 RESULT = "result.json"  # beside a task's outputs: small outputs and digests, read by the tasks that follow
 PLACES = "places.json"  # beside a result that lies apart from its artifacts: {output: location}
+FINAL_STATUS = "final-status"  # an input: how Kubeflow saw the run end, for a final step
 ITERATION = "iteration"  # an input: tells a task's iterations in a loop apart, and is the same for all its attempts
 RUN_ID = "PIPEC_RUN_ID"  # a variable: the run's id, where it must not be an input, because a cache keys by inputs
 STATE, REASON = "pipec-state", "pipec-reason"  # small outputs of a task that reports: how it ended, and why

@@ -14,6 +14,7 @@ from typing import Any
 from pipec import digest
 from pipec.steps import catalog, secret
 from pipec.steps.command import (
+    FINAL_STATUS,
     ITERATION,
     RESULT,
     RUN_ID,
@@ -46,8 +47,6 @@ from pipec.values import (
     resolve,
 )
 from pipec.verdict import BAD, ENDS, FAILED, SKIPPED, SUCCEEDED, Fail, Ready, Skip, Verdict, because, fed, judged
-
-FINAL_STATUS = "final-status"  # an input: how Kubeflow saw the run end, for a final step
 
 
 class Skipped(Exception):
@@ -183,11 +182,11 @@ def _names(value: Value, loop: str) -> bool:
 
 def _locations(listed: Any, limit: int | None = None) -> Iterator[Location]:
     for artifact in ((listed or {}).get("artifacts") or [])[:limit]:
-        digest = (artifact.get("metadata") or {}).get("digest")
+        told = (artifact.get("metadata") or {}).get("digest")
         path = local_path(artifact["uri"])
         # The launcher hands on every declared output; only one that was written has a digest, or is there at all.
-        if digest is not None or "://" in path or os.path.lexists(path):
-            yield Location(path, digest)
+        if told is not None or "://" in path or os.path.lexists(path):
+            yield Location(path, told)
 
 
 def placed(order: Order, body: Mapping[str, Json], root: str | None) -> Call:

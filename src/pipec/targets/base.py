@@ -178,13 +178,19 @@ def uses(plan: Plan) -> Iterator[Use]:
     if plan.labels:
         yield Use(Feature.METADATA, None, ("metadata", "labels"))
     told: set[Use] = set()  # the tasks of one step use the same
+    for task in every(plan):
+        for feature, *place in _task_uses(task):
+            use = Use(feature, task.step, tuple(str(part) for part in place))
+            if use not in told:
+                told.add(use)
+                yield use
+
+
+def every(plan: Plan) -> Iterator[Task]:
+    """Yield all tasks of a plan, each loop before those in it."""
     for task in plan.tasks:
-        for each in (task, *inside(task)):
-            for feature, *place in _task_uses(each):
-                use = Use(feature, each.step, tuple(str(part) for part in place))
-                if use not in told:
-                    told.add(use)
-                    yield use
+        yield task
+        yield from inside(task)
 
 
 def inside(task: Task) -> Iterator[Task]:

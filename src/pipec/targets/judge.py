@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 
 from pipec.compiler.plan import Need, Plan, Task
 from pipec.steps.interface import Accelerator
-from pipec.targets.base import Feature, Options, Refusal, Use, inside, place_of
+from pipec.targets.base import Feature, Options, Refusal, Use, every, place_of
 from pipec.targets.cluster import (
     IMAGE,
     LABEL,
@@ -41,7 +41,7 @@ def judge(plan: Plan, options: Options, target: str) -> Iterator[Refusal]:
     yield from _pipeline(plan, target)
     defaults: dict[str, object] = {p.name: p.default for p in plan.parameters}
     told: set[str] = set()
-    for task in (each for top in plan.tasks for each in (top, *inside(top))):
+    for task in every(plan):
         if not task.loop:  # a loop runs nothing itself; the tasks of its body have images
             yield from _image(task, target)
             yield from _functions(task, options, target)

@@ -12,11 +12,12 @@ from functools import partial
 from typing import Any
 
 from pipec.compiler.plan import Plan, Schedule, Task
-from pipec.targets.base import Feature, File, Form, Options, Refusal, Remark, Support, Target, Use, inside
+from pipec.targets.base import Feature, File, Form, Options, Refusal, Remark, Support, Target, Use, every
 from pipec.targets.cluster import NAME, mounts, needs_root
 from pipec.targets.judge import cluster_configs, cluster_secrets, cluster_volumes, is_exact, judge
 from pipec.targets.kubeflow.findings import TOO_LARGE
 from pipec.targets.kubeflow.flow import refuse_flow
+from pipec.targets.kubeflow.hand import tasks_of
 from pipec.targets.kubeflow.ir import described, pipeline_spec
 from pipec.targets.kubeflow.nest import arrange
 from pipec.targets.kubeflow.platform import manifests, platform_spec, side_files
@@ -113,7 +114,7 @@ def refuse(plan: Plan, options: Options) -> Iterator[Refusal]:
     yield from refuse_flow(plan, options)
     yield from refuse_old(plan, options)
     yield from refuse_passed(plan)
-    tasks = {task.name: task for top in plan.tasks for task in (top, *inside(top))}
+    tasks = tasks_of(plan)
     for task in tasks.values():
         yield from cluster_secrets(task, options, "kubeflow")
         yield from cluster_configs(task, options, "kubeflow")
@@ -187,7 +188,7 @@ def _groups(plan: Plan) -> Iterator[Refusal]:
     """Yield what counts cells of a matrix that may be skipped one by one: those behind them would never start."""
     counted = {group.name for group in plan.groups if group.max_parallel is not None}
     told: set[str] = set()
-    for task in (each for top in plan.tasks for each in (top, *inside(top))):
+    for task in every(plan):
         if task.group in counted and task.when and task.step not in told:
             told.add(task.step)
             yield Refusal(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, assert_never
 
 from pipec.compiler.plan import Plan
-from pipec.steps.command import REASON, STATE, input_name
+from pipec.steps.command import FINAL_STATUS, REASON, STATE, input_name
 from pipec.steps.interface import Artifact, Kind
 from pipec.targets.kubeflow.item import item_kind
 from pipec.targets.kubeflow.scope import Dag, Leaf
@@ -36,16 +36,19 @@ TITLES = {Artifact.DATASET: "system.Dataset", Artifact.MODEL: "system.Model", Ar
 # Only as the whole constant of a task's input does the driver replace these.
 RUN_FACTS = {"id": "{{$.pipeline_job_uuid}}", "scheduled_at": "{{$.pipeline_job_schedule_time_utc}}"}
 OWN_DAG = "{{$.pipeline_task_uuid}}"  # the execution of the DAG that a task is in, and so of one iteration of a loop
-STATUS = "final-status"
 _CHANNEL = "pipelinechannel--"
 
 
 @dataclass(frozen=True, slots=True)
 class Type:
-    """What flows: an artifact or a small value. is_list: a list of them, one for each iteration of a loop."""
+    """What flows: an artifact or a small value. is_list: a list of them, one for each iteration of a loop.
+
+    is_end: how a DAG ended, which KFP itself tells.
+    """
 
     kind: Artifact | Kind
     is_list: bool = False
+    is_end: bool = False
 
     @property
     def section(self) -> str:
@@ -55,10 +58,15 @@ class Type:
     @property
     def definition(self) -> Spec:
         """What a component declares of it."""
+        if self.is_end:
+            return {"parameterType": "TASK_FINAL_STATUS", "isOptional": True}
         if not isinstance(self.kind, Artifact):
             return {"parameterType": "LIST" if self.is_list else TYPES[self.kind]}
         schema = {"schemaTitle": TITLES.get(self.kind, "system.Artifact"), "schemaVersion": "0.0.1"}
         return {"artifactType": schema} | ({"isArtifactList": True} if self.is_list else {})
+
+
+END = Type(Kind.OBJECT, is_end=True)
 
 
 @dataclass(slots=True)
@@ -135,8 +143,8 @@ class Channels:
         """Return how a task of `dag` says that it is given how the DAG `guarded` ended."""
         if dag.parent is None:
             return {"taskFinalStatus": {"producerTask": guarded}}
-        self.ports(dag).inputs[STATUS] = (Type(Kind.OBJECT), self.status(dag.parent, guarded))
-        return {"componentInputParameter": STATUS}
+        self.ports(dag).inputs[FINAL_STATUS] = (END, self.status(dag.parent, guarded))
+        return {"componentInputParameter": FINAL_STATUS}
 
     def items(self, dag: Dag, value: Value) -> tuple[str, Spec]:
         """Return what a loop's DAG calls its item, and where it takes its items from."""

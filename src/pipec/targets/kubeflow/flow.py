@@ -11,7 +11,7 @@ from functools import partial
 from pipec.compiler.plan import Group, Loop, Plan, Task
 from pipec.condition import operands, statuses
 from pipec.steps.interface import Container, Kind
-from pipec.targets.base import Feature, Options, Refusal, Use, inside, place_of
+from pipec.targets.base import Feature, Options, Refusal, Use, every, inside, place_of
 from pipec.targets.cluster import asks_person
 from pipec.targets.judge import is_exact
 from pipec.targets.kubeflow.ir import Writer
@@ -56,7 +56,7 @@ def _all(plan: Plan, options: Options) -> Iterator[Refusal]:
 
 def _gathered(plan: Plan) -> frozenset[EachRef]:
     """Return what is read of loops, as lists over their iterations."""
-    tasks = [each for task in plan.tasks for each in (task, *inside(task))]
+    tasks = list(every(plan))
     values: list[Value] = [value for _, value in plan.outputs]
     values += [value for task in tasks if task.loop for _, value in task.loop.outputs]
     found = [ref for task in tasks for ref in (*task.references, *task.asked)]

@@ -13,10 +13,10 @@ from typing import TypeAlias
 
 from pipec.compiler.plan import Plan, Task
 from pipec.steps.argument import argument_name
-from pipec.steps.interface import Artifact, Interface, Kind, Output, Parameter, Resources
-from pipec.targets.base import inside
+from pipec.steps.interface import Artifact, Interface, Kind, Output, Parameter
+from pipec.targets.base import every
 from pipec.targets.kubeflow.foreign import parameters_named
-from pipec.targets.kubeflow.scope import Dag, Leaf, Names
+from pipec.targets.kubeflow.scope import SMALL, Dag, Leaf, Names
 from pipec.values import (
     Attachment,
     ImageFile,
@@ -31,14 +31,13 @@ from pipec.values import (
     references,
 )
 
-SMALL = Resources(cpu=0.1, memory_mib=256)
 Kinds: TypeAlias = Callable[[Reference], Kind | None]
 PLAIN = frozenset({Kind.STRING, Kind.INTEGER, Kind.BOOLEAN})  # what Go spells as the engine does
 
 
 def tasks_of(plan: Plan) -> dict[str, Task]:
     """Return all tasks of a plan by name, those in loops included."""
-    return {task.name: task for top in plan.tasks for task in (top, *inside(top))}
+    return {task.name: task for task in every(plan)}
 
 
 def kinds(plan: Plan, tasks: Mapping[str, Task]) -> Kinds:

@@ -12,12 +12,12 @@ from typing import Any
 
 from pipec.compiler.plan import Plan, PlanParameter, Task
 from pipec.condition import named
-from pipec.steps.command import ITERATION, REASON, STATE, guarded, input_name, reason_name, state_name
+from pipec.steps.command import FINAL_STATUS, ITERATION, REASON, STATE, guarded, input_name, reason_name, state_name
 from pipec.steps.interface import Kind
 from pipec.targets.base import Options
 from pipec.targets.cluster import needs_root, reads_world, task_references
 from pipec.targets.kubeflow.cel import cel
-from pipec.targets.kubeflow.channel import OWN_DAG, STATUS, TYPES, Channels, Type
+from pipec.targets.kubeflow.channel import END, OWN_DAG, TYPES, Channels, Type
 from pipec.targets.kubeflow.container import container, marks
 from pipec.targets.kubeflow.foreign import IDENTITY, identity, imports, written
 from pipec.targets.kubeflow.profile import Reads, knows
@@ -100,9 +100,9 @@ class Writer:
                 location = self.channels.given(leaf.parent, each.location)[1]
             self.importers.setdefault(id(leaf.parent), {})[each.name] = each.task(location)
         if leaf.ends and self.tells_status:
-            types[STATUS] = Type(Kind.OBJECT)
+            types[FINAL_STATUS] = END
             guarded_by = _last(leaf)
-            given["parameters"][STATUS] = self.channels.status(leaf.parent, guarded_by)
+            given["parameters"][FINAL_STATUS] = self.channels.status(leaf.parent, guarded_by)
         self.defined[id(leaf)], self.inputs[id(leaf)] = types, _filled(given)
 
     def _decide(self, dag: Dag) -> None:
@@ -145,10 +145,6 @@ class Writer:
         spec: Spec = {"executorLabel": f"exec-{leaf.label}"}
         if types := self.defined[id(leaf)]:
             spec["inputDefinitions"] = _definitions(types, _optional(leaf.task))
-            if STATUS in types:
-                spec["inputDefinitions"]["parameters"][STATUS] = {
-                    "parameterType": "TASK_FINAL_STATUS", "isOptional": True,
-                }  # fmt: skip
         outputs = {output.name: Type(output.type) for output in written(leaf.task.interface)}
         if leaf.reports:
             outputs |= {STATE: Type(Kind.STRING), REASON: Type(Kind.STRING)}
@@ -162,10 +158,6 @@ class Writer:
         spec: Spec = {}
         if inputs := self.channels.taken(dag):
             spec["inputDefinitions"] = _definitions(inputs)
-            if STATUS in inputs:
-                spec["inputDefinitions"]["parameters"][STATUS] = {
-                    "parameterType": "TASK_FINAL_STATUS", "isOptional": True,
-                }  # fmt: skip
         if ports.outputs:
             spec["outputDefinitions"] = _definitions({name: type_ for name, (type_, _) in ports.outputs.items()})
         body: Spec = {"tasks": self._tasks(dag)}

@@ -25,7 +25,7 @@ def reads_end(task: Task, finals: Sequence[Task]) -> bool:
 
 def keep(guarded: Leaf | Dag, last: Leaf | Dag, tasks: Sequence[Task]) -> None:
     """Let the tasks in `guarded` keep their results, if a step in `last` wants them, and tell that step of them."""
-    finals = list(last.leaves()) if isinstance(last, Dag) else [last]
+    finals = list(last.leaves())
     named = [leaf.task for leaf in finals]
     wanting = [leaf for leaf in finals if reads_end(leaf.task, named)]
     if not wanting or not isinstance(guarded, Dag):
@@ -47,7 +47,7 @@ def keep(guarded: Leaf | Dag, last: Leaf | Dag, tasks: Sequence[Task]) -> None:
 
 def forgive(last: Leaf | Dag) -> None:
     """Let final steps that may fail end well in any case."""
-    for leaf in last.leaves() if isinstance(last, Dag) else [last]:
+    for leaf in last.leaves():
         if leaf.task.continue_on_error:
             leaf.reports, leaf.report = True, Report(when=leaf.task.when, timeout_s=leaf.task.timeout_s)
 

@@ -6,18 +6,17 @@ used as a step share one, unless somebody outside hangs on a step in it that may
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from pipec.compiler.plan import Need, Plan, Task
-from pipec.condition import AllOf, Condition, named
-from pipec.steps.interface import Interface, Resources
-from pipec.targets.base import inside
+from pipec.condition import AllOf, Condition
+from pipec.steps.interface import Interface
+from pipec.targets.base import every
 from pipec.targets.kubeflow.hand import prepare
 from pipec.targets.kubeflow.ledger import forgive, keep
 from pipec.targets.kubeflow.reporting import asked, named_in, report, reporting
-from pipec.targets.kubeflow.scope import Dag, Leaf, Names, Unit, fill, is_flat, labels, leaf
-from pipec.values import OutputRef
+from pipec.targets.kubeflow.scope import SMALL, Dag, Leaf, Names, Unit, fill, is_flat, labels, leaf
 
 DEEPEST = 5  # conditions within conditions; what is deeper stands beside them
 VERDICT = Interface(name="verdict", version="1", summary="Fail the run if a task that reports has failed")
@@ -59,7 +58,7 @@ def queues(plan: Plan) -> dict[str, frozenset[str]]:
     Each waits for the one that stands as far before it as may run at once: of no more is known there when it ends.
     """
     cells: dict[str, list[str]] = {}
-    for task in (each for top in plan.tasks for each in (top, *inside(top))):
+    for task in every(plan):
         if task.group:
             cells.setdefault(task.group, []).append(task.name)
     found: dict[str, frozenset[str]] = {}
@@ -71,9 +70,7 @@ def queues(plan: Plan) -> dict[str, frozenset[str]]:
 
 
 def _needs(task: Task) -> frozenset[str]:
-    """Return what a task waits for; a loop that asks for a value has no other edge from who writes it."""
-    read = {ref.task for ref in named(task.when) if isinstance(ref, OutputRef)} if task.when else set()
-    return frozenset({need.task for need in task.needs} | read)
+    return frozenset(need.task for need in task.needs)
 
 
 class _Work:
@@ -106,7 +103,7 @@ class _Work:
         first = next(task for task in tasks if task.name in told)
         verdict = Task(
             name="verdict", step=first.step, interface=VERDICT, image=first.image, cache=False,
-            resources=Resources(cpu=0.1, memory_mib=256),
+            resources=SMALL,
         )  # fmt: skip
         last = Leaf(
             name=here.take("verdict"), label=self.names.take("verdict"), title="verdict", task=verdict,
@@ -119,7 +116,7 @@ class _Work:
         known = {task.name: task for task in tasks}
         units = self.scope([replace(task, when=None) for task in tasks], "", {})
         alone = {task.name: task for task in tasks if not task.loop}  # what is in a loop may be called like it
-        for block in [each for unit in units for each in _leaves(unit.block)]:
+        for block in [each for unit in units for each in unit.block.leaves()]:
             block.task = alone.get(block.task.name, block.task)  # what it asks in `when`, it asks itself
         # Nor is a loop: the hook that an exit task becomes would lose it.
         if len(units) > 1 or (isinstance(units[0].block, Dag) and units[0].block.loop):
@@ -209,13 +206,6 @@ class _Work:
             fill(dag, self._grouped(group, here, depth + 1))
             found.append(Unit(dag, names, needs))
         return found
-
-
-def _leaves(block: Leaf | Dag) -> Iterator[Leaf]:
-    if isinstance(block, Dag):
-        yield from block.leaves()
-    else:
-        yield block
 
 
 def _followers(unit: Unit, units: Sequence[Unit]) -> list[Unit]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from pipec.compiler.plan import Plan, Task
-from pipec.targets.base import Feature, Options, Refusal, Use, inside, place_of
+from pipec.targets.base import Feature, Options, Refusal, Use, every, place_of
 from pipec.targets.cluster import GATES, mounts, needs_root, task_references
 from pipec.targets.placement import placement
 from pipec.values import EachRef, RunRef
@@ -66,9 +66,8 @@ def refuse_old(plan: Plan, options: Options) -> Iterator[Refusal]:
         yield old(options, Reads.OBJECTS, Use(Feature.METADATA, None, ("metadata", "name")))
     if not knows(options, Reads.SECURITY) and (options.settings.keys() & {"run_as_user", "run_as_group"}):
         yield old(options, Reads.SECURITY, Use(Feature.METADATA, None, ("metadata", "name")))
-    for task in plan.tasks:
-        for each in (task, *inside(task)):
-            yield from _task(each, options)
+    for task in every(plan):
+        yield from _task(task, options)
 
 
 def _task(task: Task, options: Options) -> Iterator[Refusal]:

@@ -12,8 +12,11 @@ from dataclasses import dataclass, field
 from pipec.compiler.plan import Plan, Task
 from pipec.condition import Condition
 from pipec.steps.command import Ended, Report
-from pipec.targets.base import inside as bodies
+from pipec.steps.interface import Resources
+from pipec.targets.base import every
 from pipec.targets.kubeflow.reporting import is_firm, may_starve
+
+SMALL = Resources(cpu=0.1, memory_mib=256)  # for a task of ours that looks at values alone
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -51,6 +54,10 @@ class Leaf(Block):
     ends: tuple[Ended, ...] = ()
     forgiven: tuple[str, ...] = ()
 
+    def leaves(self) -> Iterator[Leaf]:
+        """Yield itself, as a DAG yields all in it."""
+        yield self
+
     @property
     def is_repeated(self) -> bool:
         """Whether it runs once for each item of a loop, so that its iterations share what is named after it."""
@@ -77,10 +84,7 @@ class Dag(Block):
     def leaves(self) -> Iterator[Leaf]:
         """Yield all containers below, in an order in which they may run."""
         for block in self.blocks:
-            if isinstance(block, Dag):
-                yield from block.leaves()
-            else:
-                yield block
+            yield from block.leaves()
 
     def dags(self) -> Iterator[Dag]:
         """Yield all DAGs below, outer ones first."""
@@ -120,10 +124,10 @@ class Names:
 
 def labels(plan: Plan, names: Names) -> dict[str, str]:
     """Return the label of every task that becomes a container; Kubernetes knows no dots in names."""
-    found = [each for task in plan.tasks for each in (task, *bodies(task)) if not each.loop]
-    plain = {task.name for task in found if "." not in task.name}
-    taken = {name: names.take(name) for name in plain}
-    return taken | {task.name: names.take(task.name.replace(".", "-")) for task in found if task.name not in plain}
+    found = dict.fromkeys(task.name for task in every(plan) if not task.loop)
+    # Those without a dot first: they keep the name that the user gave.
+    in_order = sorted(found, key=lambda name: "." in name)
+    return {name: names.take(name.replace(".", "-")) for name in in_order}
 
 
 def is_flat(plan: Plan) -> bool:
