@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from pipec.compiler.plan import Plan, Task
+from pipec.targets.airflow.approval import decision_id, users
 from pipec.targets.airflow.dag import dag_file
-from pipec.targets.airflow.operators import decision_id, is_docker, users, worker_secrets
+from pipec.targets.airflow.docker import is_docker, worker_secrets
 from pipec.targets.base import Feature, File, Options, Refusal, Support, Target, Use
 from pipec.targets.cluster import KUBERNETES_NAME, VARIABLE, approvers, asks_person, secret_variables
 from pipec.targets.device import resource

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 
 from pipec.compiler.plan import Plan, PlanParameter, Task
 from pipec.steps.command import run_folder
-from pipec.targets.airflow.operators import decision_id, default_args, human, is_docker, shared_image, step
+from pipec.targets.airflow.approval import decision_id, human
+from pipec.targets.airflow.docker import is_docker
+from pipec.targets.airflow.operators import default_args, shared_image, step
 from pipec.targets.airflow.source import WIDTH, Call, Source, write
 from pipec.targets.base import Options
 from pipec.targets.cluster import asks_person, secret_variables

@@ -24,7 +24,15 @@ class Call:
     plain: tuple[Source, ...] = ()
 
 
+# Kubernetes rewrites `$(NAME)` and `$$` in arguments, so JSON that a run makes says `$` as an escape.
+NO_DOLLAR = ' | tojson | replace("$", "\\\\u0024")'
 Source: TypeAlias = "None | bool | int | float | str | Call | Sequence[Source] | Mapping[str, Source]"
+Keywords = tuple[tuple[str, Source], ...]
+
+
+def seconds(count: int) -> Call:
+    """Return a time span as source."""
+    return Call("timedelta", (("seconds", count),))
 
 
 def templated(text: str) -> str:
