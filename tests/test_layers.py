@@ -81,7 +81,7 @@ TABLE: list[tuple[str, tuple[str, ...]]] = [
 # Third-party packages, and the one room each is used in.
 DOORS = {
     "yaml": ("pipec.schema.tree", "pipec.schema.foreign", "pipec.steps.data"),
-    "jsonschema": ("pipec.schema.check",),
+    "jsonschema": ("pipec.schema.judge",),
     "networkx": ("pipec.compiler.graph",),
     "re2": ("pipec.schema.pattern",),
     "tzdata": ("pipec.compiler.zone",),

@@ -1,4 +1,4 @@
-"""Tree against JSON Schema, told in the user's words. The only door to jsonschema.
+"""Tree against JSON Schema, told in the user's words.
 
 The schemas describe the shape of documents (draft 2020-12); what a step takes is judged by its own interface's schema,
 one argument at a time, so that cost stays linear. A schema may say how to name its wish (`x-expects`), under which code
@@ -11,20 +11,17 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cache, lru_cache
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
-
-from jsonschema import Draft202012Validator, FormatChecker
-from jsonschema.exceptions import SchemaError, ValidationError
-from jsonschema.validators import extend
+from typing import Any
 
 from pipec.diagnostics import Finding, Loc, Rule, bounded, guess, suggest
 from pipec.schema import findings as kinds
 from pipec.schema import tree as yaml
 from pipec.schema.expressions import has_expression
-from pipec.schema.keywords import judges
+from pipec.schema.judge import Problem, document_problems, schema_fault
+from pipec.schema.judge import value_problems as problems_of
 from pipec.schema.pattern import PatternError, is_found
 from pipec.schema.pattern import check as check_pattern
 from pipec.values import Json
@@ -37,46 +34,7 @@ _TYPES = {
 PLACES = (
     "`with`, `env`, `for_each`, `when`, `outputs` and a trigger's `parameters`"  # of a pipeline that hold expressions
 )
-_NO_FORMATS = FormatChecker(())  # Python's `re`, which would judge `pattern` here, is not what matches it
 _RULES = {rule.code: rule for rule in kinds.RULES}
-
-
-def _validator_of(judged: Mapping[str, Callable[..., Iterator[Any]]]) -> Any:
-    """Return jsonschema's validator with some of its words judged otherwise."""
-
-    def told(judge: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[ValidationError]]:
-        return lambda *what: (ValidationError(f) if isinstance(f, str) else f for f in judge(*what))
-
-    return extend(  # type: ignore[no-untyped-call]
-        Draft202012Validator, {word: told(judge) for word, judge in judged.items()}
-    )
-
-
-_DOCUMENTS = _validator_of(judges(is_own=True))
-_VALUES = _validator_of(judges(is_own=False))
-
-
-class Problem(NamedTuple):
-    """One disagreement between a value and a schema, free of the validator that found it.
-
-    path: keys and indices to the value. keyword, bound: the schema's word that failed, and what it says. names: whether
-    it failed for a key rather than for a value.
-    """
-
-    path: tuple[str | int, ...]
-    keyword: str
-    bound: Any
-    schema: Mapping[str, Any]
-    instance: Json
-    names: bool
-
-
-def _problems(validator: Any, value: Json) -> Iterator[Problem]:
-    for error in validator.iter_errors(value):
-        wanted = error.schema if isinstance(error.schema, Mapping) else {}
-        path = tuple(error.absolute_path)
-        names = "propertyNames" in error.absolute_schema_path
-        yield Problem(path, str(error.validator), error.validator_value, wanted, error.instance, names)
 
 
 @cache
@@ -117,7 +75,7 @@ def header(tree: yaml.Tree, kind: str) -> Iterator[Finding]:
 def shape(tree: yaml.Tree, wanted: Mapping[str, Any]) -> Iterator[Finding]:
     """Find what in a tree differs from a document schema."""
     places = wanted.get("x-expressions", PLACES)
-    problems = _problems(_DOCUMENTS(wanted), yaml.as_json(tree))
+    problems = document_problems(yaml.as_json(tree), wanted)
     yield from bounded(finding for error in problems for finding in _document_finding(tree, error, places))
 
 
@@ -129,7 +87,7 @@ def value_problems(
 
 
 def _value_problems(name: str, tree: yaml.Tree, wanted: Mapping[str, Any], rule: Rule) -> Iterator[Finding]:
-    problems = list(_problems(_validator(json.dumps(wanted, sort_keys=True)), yaml.as_json(tree)))
+    problems = list(problems_of(yaml.as_json(tree), wanted))
     told = {problem.path for problem in problems if problem.keyword != "anyOf"}
     for error in problems:
         entry, node = _locate(tree, error.path)
@@ -152,15 +110,24 @@ def schema_problem(wanted: Mapping[str, Any]) -> str | None:
     try:
         for text in _patterns(wanted):
             check_pattern(text)
-        Draft202012Validator.check_schema(wanted, format_checker=_NO_FORMATS)
-    except SchemaError as fault:
-        key = next((part for part in reversed(fault.absolute_path) if isinstance(part, str)), "")
-        types = fault.validator_value if isinstance(fault.validator_value, list) else [fault.validator_value]
-        needs = " or ".join(_TYPES.get(str(name), "another form") for name in types)
-        return f"`{key}` needs {needs if fault.validator == 'type' else 'another form'}"
     except PatternError as fault:
         return f"`pattern` {fault}"
-    return None
+    problem = schema_fault(wanted, plain_schema())
+    if problem is None:
+        return None
+    key = next((part for part in reversed(problem.path) if isinstance(part, str)), "")
+    types = problem.bound if isinstance(problem.bound, list) else [problem.bound]
+    needs = " or ".join(_TYPES.get(str(name), "another form") for name in types)
+    return f"`{key}` needs {needs if problem.keyword == 'type' else 'another form'}"
+
+
+@cache
+def plain_schema() -> Mapping[str, Any]:
+    """Return the schema of schemas that surely are some: what a pipeline may declare, with no field required twice."""
+    value = schema("pipeline")["$defs"]["value"]
+    fields = value["properties"]
+    plain = {**value, "properties": {**fields, "required": {**fields["required"], "uniqueItems": True}}}
+    return {**plain, "$defs": {"value": plain}}
 
 
 def _patterns(wanted: Mapping[str, Any]) -> Iterator[str]:
@@ -171,11 +138,6 @@ def _patterns(wanted: Mapping[str, Any]) -> Iterator[str]:
     for below in (wanted.get("items"), *(fields.values() if isinstance(fields, Mapping) else ())):
         if isinstance(below, Mapping):
             yield from _patterns(below)
-
-
-@lru_cache(maxsize=1024)
-def _validator(text: str) -> Any:
-    return _VALUES(json.loads(text))
 
 
 def _document_finding(tree: yaml.Tree, error: Problem, places: str) -> Iterator[Finding]:
