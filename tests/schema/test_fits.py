@@ -205,6 +205,24 @@ def test_under_any_schema_a_value_fits_surely_only_where_nothing_would_be_told(
         assert told(value, wanted, expressions=expressions) == []
 
 
+@pytest.mark.parametrize(
+    ("wanted", "value"),
+    [
+        ({"propertyNames": {"pattern": "^a"}}, {"${{ x }}": 1}),
+        ({"anyOf": [{"items": {"type": "number"}}]}, ["${{ x }}"]),
+        ({"items": False}, ["${{ x }}"]),
+        ({"uniqueItems": True}, ["${{ x }}", "${{ x }}"]),
+        ({"maxItems": 1}, ["${{ x }}", 1]),
+        ({"enum": [["a"]]}, ["${{ x }}"]),
+        ({"additionalProperties": False}, {"a": "${{ x }}"}),
+    ],
+    ids=["a key", "a choice of forms", "no item", "items alike", "items too many", "a list of choices", "no field"],
+)
+def test_an_expression_fits_nothing_but_its_own_place(wanted: Any, value: Json) -> None:
+    assert told(value, wanted, expressions=True)
+    assert not surely_fits(value, wanted, is_own=False, expressions=True)
+
+
 @pytest.mark.parametrize("word", sorted(SAID))
 def test_each_word_of_the_schemas_is_known(word: str) -> None:
     fitting = {"enum": [["a"]], "const": "a", "minLength": 1, "maxLength": 1, "uniqueItems": True, "type": "string"}
