@@ -105,6 +105,7 @@ DOORS = {
     "packageurl": ("pipec.image.sbom",),
     "packaging": ("pipec.image",),
 }
+TABLES_OF_KUBEFLOW = ["kubeflow", "kubeflow.findings", "kubeflow.profile", "kubeflow.settings"]
 HEAVY = ("torch", "sklearn", "great_expectations", "pandas", "numpy", "kfp", "airflow", "pyarrow", "fsspec")
 
 
@@ -177,10 +178,23 @@ def test_help_and_version_load_no_package_at_all() -> None:
 
 def test_checking_a_pipeline_loads_nothing_heavy() -> None:
     example = SOURCE.parent / "examples" / "pipelines" / "wine.yaml"
-    heavy = (*HEAVY, "networkx", "jinja2", "re2", "asyncio", "http")
+    heavy = (*HEAVY, "jsonschema", "networkx", "jinja2", "re2", "asyncio", "http")
     code = (
         f"import sys\nfrom pipec.cli import main\nassert main(['check', {str(example)!r}]) == 0\n"
         f"print([m for m in {heavy!r} if m in sys.modules], file=sys.stderr)"
     )
     found = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, check=True, env=ENVIRON)
     assert found.stderr.strip() == "[]"
+
+
+@pytest.mark.parametrize(("target", "tables"), [("kubeflow", ["airflow"]), ("airflow", TABLES_OF_KUBEFLOW)])
+def test_compiling_for_one_target_loads_no_more_than_the_tables_of_the_other(target: str, tables: list[str]) -> None:
+    example = SOURCE.parent / "examples" / "pipelines" / "wine.yaml"
+    command = ["compile", str(example), "-t", target, "--env", "prod", "-o", "-"]
+    code = (
+        f"import sys\nfrom pipec.cli import main\nassert main({command!r}) == 0\n"
+        "below = sorted(m.removeprefix('pipec.targets.') for m in sys.modules if m.startswith('pipec.targets.'))\n"
+        f"print([m for m in below if m.split('.')[0] == {tables[0]!r} or '.verify' in m], file=sys.stderr)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, check=True, env=ENVIRON)
+    assert found.stderr.strip() == str(tables)

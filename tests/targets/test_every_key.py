@@ -15,7 +15,8 @@ import yaml
 
 from pipec.compiler.plan import Plan
 from pipec.targets.base import Options, refusals
-from pipec.targets.kubeflow import TARGET, documents
+from pipec.targets.kubeflow import TARGET
+from pipec.targets.kubeflow.files import documents
 from pipec.targets.kubeflow.text import dump
 
 GOLDEN = Path(__file__).with_name("golden")

@@ -20,9 +20,9 @@ from pipec.compiler.plan import Concurrency, Plan, Schedule
 from pipec.steps.command import Call, Location
 from pipec.steps.decode import decode_arguments
 from pipec.steps.interface import Kind, Retry
-from pipec.targets import kubeflow as target
 from pipec.targets.base import Options, refusals
 from pipec.targets.kubeflow import TARGET
+from pipec.targets.kubeflow import files as target
 from pipec.targets.kubeflow.text import Shared, dump
 from pipec.targets.kubeflow.verify import verify
 from pipec.values import Literal, ParameterRef

@@ -36,9 +36,8 @@ from pipec.steps.interface import (
     Word,
     Words,
 )
-from pipec.targets import kubeflow
 from pipec.targets.base import refusals
-from pipec.targets.kubeflow import TARGET
+from pipec.targets.kubeflow import TARGET, files
 from pipec.targets.kubeflow.foreign import foreign_arguments
 from pipec.targets.kubeflow.verify import verify
 from pipec.values import (
@@ -150,7 +149,7 @@ def messages(given: Plan) -> list[tuple[str, str, str]]:
 def documents(given: Plan, **more: Any) -> tuple[Any, Any]:
     options = plans.options(**more)
     assert list(refusals(TARGET, given, options)) == []
-    assert verify(*kubeflow.documents(given, options)) == ()
+    assert verify(*files.documents(given, options)) == ()
     ir, platform = yaml.safe_load_all(TARGET.emit(given, options)[0].text)
     return ir, platform
 

@@ -20,9 +20,9 @@ import yaml
 
 from pipec.diagnostics import Severity
 from pipec.targets.kubeflow import findings
+from pipec.targets.kubeflow.size import limit_of
 from pipec.targets.kubeflow.verify import Fault, verify
 from pipec.targets.kubeflow.verify import __file__ as package
-from pipec.targets.kubeflow.verify.size import limit_of
 
 BASE = Path(__file__).with_name("verify") / "base.yaml"
 MODULES = sorted(Path(package).parent.glob("*.py"))

@@ -12,8 +12,8 @@ from pipec.diagnostics import START, STDIN, Finding, Loc, Report, Source, joined
 from pipec.schema import foreign
 from pipec.schema.files import UnreadableError, decoded
 from pipec.targets.kubeflow.findings import UNREADABLE
+from pipec.targets.kubeflow.size import limit_of
 from pipec.targets.kubeflow.verify import Fault, verify
-from pipec.targets.kubeflow.verify.size import limit_of
 
 _KNOWN = {"pipelineInfo": "pipeline", "root": "pipeline", "platforms": "platform"}
 

@@ -11,6 +11,7 @@ from itertools import islice
 
 from pipec.diagnostics import MAX_ALIKE
 from pipec.targets.kubeflow.findings import SHAPE
+from pipec.targets.kubeflow.size import MOST_BYTES
 from pipec.targets.kubeflow.verify.document import Document, document
 from pipec.targets.kubeflow.verify.executor import executors
 from pipec.targets.kubeflow.verify.fault import PIPELINE, PLATFORM, Fault
@@ -19,7 +20,7 @@ from pipec.targets.kubeflow.verify.graph import cycles, references
 from pipec.targets.kubeflow.verify.name import essentials, names
 from pipec.targets.kubeflow.verify.platform import platform
 from pipec.targets.kubeflow.verify.shape import misshapen
-from pipec.targets.kubeflow.verify.size import MOST_BYTES, sizes
+from pipec.targets.kubeflow.verify.size import sizes
 from pipec.targets.kubeflow.verify.wiring import definitions, wiring
 
 CHECKS: tuple[Callable[[Document], Iterator[Fault]], ...] = (

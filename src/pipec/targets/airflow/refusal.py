@@ -1,0 +1,111 @@
+"""What of a plan Airflow cannot say, beyond the table of features: each with its place and what to do instead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pipec.compiler.plan import Plan, Task
+from pipec.targets.airflow.approval import decision_id, users
+from pipec.targets.airflow.docker import is_docker, worker_secrets
+from pipec.targets.base import Feature, Options, Refusal, Use
+from pipec.targets.cluster import VARIABLE, approvers, asks_person, secret_variables
+from pipec.targets.device import resource
+from pipec.targets.judge import cluster_secrets, judge, secret_use, soft_edges, unchosen, unlisted
+from pipec.values import EachRef
+
+LONGEST_TAG = 100  # Airflow's own bound
+# Labels by which the Kubernetes operator finds its own pods again.
+_RESERVED = frozenset({"dag_id", "task_id", "run_id", "kubernetes_pod_operator", "try_number", "map_index"})
+
+
+def refused(plan: Plan, options: Options) -> Iterator[Refusal]:
+    """Yield what of `plan` Airflow cannot say beyond the table of features."""
+    yield from judge(plan, options, "airflow")
+    yield from soft_edges(plan, "airflow")
+    yield from (unlisted(name, "airflow") for name, handed in plan.outputs if isinstance(handed, EachRef))
+    yield from _root(options)
+    yield from _triggers(plan)
+    for key, value in plan.labels:
+        use = Use(Feature.METADATA, None, ("metadata", "labels", key))
+        if key in _RESERVED:
+            yield Refusal(use, f"airflow labels its pods `{key}` itself", "give the label another name")
+        if len(key) + 1 + len(value) > LONGEST_TAG:
+            yield Refusal(use, f"airflow shows labels as tags, of {LONGEST_TAG} characters at most", "shorten it")
+    names = {task.name for task in plan.tasks}
+    for task in plan.tasks:
+        yield from _worker_secrets(task, options) if is_docker(options) else _pod_secrets(task, options)
+        if asks_person(task):
+            yield from _approval(task, options, names)
+        yield from unchosen(task, "airflow")
+        accelerator = task.resources.accelerator
+        if is_docker(options) and accelerator and resource(accelerator) not in (None, "nvidia.com/gpu"):
+            use = Use(Feature.ACCELERATOR, task.step, ("resources", "accelerator", "vendor"))
+            yield Refusal(use, "docker gives a container the GPUs of vendor nvidia only", "compile for kubernetes")
+
+
+def _root(options: Options) -> Iterator[Refusal]:
+    root = options.artifacts or ""
+    use = Use(Feature.ARTIFACTS, None, ())
+    if not root:
+        yield Refusal(
+            use,
+            "airflow hands artifacts on below an artifact root, and this environment says none",
+            "say `environments.<name>.artifacts: s3://<bucket>/<path>` in pipec.yaml, and compile with `--env <name>`",
+        )
+    elif "://" not in root and not (is_docker(options) and root.startswith("/")):
+        yield Refusal(
+            use,
+            f"a container cannot see this machine's files, and the artifact root `{root}` is among them",
+            "use a URL, such as `s3://<bucket>/<path>`; with `-O operator=docker` also an absolute path",
+        )
+    elif "$(" in root or "$$" in root:
+        yield Refusal(use, "kubernetes would rewrite `$(` or `$$` in the artifact root", "leave them out")
+
+
+def _triggers(plan: Plan) -> Iterator[Refusal]:
+    first = plan.schedules[0] if plan.schedules else None
+    for number, schedule in enumerate(plan.schedules):
+        place = ("triggers", str(number), "schedule")
+        if first and schedule.timezone != first.timezone:
+            use = Use(Feature.SCHEDULE, None, (*place, "timezone"))
+            yield Refusal(use, "airflow gives a pipeline one time zone", f"write `timezone: {first.timezone}`")
+        if first and schedule.catchup != first.catchup:
+            use = Use(Feature.SCHEDULE, None, (*place, "catchup"))
+            word = "true" if first.catchup else "false"
+            yield Refusal(use, "airflow catches up on all schedules or on none", f"write `catchup: {word}`")
+    if plan.concurrency and plan.concurrency.on_conflict != "queue":
+        use = Use(Feature.CONCURRENCY, None, ("concurrency", "on_conflict"))
+        yield Refusal(use, "airflow lets a run too many wait", "write `queue`")
+
+
+def _worker_secrets(task: Task, options: Options) -> Iterator[Refusal]:
+    held = worker_secrets(task, options)
+    for variable, name in secret_variables(task):
+        if not VARIABLE.fullmatch(held.get(variable, "")):
+            yield Refusal(
+                secret_use(task, name),
+                f"secret `{name}` is not in a variable of the worker, where docker could take it from",
+                f"say `secrets: {{{name}: {{env: <VARIABLE>}}}}` in pipec.yaml",
+            )
+
+
+def _pod_secrets(task: Task, options: Options) -> Iterator[Refusal]:
+    yield from cluster_secrets(task, options, "airflow")
+    for variable, name in secret_variables(task):
+        if variable != variable.upper():
+            use = secret_use(task, name)
+            yield Refusal(use, f"airflow would write `{variable}` in capitals", f"name it `{variable.upper()}`")
+
+
+def _approval(task: Task, options: Options, names: set[str]) -> Iterator[Refusal]:
+    if decision_id(task) in names:
+        use = Use(Feature.APPROVAL, task.step, ("uses",))
+        yield Refusal(use, f"airflow needs the name `{decision_id(task)}` for the person's task", "rename that step")
+    known = users(options)
+    missing = [person for person in approvers(task) if person not in known]
+    if known and missing:
+        yield Refusal(
+            Use(Feature.APPROVAL, task.step, ("with",)),
+            f"airflow does not know {', '.join(f'`{person}`' for person in missing)}, who may approve",
+            "add them to `environments.<name>.airflow.users` in pipec.yaml",
+        )
