@@ -10,7 +10,6 @@ import contextlib
 import errno
 import fcntl
 import os
-import shutil
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -171,6 +170,8 @@ def _double(path: Path, other: Path) -> None:
     except OSError as fault:
         if fault.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
             raise
+        import shutil  # lazily: file systems without hard links are few
+
         shutil.copy2(path, other, follow_symlinks=False)
 
 

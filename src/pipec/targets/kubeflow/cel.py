@@ -17,7 +17,7 @@ from pipec.values import ConfigRef, Json, ListOf, Literal, Reference, RunRef, Va
 Named: TypeAlias = Callable[[Reference], tuple[str, Kind]]  # under which name a value arrives, and as what
 _BAD = ("failed", "refused")
 # What a quoted text may not hold as it is: what ends it, and what Argo or Kubernetes would read as theirs on the way.
-_SPECIAL = re.compile(r"[\\'\x00-\x1f\x7f-\uffff\U00010000-\U0010ffff]|\{(?=\{)|\$(?=[($])|\[(?=\[)")
+_SPECIAL = re.compile(r"[^ -&(-\[\]-~]|\{(?=\{)|\$(?=[($])|\[(?=\[)")
 
 
 def can_say(condition: Condition) -> bool:
