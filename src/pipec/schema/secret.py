@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 
 from pipec.diagnostics import Finding, Loc, Source, Span
 from pipec.schema import findings as kinds
@@ -32,11 +33,7 @@ _FORMS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("a password in a URL", ("://",), r"(?P<part>[^\s/:@$]*:[^\s/@$]+)@"),
 )
 _WORD = r"(?<![A-Za-z0-9_-]{})"  # behind the beginning, so that a search for it stays one for plain letters
-_SEARCHES = tuple(
-    (what, start, re.compile(re.escape(start) + (_WORD.format(re.escape(start)) if start[0].isalpha() else "") + rest))
-    for what, starts, rest in _FORMS
-    for start in starts
-)
+_STARTS = tuple((what, start, rest) for what, starts, rest in _FORMS for start in starts)
 # The last word of a name says what it holds: `HF_TOKEN` is one, `TOKEN_PATH` and `MAX_TOKENS` are not.
 _NAMED = re.compile(
     r"(?:^|[-_.])(?:password|passwd|passphrase|secret|token|(?:api|access|private)[-_]?key)$", re.IGNORECASE
@@ -73,10 +70,16 @@ def _inside(lines: list[str], node: Tree, path: tuple[str, ...]) -> Iterator[Fin
 
 def _formed(text: str) -> tuple[str, str] | None:
     """Return what a text holds by its form, and the part of it that is to be hidden; the first kind that fits."""
-    for what, start, pattern in _SEARCHES:
-        if start in text and (found := pattern.search(text)):
+    for what, start, rest in _STARTS:
+        if start in text and (found := _search(start, rest).search(text)):
             return what, found.groupdict().get("part") or found[0]
     return None
+
+
+@cache  # and no sooner: few texts hold any of them, and compiling all takes 2 ms of a start
+def _search(start: str, rest: str) -> re.Pattern[str]:
+    plain = re.escape(start)
+    return re.compile(plain + (_WORD.format(plain) if start[0].isalpha() else "") + rest)
 
 
 def is_told(path: tuple[str, ...], text: str) -> bool:
