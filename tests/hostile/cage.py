@@ -22,6 +22,10 @@ WALL_S = 30  # a call that sleeps or waits for a FIFO uses no CPU
 MEMORY_MIB = 256
 TESTS = Path(__file__).resolve().parents[1]
 SOURCE = TESTS.parent / "src"
+LATER = (
+    "shutil", "jsonschema", "pipec.commands.compile", "pipec.targets.kubeflow.files", "pipec.targets.kubeflow.refusal",
+    "pipec.targets.kubeflow.size", "pipec.targets.airflow.dag", "pipec.targets.airflow.refusal",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -81,9 +85,9 @@ def keep(main: str) -> None:
     from importlib import import_module
 
     command = import_module(main).main
-    if main == "pipec.cli":  # what it would import at the first call
-        for name in ("commands.compile", "targets.kubeflow", "targets.airflow"):
-            import_module(f"pipec.{name}")
+    if main == "pipec.cli":  # what it would import at the first call, and where it writes or finds a mistake
+        for name in LATER:
+            import_module(name)
     scratch = os.memfd_create("out"), os.memfd_create("err")
     for line in sys.stdin:
         folder, arguments = json.loads(line)
