@@ -27,7 +27,7 @@ STEP_VALUES = (
     "pipec.steps.interface", "pipec.steps.declare", "pipec.steps.command", "pipec.steps.carried",
     "pipec.steps.argument",
 )  # fmt: skip
-SHARED = tuple(f"pipec.targets.{name}" for name in ("base", "cluster", "judge", "device", "placement"))
+SHARED = tuple(f"pipec.targets.{name}" for name in ("base", "cluster", "judge", "device", "placement", "ends"))
 TABLE: list[tuple[str, tuple[str, ...]]] = [
     ("pipec.diagnostics", ()),
     ("pipec.digest", ()),

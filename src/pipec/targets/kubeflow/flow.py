@@ -13,13 +13,14 @@ from pipec.condition import operands, statuses
 from pipec.steps.interface import Container, Kind
 from pipec.targets.base import Feature, Options, Refusal, Use, every, inside, place_of
 from pipec.targets.cluster import asks_person
+from pipec.targets.ends import may_run_without
 from pipec.targets.judge import is_exact
 from pipec.targets.kubeflow.ir import Writer
 from pipec.targets.kubeflow.item import item_kinds
 from pipec.targets.kubeflow.ledger import reads_end
 from pipec.targets.kubeflow.nest import arrange
 from pipec.targets.kubeflow.profile import Reads, knows, old
-from pipec.targets.kubeflow.reporting import is_sayable, may_run_without, reporting
+from pipec.targets.kubeflow.reporting import is_sayable, reporting
 from pipec.values import EachRef, Gather, ItemRef, Json, ListOf, Literal, OutputRef, RunRef, Value, references
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pipec.compiler.plan import Task
 from pipec.steps.command import Ended, Report
 from pipec.steps.interface import Container
-from pipec.targets.kubeflow.reporting import may_starve
+from pipec.targets.ends import may_starve
 from pipec.targets.kubeflow.scope import Dag, Leaf
 from pipec.values import OutputRef, RunRef
 

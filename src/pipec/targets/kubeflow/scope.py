@@ -14,7 +14,7 @@ from pipec.condition import Condition
 from pipec.steps.command import Ended, Report
 from pipec.steps.interface import Resources
 from pipec.targets.base import every
-from pipec.targets.kubeflow.reporting import is_firm, may_starve
+from pipec.targets.ends import is_firm, may_starve
 
 SMALL = Resources(cpu=0.1, memory_mib=256)  # for a task of ours that looks at values alone
 
