@@ -7,12 +7,14 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import plans
 import pytest
+from dag_file import Made, load
 from jinja2.sandbox import SandboxedEnvironment
 from plans import HOSTILE
 
@@ -21,7 +23,7 @@ from pipec.steps.command import Call, Location
 from pipec.steps.decode import decode_arguments
 from pipec.steps.interface import Kind
 from pipec.targets.airflow import TARGET
-from pipec.targets.airflow.dag import variable_names
+from pipec.targets.airflow.name import variables
 from pipec.targets.airflow.source import WIDTH
 from pipec.targets.base import Options, refusals
 from pipec.values import Literal
@@ -55,20 +57,8 @@ FORMS = {
 
 
 def tasks_of(text: str) -> dict[str, dict[str, Any]]:
-    """Return the keywords of every operator of a DAG file, by task id: literals by value, calls by their source."""
-    found = {}
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Call) and any(keyword.arg == "task_id" for keyword in node.keywords):
-            given = {str(keyword.arg): literal(keyword.value) for keyword in node.keywords}
-            found[given["task_id"]] = given
-    return found
-
-
-def literal(node: ast.expr) -> Any:
-    try:
-        return ast.literal_eval(node)
-    except ValueError:
-        return ast.unparse(node)
+    """Return the keywords of every operator of a DAG file, those that all share included, by task id."""
+    return {task_id: task.keywords for task_id, task in load(text).tasks.items()}
 
 
 def messages(plan: Plan, options: Options | None = None) -> list[tuple[str, tuple[str, ...]]]:
@@ -99,7 +89,7 @@ SKELETON = {
 }  # fmt: skip
 VALUES = {
     ast.With, ast.withitem, ast.Assign, ast.Expr, ast.Name, ast.Load, ast.Store, ast.Constant, ast.Dict, ast.List,
-    ast.Call, ast.keyword, ast.BinOp, ast.RShift, ast.UnaryOp, ast.USub,
+    ast.Call, ast.keyword, ast.BinOp, ast.RShift, ast.UnaryOp, ast.USub, ast.Starred,
 }  # fmt: skip
 CALLED = {
     "DAG", "Param", "CronTriggerTimetable", "MultipleCronTriggerTimetable", "Step", "ApprovalOperator", "Secret",
@@ -242,7 +232,7 @@ def test_an_approval_is_a_person_s_task_and_then_the_step() -> None:
         {"id": "12", "name": "ana@example.org"},
         {"id": "13", "name": "bo@example.org"},
     ]
-    assert human["response_timeout"] == "timedelta(seconds=604800)"
+    assert human["response_timeout"] == timedelta(days=7)
     assert human["retries"] == 1
     assert "    evaluate >> approve_decision >> approve\n    approve >> deploy\n" in text
 
@@ -258,10 +248,10 @@ def test_an_automatic_approval_asks_nobody() -> None:
 
 def test_retries_and_limits_are_per_attempt_of_the_pod() -> None:
     ingest = tasks_of(emitted(plans.wine()))["ingest"]
-    assert (ingest["retries"], ingest["retry_delay"]) == (2, "timedelta(seconds=30)")
+    assert (ingest["retries"], ingest["retry_delay"]) == (2, timedelta(seconds=30))
     assert ingest["retry_exponential_backoff"] is True
     assert ingest["active_deadline_seconds"] == 3600
-    assert tasks_of(emitted(plans.wine(), docker()))["ingest"]["execution_timeout"] == "timedelta(seconds=3600)"
+    assert tasks_of(emitted(plans.wine(), docker()))["ingest"]["execution_timeout"] == timedelta(hours=1)
 
 
 def test_accelerators_go_to_the_engine_s_own_fields() -> None:
@@ -272,12 +262,13 @@ def test_accelerators_go_to_the_engine_s_own_fields() -> None:
     ]
 
 
-def test_secrets_come_from_the_cluster_or_from_the_worker() -> None:
+def test_secrets_come_from_the_cluster_or_from_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     train = tasks_of(emitted(plans.wine()))["train"]
-    assert train["secrets"] == "[Secret('env', 'WH', 'wh', 'dsn')]"
+    assert train["secrets"] == [Made("Secret", ("env", "WH", "wh", "dsn"), {})]
     assert train["env_vars"] == {"OMP_NUM_THREADS": "4", "NOTE": "$$(HOME) costs $$5"}
+    monkeypatch.setenv("WAREHOUSE_DSN", "postgres://h")
     train = tasks_of(emitted(plans.wine(), docker()))["train"]
-    assert train["private_environment"] == "from_worker({'WH': 'WAREHOUSE_DSN'})"
+    assert train["private_environment"] == {"WH": "postgres://h"}
     assert train["environment"] == {"OMP_NUM_THREADS": "4", "NOTE": "$(HOME) costs $5"}
 
 
@@ -293,28 +284,22 @@ def test_secrets_come_from_the_cluster_or_from_the_worker() -> None:
     ],
 )
 def test_variables_are_names_of_their_own(ids: list[str], names: list[str]) -> None:
-    plan = replace(plans.short(), tasks=tuple(replace(plans.short().tasks[0], name=name) for name in ids))
-    assert list(variable_names(plan).values()) == names
+    assert list(variables(ids).values()) == names
 
 
 @pytest.mark.parametrize(
     ("schedules", "expected"),
     [
-        ((), "None"),
+        ((), None),
         ((Schedule(cron="0 3 * * 1", timezone="Europe/Vienna"),),
-         "CronTriggerTimetable('0 3 * * 1', timezone='Europe/Vienna')"),
+         Made("CronTriggerTimetable", ("0 3 * * 1",), {"timezone": "Europe/Vienna"})),
         ((Schedule(cron="0 3 * * 1"), Schedule(cron="0 4 * * 2")),
-         "MultipleCronTriggerTimetable('0 3 * * 1', '0 4 * * 2', timezone='UTC')"),
+         Made("MultipleCronTriggerTimetable", ("0 3 * * 1", "0 4 * * 2"), {"timezone": "UTC"})),
     ],
     ids=["none", "one", "two"],
 )  # fmt: skip
-def test_schedules_are_cron_timetables(schedules: tuple[Schedule, ...], expected: str) -> None:
-    tree = ast.parse(emitted(replace(plans.wine(), schedules=schedules)))
-    block = tree.body[-1]
-    assert isinstance(block, ast.With)
-    call = block.items[0].context_expr
-    assert isinstance(call, ast.Call)
-    assert {k.arg: ast.unparse(k.value) for k in call.keywords}["schedule"] == expected
+def test_schedules_are_cron_timetables(schedules: tuple[Schedule, ...], expected: Made | None) -> None:
+    assert load(emitted(replace(plans.wine(), schedules=schedules))).keywords["schedule"] == expected
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,13 @@ from typing import Any
 import plans
 import pytest
 
-from pipec.compiler.plan import Need, Plan, Task
+from pipec.compiler.plan import Plan
 from pipec.steps import catalog
 from pipec.steps.interface import Accelerator, Container, Kind, Resources
 from pipec.targets import airflow, kubeflow
 from pipec.targets.base import Feature, Support, Target, refusals, uses
 from pipec.targets.cluster import cpu_quantity, guard_dollars, memory_quantity, needs_root, reads_world
-from pipec.values import ListOf, Literal, OutputRef, ParameterRef, RunRef, Text
+from pipec.values import ListOf, Literal, ParameterRef, RunRef, Text
 
 TARGETS = {"kubeflow": kubeflow.TARGET, "airflow": airflow.TARGET}
 
@@ -90,11 +90,6 @@ def test_airflow_cannot_start_a_step_of_one_s_own_yet() -> None:
     assert found(TARGETS["airflow"], changed("train", interface=own)) == [("train", "uses")]
 
 
-def test_airflow_cannot_hand_several_artifacts_to_one_input_yet() -> None:
-    many = changed("train", inputs=(("data", (OutputRef("ingest", "data"), OutputRef("ingest", "data"))),))
-    assert found(TARGETS["airflow"], many) == [("train", "with.data")]
-
-
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("case", CASES)
 def test_a_refusal_is_said_as_the_house_says_things(target: str, case: str) -> None:
@@ -109,48 +104,6 @@ def test_a_refusal_is_said_as_the_house_says_things(target: str, case: str) -> N
 def test_locations_that_a_container_may_reach_pass(target: str, location: str) -> None:
     assert found(TARGETS[target], given("ingest", "source", Literal(location))) == []
     assert found(TARGETS[target], with_source(location)) == []
-
-
-def soft(*needs: Need) -> Task:
-    """An approval whose evidence is optional, and comes from the last of the tasks that it needs."""
-    task = plans.task(
-        "approve",
-        plans.Approve,
-        inputs={"model": OutputRef("train", "model"), "evidence": OutputRef("judge", "report")},
-        parameters={"approvers": Literal([])},
-    )
-    return replace(task, needs=needs)
-
-
-@pytest.mark.parametrize(
-    ("before_judge", "places"),
-    [
-        pytest.param((Need("train"),), [], id="all before the producer is before the consumer"),
-        pytest.param((Need("extra"), Need("train")), [("approve", "with.evidence")], id="the producer waits for more"),
-    ],
-)
-def test_airflow_takes_a_soft_edge_only_where_it_means_the_same_as_a_hard_one(
-    before_judge: tuple[Need, ...], places: list[tuple[str, str]]
-) -> None:
-    plan = plans.short()
-    extra = replace(plan.task("ingest"), name="extra", step="extra")
-    model, data = OutputRef("train", "model"), OutputRef("ingest", "data")
-    judge = replace(plans.task("judge", plans.Evaluate, inputs={"model": model, "data": data}), needs=before_judge)
-    approve = soft(Need("judge", soft=True), Need("train"))
-    assert found(TARGETS["airflow"], replace(plan, tasks=(*plan.tasks, extra, judge, approve))) == places
-
-
-@pytest.mark.parametrize(
-    ("plan", "places"),
-    [
-        pytest.param(changed("train", is_final=True), [("train", "uses")], id="finally"),
-        pytest.param(
-            changed("train", continue_on_error=True), [("train", "continue_on_error")], id="going on after a failure"
-        ),
-    ],
-)
-def test_airflow_cannot_say_what_follows_a_failure_yet(plan: Plan, places: list[tuple[str, str]]) -> None:
-    assert found(TARGETS["airflow"], plan) == places
 
 
 @pytest.mark.parametrize("target", TARGETS)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from pipec.compiler.plan import Need, Plan, Task
+from pipec.compiler.plan import Plan, Task
 from pipec.steps.interface import Accelerator
 from pipec.targets.base import Feature, Options, Refusal, Use, every, place_of
 from pipec.targets.cluster import (
@@ -229,41 +229,6 @@ def unchosen(task: Task, target: str) -> Iterator[Refusal]:
                 f"{target} cannot choose accelerators by {name} yet",
                 "leave it out, and say kind and count",
             )
-
-
-def soft_edges(plan: Plan, target: str) -> Iterator[Refusal]:
-    """Yield soft edges that could be felt: where a skipped producer would leave its consumer able to run.
-
-    Both engines know hard edges only. With nothing that skips by itself (`when` and `continue_on_error` are refused), a
-    task is skipped because something before it failed. If all before the producer is before the consumer too, by hard
-    edges, the two edges mean the same. So do those to the cells of a matrix, of which one at least must have succeeded:
-    the same is before all of them, and they are skipped together.
-    """
-    if not any(need.soft for task in plan.tasks for need in task.needs):
-        return
-    before: dict[str, frozenset[str]] = {}
-    for task in plan.tasks:
-        hard = [need.task for need in task.needs if _is_hard(need)]
-        before[task.name] = frozenset(hard).union(*(before[name] for name in hard))
-        for need in task.needs:
-            if _is_hard(need) or need.task in before[task.name] or before[need.task] <= before[task.name]:
-                continue
-            yield Refusal(
-                Use(Feature.OPTIONAL_INPUT, task.step, _soft_place(task, need.task)),
-                f"{target} cannot run `{task.step}` without `{need.task}` where that was skipped",
-                f"let `{task.step}` need what `{need.task}` needs",
-            )
-
-
-def _is_hard(need: Need) -> bool:
-    return not need.soft or (bool(need.any_of) and not need.forgiving)
-
-
-def _soft_place(task: Task, producer: str) -> tuple[str, ...]:
-    for name, values in task.inputs:
-        if any(getattr(value, "task", None) == producer for value in values):
-            return ("with", name)
-    return ()
 
 
 def is_exact(value: Json) -> bool:

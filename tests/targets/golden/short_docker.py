@@ -5,6 +5,9 @@ from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSki
 from airflow.providers.docker.operators.docker import DockerOperator
 from airflow.sdk import DAG, Param
 
+RUN = ["--root", "/var/pipec", "--run", "{{ run_id }}"]
+PARAMETERS = ["--parameters", '{{ params | tojson | replace("$", "\\\\u0024") }}']
+
 
 class Step(DockerOperator):
     """A step's container. What it ends with 1, 2 or 3 for, trying again cannot heal: that fails without a retry."""
@@ -23,20 +26,22 @@ with DAG(
     max_active_runs=16,
     params={"source": Param("s3://wine/rows.csv", schema={"type": "string"})},
     default_args={
-        "retries": 0,
         "skip_on_exit_code": [1, 2, 3],
         "labels": {
             "app.kubernetes.io/managed-by": "pipec",
             "app.kubernetes.io/part-of": "short",
             "app.kubernetes.io/instance": "dev",
         },
-        "image": (
-            "registry.example/pipec-steps@sha256:0000000000000000000000000000000000000000000000000000000000000000"
-        ),
         "entrypoint": ["pipec-step"],
         "mount_tmp_dir": False,
         "auto_remove": "force",
+        "do_xcom_push": False,
         "mounts": [{"source": "/var/pipec", "target": "/var/pipec", "type": "bind"}],
+        "image": (
+            "registry.example/pipec-steps@sha256:0000000000000000000000000000000000000000000000000000000000000000"
+        ),
+        "cpus": 1.0,
+        "mem_limit": "2048m",
     },
     tags=["environment:dev"],
 ) as dag:
@@ -51,16 +56,9 @@ with DAG(
                 '"parameters": {"source": {"$parameter": "source"}, "dsn": null}, "inputs": {}, "environment": "dev", '
                 '"threads": 1, "wait_s": 0, "cache": true}'
             ),
-            "--root",
-            "/var/pipec",
-            "--run",
-            "{{ run_id }}",
-            "--parameters",
-            '{{ params | tojson | replace("$", "\\\\u0024") }}',
+            *RUN,
+            *PARAMETERS,
         ],
-        cpus=1.0,
-        mem_limit="2048m",
-        do_xcom_push=False,
         retries=1,
         retry_delay=timedelta(seconds=30),
         retry_exponential_backoff=True,
@@ -79,15 +77,10 @@ with DAG(
                 '"options": {}}, "inputs": {"data": [{"$output": ["ingest", "data"]}]}, "environment": "dev", '
                 '"threads": 1, "wait_s": 0, "cache": true}'
             ),
-            "--root",
-            "/var/pipec",
-            "--run",
-            "{{ run_id }}",
+            *RUN,
         ],
-        cpus=1.0,
-        mem_limit="2048m",
-        do_xcom_push=False,
         execution_timeout=timedelta(seconds=600),
+        retries=0,
     )
 
     ingest >> train

@@ -5,6 +5,9 @@ from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperato
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 from airflow.sdk import DAG, Param
 
+RUN = ["--root", "s3://ml-prod/pipec", "--run", "{{ run_id }}"]
+PARAMETERS = ["--parameters", '{{ params | tojson | replace("$", "\\\\u0024") }}']
+
 
 class Step(KubernetesPodOperator):
     """A step's container. What it ends with 1, 2 or 3 for, trying again cannot heal: that fails without a retry."""
@@ -24,16 +27,12 @@ with DAG(
     params={"source": Param("s3://wine/rows.csv", schema={"type": "string"})},
     default_args={
         "pool": "gpu",
-        "retries": 0,
         "skip_on_exit_code": [1, 2, 3],
         "labels": {
             "app.kubernetes.io/managed-by": "pipec",
             "app.kubernetes.io/part-of": "short",
             "app.kubernetes.io/instance": "dev",
         },
-        "image": (
-            "registry.example/pipec-steps@sha256:0000000000000000000000000000000000000000000000000000000000000000"
-        ),
         "namespace": "ml",
         "service_account_name": "pipec",
         "cmds": ["pipec-step"],
@@ -41,6 +40,10 @@ with DAG(
         "deferrable": False,
         "security_context": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
         "container_security_context": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+        "image": (
+            "registry.example/pipec-steps@sha256:0000000000000000000000000000000000000000000000000000000000000000"
+        ),
+        "container_resources": {"requests": {"cpu": "1", "memory": "2Gi"}, "limits": {"cpu": "1", "memory": "2Gi"}},
     },
     tags=["environment:dev"],
 ) as dag:
@@ -56,14 +59,9 @@ with DAG(
                 '"parameters": {"source": {"$parameter": "source"}, "dsn": null}, "inputs": {}, "environment": "dev", '
                 '"threads": 1, "wait_s": 0, "cache": true}'
             ),
-            "--root",
-            "s3://ml-prod/pipec",
-            "--run",
-            "{{ run_id }}",
-            "--parameters",
-            '{{ params | tojson | replace("$", "\\\\u0024") }}',
+            *RUN,
+            *PARAMETERS,
         ],
-        container_resources={"requests": {"cpu": "1", "memory": "2Gi"}, "limits": {"cpu": "1", "memory": "2Gi"}},
         retries=1,
         retry_delay=timedelta(seconds=30),
         retry_exponential_backoff=True,
@@ -83,13 +81,10 @@ with DAG(
                 '"options": {}}, "inputs": {"data": [{"$output": ["ingest", "data"]}]}, "environment": "dev", '
                 '"threads": 1, "wait_s": 0, "cache": true}'
             ),
-            "--root",
-            "s3://ml-prod/pipec",
-            "--run",
-            "{{ run_id }}",
+            *RUN,
         ],
-        container_resources={"requests": {"cpu": "1", "memory": "2Gi"}, "limits": {"cpu": "1", "memory": "2Gi"}},
         active_deadline_seconds=600,
+        retries=0,
     )
 
     ingest >> train

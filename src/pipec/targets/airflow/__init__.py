@@ -16,10 +16,10 @@ from pipec.values import Json
 FEATURES = {
     Feature.PARAMETERS: Support.EMITTED,
     Feature.NEEDS: Support.EMITTED,
-    Feature.WHEN: Support.REFUSED,
-    Feature.STATUS: Support.REFUSED,
-    Feature.OPTIONAL_INPUT: Support.EMITTED,  # soft edges that could be felt are refused one by one
-    Feature.MANY_INPUT: Support.REFUSED,
+    Feature.WHEN: Support.EMITTED,  # the worker judges, before a container starts
+    Feature.STATUS: Support.EMITTED,
+    Feature.OPTIONAL_INPUT: Support.EMITTED,
+    Feature.MANY_INPUT: Support.EMITTED,
     Feature.LOCATION_INPUT: Support.EMITTED,
     Feature.ENV: Support.EMITTED,
     Feature.SECRETS: Support.EMITTED,
@@ -30,12 +30,12 @@ FEATURES = {
     Feature.RETRY: Support.EMITTED,
     Feature.TIMEOUT: Support.EMITTED,
     Feature.CACHE: Support.EMITTED,  # the runtime keeps a cache below the artifact root: Airflow has none
-    Feature.CONTINUE_ON_ERROR: Support.REFUSED,
-    Feature.FINALLY: Support.REFUSED,
-    Feature.MATRIX: Support.REFUSED,
+    Feature.CONTINUE_ON_ERROR: Support.EMITTED,
+    Feature.FINALLY: Support.EMITTED,  # teardowns
+    Feature.MATRIX: Support.EMITTED,  # cells in a task group
     Feature.LOOP: Support.REFUSED,
-    Feature.FAN_IN: Support.REFUSED,
-    Feature.PIPELINE_STEP: Support.REFUSED,
+    Feature.FAN_IN: Support.EMITTED,
+    Feature.PIPELINE_STEP: Support.EMITTED,  # task groups
     Feature.ACCELERATOR: Support.EMITTED,
     Feature.MACHINES: Support.REFUSED,
     Feature.POOL: Support.REFUSED,

@@ -55,7 +55,6 @@ def human(plan: Plan, task: Task, options: Options) -> Call:
     body = asked or task.description or "The steps before this one say what is released."
     known = users(options)
     keywords: list[tuple[str, Source]] = [
-        ("task_id", decision_id(task)),
         ("subject", templated(f"{task.name}: release of {about}")),
         ("body", templated(f"{body}\n\nWho may decide: {', '.join(named)}." if named else body)),
         ("response_timeout", seconds(wait_s(task))),

@@ -5,71 +5,140 @@ The skeleton holds no value: what stands in its slots was written by `source.py`
 
 from __future__ import annotations
 
-import builtins
-import keyword
-import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipec.compiler.plan import Plan, PlanParameter, Task
-from pipec.steps.command import run_folder
+from pipec.compiler.plan import Plan, Task
 from pipec.targets.airflow.approval import decision_id, human
 from pipec.targets.airflow.docker import is_docker
-from pipec.targets.airflow.operators import default_args, shared_image, step
-from pipec.targets.airflow.source import WIDTH, Call, Source, write
+from pipec.targets.airflow.flow import Flow, flow
+from pipec.targets.airflow.group import Group, grouped
+from pipec.targets.airflow.head import head
+from pipec.targets.airflow.hoist import shared, without
+from pipec.targets.airflow.name import free, variables
+from pipec.targets.airflow.operators import constants, step
+from pipec.targets.airflow.source import WIDTH, Call, Source, Spread, write
 from pipec.targets.base import Options
 from pipec.targets.cluster import asks_person, secret_variables
-from pipec.values import OutputRef
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
-MOST_RUNS = 16  # Airflow's own default of max_active_runs, said because sites change it
-_OURS = frozenset({"dag", "os", "from_worker", "timedelta", "names", "end", "context"})
-_PLAIN = re.compile(r"[a-z][a-z0-9_]*")
+Made = tuple[str, Call]  # an operator, and the id of its task
+
+
+@dataclass(frozen=True, slots=True)
+class _Body:
+    """The operators of a file. made: those that each task becomes, in the order in which they run.
+
+    common: what `default_args` says of them. last: the tasks of no container behind all others. names: the variables of
+    all, by id.
+    """
+
+    made: Mapping[str, Sequence[Made]]
+    common: Mapping[str, Source]
+    last: Mapping[str, Call]
+    names: Mapping[str, str]
 
 
 def dag_file(plan: Plan, options: Options) -> str:
     """Return the DAG file's text. Assumes that `refuse` found nothing."""
-    names, shared = variable_names(plan), shared_image(plan)
-    tasks, edges = [], []
-    for task in plan.tasks:
-        name = names[task.name]
-        first = name
-        if asks_person(task):
-            first = names[decision_id(task)]
-            tasks.append(f"{first} = {write(human(plan, task, options), 4, 7 + len(first))}")
-        tasks.append(f"{name} = {write(step(plan, task, options, shared), 4, 7 + len(name))}")
-        edges += _edges(task, first, name, names)
+    moves = flow(plan)
+    made = {task.name: tuple(_operators(plan, task, options, moves)) for task in plan.tasks}
+    steps = [call for operators in made.values() for _, call in operators if call.name == "Step"]
+    ids = [task_id for operators in made.values() for task_id, _ in operators]
+    last = _last(moves, ids)
+    body = _Body(made, shared(steps), last, variables([*ids, *last]))
+    rules = moves.rules.values()
     return _skeleton().render(
-        imports=_imports(plan, options),
+        imports=_imports(plan, options, moves),
+        constants=[f"{name} = {write(items, 0, len(name) + 3)}" for name, items in _used(options, steps)],
         operator="DockerOperator" if is_docker(options) else "KubernetesPodOperator",
+        judges=any(rule.needs or rule.when for rule in rules),
+        any_of=any(rule.any_of for rule in rules),
+        siblings=any(rule.siblings for rule in rules),
+        reads_output=bool(moves.read) and is_docker(options),
         worker_secrets=_has_worker_secrets(plan, options),
         # Its arguments stand on lines of their own, however short they are.
-        dag=f"{write(_dag(plan, options), 0, WIDTH)} as dag",
-        tasks=tasks,
-        edges=edges,
+        dag=f"{write(head(plan, options, body.common), 0, WIDTH)} as dag",
+        blocks=[*_blocks(grouped(plan.tasks), 4, body), *(_assigned(each, last[each], 4, body) for each in last)],
+        edges=_edges(plan, moves, body),
     )
 
 
-@cache
-def _skeleton() -> Template:
-    """Return the skeleton, compiled once; jinja2 is loaded only when a DAG is written."""
-    from jinja2 import Environment, StrictUndefined
-
-    text = Path(__file__).with_name("dag.py.jinja").read_text(encoding="utf-8")
-    environment = Environment(
-        autoescape=False, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
-    )
-    return environment.from_string(text)
+def _operators(plan: Plan, task: Task, options: Options, moves: Flow) -> Iterator[Made]:
+    """Yield the operators that a task becomes."""
+    if asks_person(task):
+        yield decision_id(task), human(plan, task, options)
+    yield task.name, step(plan, task, options, moves)
 
 
-def _has_worker_secrets(plan: Plan, options: Options) -> bool:
-    return is_docker(options) and any(secret_variables(task) for task in plan.tasks)
+def _last(moves: Flow, ids: Sequence[str]) -> dict[str, Call]:
+    """Return the tasks that see to it that a run ends as its tasks did."""
+    wanted = (("forgiven", "all_done", moves.forgiven), ("end", "none_failed", moves.ending))
+    return {
+        free(name, ids): Call("EmptyOperator", (("trigger_rule", rule),)) for name, rule, behind in wanted if behind
+    }
 
 
-def _imports(plan: Plan, options: Options) -> list[str]:
+def _used(options: Options, steps: Sequence[Call]) -> Iterator[tuple[str, Sequence[Source]]]:
+    """Yield the constants that some call is made with."""
+    spread = {item for call in steps for _, given in call.keywords if isinstance(given, list)
+              for item in given if isinstance(item, Spread)}  # fmt: skip
+    return ((name, items) for name, items in constants(options).items() if Spread(name) in spread)
+
+
+def _blocks(group: Group, indent: int, body: _Body) -> Iterator[str]:
+    """Yield the operators of a group, and the groups in it, as source that is indented."""
+    for member in group.members:
+        if isinstance(member, Group):
+            keywords: tuple[tuple[str, Source], ...] = () if member.is_prefix else (("prefix_group_id", False),)
+            opened = write(Call("TaskGroup", keywords, plain=(group.label(member.name),)), indent)
+            inside = "\n\n".join(_blocks(member, indent + 4, body))
+            yield f"{' ' * indent}with {opened}:\n{inside}"
+            continue
+        for task_id, call in body.made[member.name]:
+            own = without(call, body.common) if call.name == "Step" else call
+            yield _assigned(task_id, own, indent, body, group.label(task_id), ".as_teardown()" * member.is_final)
+
+
+def _assigned(task_id: str, call: Call, indent: int, body: _Body, label: str = "", ending: str = "") -> str:
+    """Return the line that makes an operator. label: what the task is called in its group."""
+    name = body.names[task_id]
+    whole = Call(call.name, (("task_id", label or task_id), *call.keywords), call.plain)
+    return f"{' ' * indent}{name} = {write(whole, indent, indent + 3 + len(name))}{ending}"
+
+
+def _edges(plan: Plan, moves: Flow, body: _Body) -> list[str]:
+    """Return the lines that put every task after what it needs, the parts of an approval one after the other."""
+    lines = []
+    for task in plan.tasks:
+        lines += _edge(moves.rules[task.name].after, [task_id for task_id, _ in body.made[task.name]], body)
+    *forgiven, end = body.last or ("",)
+    for each in forgiven:
+        lines += _edge(moves.forgiven, [each], body)
+    if end:
+        lines += _edge([*moves.ending, *forgiven], [end], body)
+    return lines
+
+
+def _edge(before: Sequence[str], chain: Sequence[str], body: _Body) -> list[str]:
+    """Return what puts a chain of tasks behind others."""
+    first, after = [body.names[each] for each in before], " >> ".join(body.names[each] for each in chain)
+    if not first:
+        return [after] if len(chain) > 1 else []
+    if len(first) == 1:
+        return [f"{first[0]} >> {after}"]
+    flat = f"[{', '.join(first)}] >> {after}"
+    if len(flat) <= WIDTH - 4:
+        return [flat]
+    return ["[", *(f"    {one}," for one in first), f"] >> {after}"]
+
+
+def _imports(plan: Plan, options: Options, moves: Flow) -> list[str]:
     """Return the import lines, sorted as ruff sorts them; only what the file uses, for the processor loads it all."""
     sdk = ["DAG"]
     if plan.schedules:
@@ -86,8 +155,13 @@ def _imports(plan: Plan, options: Options) -> list[str]:
             lines.append(f"from {provider}.cncf.kubernetes.secret import Secret")
     if any(asks_person(task) for task in plan.tasks):
         lines.append(f"from {provider}.standard.operators.hitl import ApprovalOperator")
+    if moves.ending or moves.forgiven:
+        lines.append(f"from {provider}.standard.operators.empty import EmptyOperator")
+    if any(task.group or "." in task.name for task in plan.tasks):
+        sdk.append("TaskGroup")
     lines.append(f"from airflow.sdk import {', '.join(sdk)}")
-    standard = ["import os"] if _has_worker_secrets(plan, options) else []
+    standard = ["import json"] if moves.read and is_docker(options) else []
+    standard += ["import os"] if _has_worker_secrets(plan, options) else []
     if _needs_timedelta(plan, options):
         standard.append("from datetime import timedelta")
     return [*standard, *([""] if standard else []), *sorted(lines)]
@@ -100,86 +174,17 @@ def _needs_timedelta(plan: Plan, options: Options) -> bool:
     )
 
 
-def _dag(plan: Plan, options: Options) -> Call:
-    keywords: list[tuple[str, Source]] = [("dag_id", plan.pipeline)]
-    if plan.description:
-        keywords.append(("description", plan.description))
-    keywords += [
-        ("schedule", _schedule(plan)),
-        ("catchup", any(schedule.catchup for schedule in plan.schedules)),
-        ("max_active_runs", plan.concurrency.maximum if plan.concurrency else MOST_RUNS),
-    ]
-    if plan.parameters:
-        keywords.append(("params", {parameter.name: _param(parameter) for parameter in plan.parameters}))
-    keywords += [("default_args", default_args(plan, options)), ("tags", _tags(plan))]
-    if plan.outputs:
-        keywords.append(("doc_md", _outputs(plan, options)))
-    return Call("DAG", tuple(keywords))
+def _has_worker_secrets(plan: Plan, options: Options) -> bool:
+    return is_docker(options) and any(secret_variables(task) for task in plan.tasks)
 
 
-def _schedule(plan: Plan) -> Source:
-    if not plan.schedules:
-        return None
-    crons = tuple(schedule.cron for schedule in plan.schedules)
-    name = "CronTriggerTimetable" if len(crons) == 1 else "MultipleCronTriggerTimetable"
-    return Call(name, (("timezone", plan.schedules[0].timezone),), plain=crons)
+@cache
+def _skeleton() -> Template:
+    """Return the skeleton, compiled once; jinja2 is loaded only when a DAG is written."""
+    from jinja2 import Environment, StrictUndefined
 
-
-def _param(parameter: PlanParameter) -> Call:
-    keywords: list[tuple[str, Source]] = []
-    if parameter.description:
-        keywords.append(("description", parameter.description))
-    keywords.append(("schema", parameter.schema))
-    return Call("Param", tuple(keywords), plain=() if parameter.is_required else (parameter.default,))
-
-
-def _tags(plan: Plan) -> list[Source]:
-    tags: list[Source] = [f"{key}:{value}" for key, value in plan.labels]
-    if plan.environment:
-        tags.append(f"environment:{plan.environment}")
-    if plan.production:
-        tags.append("production")
-    return tags
-
-
-def _outputs(plan: Plan, options: Options) -> str:
-    """Return, in Markdown, where a run leaves the pipeline's outputs. Never ends in `.md`, which Airflow would open."""
-    folder = run_folder(options.artifacts or "", plan.pipeline, "RUN")
-    lines = [
-        f"- `{name}`: `{folder}/{reference.task}/{reference.output}`"
-        for name, reference in plan.outputs
-        if isinstance(reference, OutputRef)
-    ]
-    return "\n".join(["Outputs of a run (`RUN` is its id, with `_` for `:` and `+`):", "", *lines, ""])
-
-
-def _edges(task: Task, first: str, name: str, names: dict[str, str]) -> list[str]:
-    """Return the lines that put a task after what it needs; `first` is its human half, if it has one."""
-    needed = list(dict.fromkeys(names[need.task] for need in task.needs))
-    chain = first if first == name else f"{first} >> {name}"
-    if not needed:
-        return [chain] if first != name else []
-    if len(needed) == 1:
-        return [f"{needed[0]} >> {chain}"]
-    flat = f"[{', '.join(needed)}] >> {chain}"
-    if len(flat) <= WIDTH - 4:
-        return [flat]
-    return ["[", *(f"    {one}," for one in needed), f"] >> {chain}"]
-
-
-def variable_names(plan: Plan) -> dict[str, str]:
-    """Return a variable for every task: its name where that is plain, never a word of Python or of the file."""
-    names: dict[str, str] = {}
-    taken: set[str] = set()
-    ids = [task.name for task in plan.tasks]
-    ids += [decision_id(task) for task in plan.tasks if asks_person(task)]
-    for task_id in ids:
-        name = re.sub(r"[^a-z0-9_]", "_", task_id)
-        if not _PLAIN.fullmatch(name) or keyword.iskeyword(name) or hasattr(builtins, name) or name in _OURS:
-            name = f"task_{name}"
-        number, unique = 2, name
-        while unique in taken:
-            unique, number = f"{name}_{number}", number + 1
-        taken.add(unique)
-        names[task_id] = unique
-    return names
+    text = Path(__file__).with_name("dag.py.jinja").read_text(encoding="utf-8")
+    environment = Environment(
+        autoescape=False, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    return environment.from_string(text)

@@ -17,6 +17,7 @@ def is_docker(options: Options) -> bool:
 def docker_args(options: Options) -> dict[str, Source]:
     """Return what all containers of a file share, as `default_args`."""
     shared: dict[str, Source] = {"entrypoint": ["pipec-step"], "mount_tmp_dir": False, "auto_remove": "force"}
+    shared["do_xcom_push"] = False  # Docker's would be the last line of the log, whatever that is
     root = options.artifacts or ""
     if "://" not in root:
         place = templated(root)
@@ -30,7 +31,6 @@ def docker(task: Task, options: Options, arguments: list[Source]) -> Keywords:
         ("command", arguments),
         ("cpus", task.resources.cpu),
         ("mem_limit", f"{task.resources.memory_mib}m"),
-        ("do_xcom_push", False),  # Docker's would be the last line of the log
     ]
     if wanted := task.resources.accelerator:
         keywords.append(("device_requests", [_devices(wanted)]))

@@ -6,20 +6,22 @@ What all tasks of a file share goes into the DAG's `default_args`; what Jinja co
 from __future__ import annotations
 
 from pipec.compiler.plan import Plan, Task, order
-from pipec.steps.command import order_text
+from pipec.steps.command import Ended, Order, order_text
 from pipec.targets.airflow.approval import decision
+from pipec.targets.airflow.asked import RUN_ID, SCHEDULED_AT, expression
 from pipec.targets.airflow.docker import docker, docker_args, is_docker
+from pipec.targets.airflow.flow import Flow, asks_end
 from pipec.targets.airflow.pod import pod, pod_args
-from pipec.targets.airflow.source import NO_DOLLAR, Call, Keywords, Source, seconds, templated
+from pipec.targets.airflow.source import NO_DOLLAR, Call, Keywords, Source, Spread, seconds, templated
 from pipec.targets.base import Options
 from pipec.targets.cluster import asks_person, labels, task_references
 from pipec.values import ParameterRef, RunRef
 
 FINAL = [1, 2, 3]  # a bug, the caller's arguments, a no: design.md 3.1.7 tries 75, 137 and lost machines again
 LONGEST_WAIT_S = 3600  # design.md 3.1.7
-RUN_ID = "{{ run_id }}"
-PARAMETERS = "{{ params" + NO_DOLLAR + " }}"
-SCHEDULED_AT = '{{ dag_run.run_after.strftime("%Y-%m-%dT%H:%M:%SZ") }}'  # as Kubeflow writes it
+# How Airflow says that the tasks of this run have ended; those that are mapped have their number behind a `_`.
+ENDS = "{{ ti.get_task_states(ti.dag_id, run_ids=[run_id])[run_id]" + NO_DOLLAR + " }}"
+XCOM, LAST_LINE = "/airflow/xcom/return.json", "-"  # where the two operators look for what a task hands on
 
 
 def default_args(plan: Plan, options: Options) -> dict[str, Source]:
@@ -27,37 +29,47 @@ def default_args(plan: Plan, options: Options) -> dict[str, Source]:
     settings = options.settings
     shared: dict[str, Source] = {"owner": plan.owner} if plan.owner else {}
     shared |= {key: str(settings[key]) for key in ("pool",) if settings.get(key)}
-    shared |= {"retries": 0, "skip_on_exit_code": FINAL, "labels": dict(labels(plan))}
-    if image := shared_image(plan):
-        shared["image"] = templated(image)
+    shared |= {"skip_on_exit_code": FINAL, "labels": dict(labels(plan))}
     return shared | (docker_args(options) if is_docker(options) else pod_args(options))
 
 
-def shared_image(plan: Plan) -> str | None:
-    """Return the image of all tasks, or None if they differ."""
-    images = {task.image for task in plan.tasks}
-    return next(iter(images)) if len(images) == 1 else None
-
-
-def _image(task: Task, shared: str | None) -> Keywords:
-    return () if shared else (("image", templated(task.image or "")),)
-
-
-def step(plan: Plan, task: Task, options: Options, shared: str | None) -> Call:
-    """Return the operator that runs a task's container; `shared`: the image that `default_args` says, if any."""
-    given: Keywords = (("task_id", task.name), *_documented(task))
+def step(plan: Plan, task: Task, options: Options, moves: Flow) -> Call:
+    """Return the operator that runs a task's container, without its id."""
     called = arguments(plan, task, options)
+    is_read = task.name in moves.read
+    if is_read:
+        called += ["--xcom", LAST_LINE if is_docker(options) else XCOM]
     place = docker(task, options, called) if is_docker(options) else pod(plan, task, options, called)
-    return Call("Step", (*given, *_image(task, shared), *place, *_retried(task)))
+    read: Keywords = (("do_xcom_push", True),) if is_read else ()
+    image: Keywords = (("image", templated(task.image or "")),)
+    return Call("Step", (*_told(task), *image, *place, *read, *_retried(task), *_ruled(task, moves)))
 
 
-def _documented(task: Task) -> Keywords:
-    return (("doc", task.description),) if task.description else ()
+def _told(task: Task) -> Keywords:
+    titled: Keywords = (("task_display_name", task.title),) if task.title not in ("", task.name) else ()
+    return (*titled, ("doc", task.description)) if task.description else titled
+
+
+def _ruled(task: Task, moves: Flow) -> Keywords:
+    """Return what a task that Airflow's default rule does not fit is told; `Step` reads it."""
+    rule = moves.rules[task.name]
+    told: list[tuple[str, Source]] = []
+    if rule.is_judged and not task.is_final:
+        told.append(("trigger_rule", "all_done"))
+    if rule.needs:
+        told.append(("needs", {name: list(others) for name, others in rule.needs.items()}))
+    if rule.any_of:
+        told.append(("any_of", {name: list(cells) for name, cells in rule.any_of.items()}))
+    if rule.siblings:
+        told.append(("siblings", list(rule.siblings)))
+    if rule.when:
+        told.append(("when", "{{ " + expression(rule.when) + " }}"))
+    return tuple(told)
 
 
 def _retried(task: Task) -> Keywords:
     if task.retry.attempts <= 1:
-        return ()
+        return (("retries", 0),)
     return (
         ("retries", task.retry.attempts - 1),
         ("retry_delay", seconds(task.retry.backoff_s)),
@@ -66,16 +78,34 @@ def _retried(task: Task) -> Keywords:
     )
 
 
+def _order(plan: Plan, task: Task) -> Order:
+    if not (task.is_final and asks_end(task)):
+        return order(plan, task, cache=True)
+    others = [each for each in plan.tasks if not each.is_final]
+    ends = tuple(Ended(each.name) for each in others)
+    return order(plan, task, ends=ends, forgiven=tuple(each.name for each in others if each.continue_on_error))
+
+
+def constants(options: Options) -> dict[str, list[Source]]:
+    """Return the parts of calls that are the same in every task that has them, by the names they have in the file."""
+    return {
+        "RUN": ["--root", templated(options.artifacts or ""), "--run", "{{ " + RUN_ID + " }}"],
+        "PARAMETERS": ["--parameters", "{{ params" + NO_DOLLAR + " }}"],
+        "SCHEDULED": ["--scheduled-at", "{{ " + SCHEDULED_AT + " }}"],
+        "ENDS": ["--ends", ENDS],
+    }
+
+
 def arguments(plan: Plan, task: Task, options: Options) -> list[Source]:
     """Return what `pipec-step` is called with, fit for a templated field."""
-    root = templated(options.artifacts or "")
-    given: list[Source] = [templated(task.interface.name), "--order", order_text(order(plan, task, cache=True))]
-    given += ["--root", root, "--run", RUN_ID]
+    given: list[Source] = [templated(task.interface.name), "--order", order_text(_order(plan, task)), Spread("RUN")]
     references = task_references(task)
     if any(isinstance(reference, ParameterRef) for reference in references):
-        given += ["--parameters", PARAMETERS]
+        given.append(Spread("PARAMETERS"))
     if RunRef("date") in references or RunRef("scheduled_at") in references:
-        given += ["--scheduled-at", SCHEDULED_AT]
+        given.append(Spread("SCHEDULED"))
+    if asks_end(task):
+        given.append(Spread("ENDS"))
     if asks_person(task):
         given += ["--decision", decision(task, options)]
     return given

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from pipec.compiler.plan import Plan, Task
 from pipec.targets.airflow.approval import decision_id, users
+from pipec.targets.airflow.asked import can_say
 from pipec.targets.airflow.docker import is_docker, worker_secrets
 from pipec.targets.base import Feature, Options, Refusal, Use
 from pipec.targets.cluster import VARIABLE, approvers, asks_person, secret_variables
 from pipec.targets.device import resource
-from pipec.targets.judge import cluster_secrets, judge, secret_use, soft_edges, unchosen, unlisted
+from pipec.targets.ends import may_starve
+from pipec.targets.judge import cluster_secrets, judge, secret_use, unchosen, unlisted
 from pipec.values import EachRef
 
 LONGEST_TAG = 100  # Airflow's own bound
@@ -21,7 +23,6 @@ _RESERVED = frozenset({"dag_id", "task_id", "run_id", "kubernetes_pod_operator",
 def refused(plan: Plan, options: Options) -> Iterator[Refusal]:
     """Yield what of `plan` Airflow cannot say beyond the table of features."""
     yield from judge(plan, options, "airflow")
-    yield from soft_edges(plan, "airflow")
     yield from (unlisted(name, "airflow") for name, handed in plan.outputs if isinstance(handed, EachRef))
     yield from _root(options)
     yield from _triggers(plan)
@@ -32,10 +33,12 @@ def refused(plan: Plan, options: Options) -> Iterator[Refusal]:
         if len(key) + 1 + len(value) > LONGEST_TAG:
             yield Refusal(use, f"airflow shows labels as tags, of {LONGEST_TAG} characters at most", "shorten it")
     names = {task.name for task in plan.tasks}
+    known = {task.name: task for task in plan.tasks}
     for task in plan.tasks:
         yield from _worker_secrets(task, options) if is_docker(options) else _pod_secrets(task, options)
         if asks_person(task):
             yield from _approval(task, options, names)
+        yield from _asked(task, known)
         yield from unchosen(task, "airflow")
         accelerator = task.resources.accelerator
         if is_docker(options) and accelerator and resource(accelerator) not in (None, "nvidia.com/gpu"):
@@ -76,6 +79,22 @@ def _triggers(plan: Plan) -> Iterator[Refusal]:
     if plan.concurrency and plan.concurrency.on_conflict != "queue":
         use = Use(Feature.CONCURRENCY, None, ("concurrency", "on_conflict"))
         yield Refusal(use, "airflow lets a run too many wait", "write `queue`")
+
+
+def _asked(task: Task, known: Mapping[str, Task]) -> Iterator[Refusal]:
+    """Yield what Airflow cannot judge before a container starts."""
+    if task.when and not can_say(task.when):
+        yield Refusal(
+            Use(Feature.WHEN, task.step, ("when",)),
+            "airflow's workers cannot answer this condition",
+            "compare parameters, small outputs, `run.id` and `run.date` with each other or with what is written here",
+        )
+    if may_starve(task, known):
+        yield Refusal(
+            Use(Feature.MANY_INPUT, task.step, ("with",)),
+            f"airflow would start `{task.step}` though nothing may be left for one of its inputs",
+            "read outputs that are always written, or let the step need those that write them",
+        )
 
 
 def _worker_secrets(task: Task, options: Options) -> Iterator[Refusal]:

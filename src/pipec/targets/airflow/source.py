@@ -24,9 +24,16 @@ class Call:
     plain: tuple[Source, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """The items of a list that stands before the DAG under this name."""
+
+    name: str
+
+
 # Kubernetes rewrites `$(NAME)` and `$$` in arguments, so JSON that a run makes says `$` as an escape.
 NO_DOLLAR = ' | tojson | replace("$", "\\\\u0024")'
-Source: TypeAlias = "None | bool | int | float | str | Call | Sequence[Source] | Mapping[str, Source]"
+Source: TypeAlias = "None | bool | int | float | str | Call | Spread | Sequence[Source] | Mapping[str, Source]"
 Keywords = tuple[tuple[str, Source], ...]
 
 
@@ -104,6 +111,8 @@ def _flat(value: Source) -> str:
             return repr(value)
         case Mapping():
             return "{" + ", ".join(f"{_quoted(key)}: {_flat(item)}" for key, item in value.items()) + "}"
+        case Spread(name):
+            return f"*{name}"
         case Call(name, keywords, plain):
             given = [_flat(item) for item in plain] + [f"{key}={_flat(item)}" for key, item in keywords]
             return f"{name}({', '.join(given)})"

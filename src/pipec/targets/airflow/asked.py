@@ -1,0 +1,110 @@
+"""Conditions as the expressions of Jinja that Airflow renders in the worker, before a container starts.
+
+Values arrive as they were written: parameters of the run, small outputs by XCom. What is absent is undefined there, and
+asking it fails the task. Knows no task and no source text.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from pipec.condition import AllOf, AnyOf, Compare, Condition, Holds, Not, Status
+from pipec.targets.airflow.source import jinja
+from pipec.values import Json, ListOf, Literal, OutputRef, ParameterRef, RunRef, Value
+
+# As Kubeflow writes it. A run that is started by hand has no other moment than that of its start.
+SCHEDULED_AT = 'dag_run.run_after.strftime("%Y-%m-%dT%H:%M:%SZ")'
+RUN_ID = "run_id"
+
+
+def can_say(condition: Condition) -> bool:
+    """Say whether a condition means the same in Jinja.
+
+    It does not fail where a list that only a run knows has nothing of the kind that is looked for in it.
+    """
+    match condition:
+        case Compare("in", left, right):
+            return _is_known(left) and isinstance(right, Literal | ListOf) and _is_known(right)
+        case Compare(_, left, right):
+            return _is_known(left) and _is_known(right)
+        case Holds(value):
+            return _is_known(value)
+        case Not(term):
+            return can_say(term)
+        case AllOf(terms) | AnyOf(terms):
+            return all(can_say(term) for term in terms)
+        case Status():
+            return True
+        case _:
+            assert_never(condition)
+
+
+def _is_known(value: Value) -> bool:
+    match value:
+        case Literal(known):
+            return known is not None and not isinstance(known, dict)
+        case ListOf(items):
+            return all(_is_known(item) for item in items)
+        case OutputRef() | ParameterRef():
+            return True
+        case RunRef(name):
+            return name != "outcome"  # a worker cannot tell a refusal from another failure
+        case _:
+            return False
+
+
+def expression(condition: Condition) -> str:
+    """Return a condition as an expression that is true or false. Assumes `can_say`."""
+    match condition:
+        case Compare(operator, left, right):
+            return f"{_operand(left)} {operator} {_operand(right)}"
+        case Holds(value):
+            return _operand(value)
+        case Status(state, task):
+            return f"ends[{jinja(task)}] == {jinja(state)}"
+        case Not(term):
+            return f"not ({expression(term)})"
+        case AllOf(terms):
+            return " and ".join(_term(term) for term in terms) or "true"
+        case AnyOf(terms):
+            return " or ".join(_term(term) for term in terms) or "false"
+        case _:
+            assert_never(condition)
+
+
+def _term(condition: Condition) -> str:
+    """Return a part of a condition, in parentheses where it has parts itself."""
+    said = expression(condition)
+    return f"({said})" if isinstance(condition, AllOf | AnyOf) else said
+
+
+def _operand(value: Value) -> str:
+    match value:
+        case Literal(known):
+            return _literal(known)
+        case ListOf(items):
+            return "[" + ", ".join(_operand(item) for item in items) + "]"
+        case OutputRef(task, output):
+            return f"ti.xcom_pull({jinja(task)})[{jinja(output)}]"
+        case ParameterRef(name):
+            return f"params[{jinja(name)}]"
+        case RunRef("id"):
+            return RUN_ID
+        case RunRef("scheduled_at"):
+            return SCHEDULED_AT
+        case RunRef("date"):
+            return f"{SCHEDULED_AT}[:10]"
+    raise AssertionError(f"asked._operand got {value} (can_say should have stopped it)")
+
+
+def _literal(known: Json) -> str:
+    match known:
+        case bool():
+            return "true" if known else "false"
+        case int() | float():
+            return repr(known)
+        case str():
+            return jinja(known)
+        case _:
+            assert isinstance(known, list | tuple), f"asked._literal got {known!r} (can_say should have stopped it)"
+            return "[" + ", ".join(_literal(item) for item in known) + "]"

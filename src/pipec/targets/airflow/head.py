@@ -1,0 +1,68 @@
+"""What a DAG says before its tasks: when it runs, its parameters, and what all its operators share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pipec.compiler.plan import Plan, PlanParameter
+from pipec.steps.command import run_folder
+from pipec.targets.airflow.operators import default_args
+from pipec.targets.airflow.source import Call, Source
+from pipec.targets.base import Options
+from pipec.values import OutputRef
+
+MOST_RUNS = 16  # Airflow's own default of max_active_runs, said because sites change it
+
+
+def head(plan: Plan, options: Options, common: Mapping[str, Source]) -> Call:
+    """Return the call that makes the DAG. common: what most operators are told alike."""
+    keywords: list[tuple[str, Source]] = [("dag_id", plan.pipeline)]
+    if plan.description:
+        keywords.append(("description", plan.description))
+    keywords += [
+        ("schedule", _schedule(plan)),
+        ("catchup", any(schedule.catchup for schedule in plan.schedules)),
+        ("max_active_runs", plan.concurrency.maximum if plan.concurrency else MOST_RUNS),
+    ]
+    if plan.parameters:
+        keywords.append(("params", {parameter.name: _param(parameter) for parameter in plan.parameters}))
+    keywords += [("default_args", {**default_args(plan, options), **common}), ("tags", _tags(plan))]
+    if plan.outputs:
+        keywords.append(("doc_md", _outputs(plan, options)))
+    return Call("DAG", tuple(keywords))
+
+
+def _schedule(plan: Plan) -> Source:
+    if not plan.schedules:
+        return None
+    crons = tuple(schedule.cron for schedule in plan.schedules)
+    name = "CronTriggerTimetable" if len(crons) == 1 else "MultipleCronTriggerTimetable"
+    return Call(name, (("timezone", plan.schedules[0].timezone),), plain=crons)
+
+
+def _param(parameter: PlanParameter) -> Call:
+    keywords: list[tuple[str, Source]] = []
+    if parameter.description:
+        keywords.append(("description", parameter.description))
+    keywords.append(("schema", parameter.schema))
+    return Call("Param", tuple(keywords), plain=() if parameter.is_required else (parameter.default,))
+
+
+def _tags(plan: Plan) -> list[Source]:
+    tags: list[Source] = [f"{key}:{value}" for key, value in plan.labels]
+    if plan.environment:
+        tags.append(f"environment:{plan.environment}")
+    if plan.production:
+        tags.append("production")
+    return tags
+
+
+def _outputs(plan: Plan, options: Options) -> str:
+    """Return, in Markdown, where a run leaves the pipeline's outputs. Never ends in `.md`, which Airflow would open."""
+    folder = run_folder(options.artifacts or "", plan.pipeline, "RUN")
+    lines = [
+        f"- `{name}`: `{folder}/{reference.task}/{reference.output}`"
+        for name, reference in plan.outputs
+        if isinstance(reference, OutputRef)
+    ]
+    return "\n".join(["Outputs of a run (`RUN` is its id, with `_` for `:` and `+`):", "", *lines, ""])

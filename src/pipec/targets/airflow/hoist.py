@@ -1,0 +1,44 @@
+"""What most tasks of a file are told alike, said once in the DAG's `default_args`: a reader sees what is special.
+
+Knows calls and their keywords, not what these mean: which may be shared is a list.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from pipec.targets.airflow.source import Call, Keywords, Source, write
+
+# Keywords that every operator of a file is told, or is told with the next: without one of them it would have another.
+SHARED = (
+    "image", "container_resources", "cpus", "mem_limit", "active_deadline_seconds", "retries", "retry_delay",
+    "retry_exponential_backoff", "max_retry_delay",
+)  # fmt: skip
+
+
+def shared(calls: Sequence[Call]) -> dict[str, Source]:
+    """Return the keywords, of those that may be shared, that most calls have with one and the same value.
+
+    A keyword that some call lacks is shared only by those that it means nothing to: they do not retry.
+    """
+    found: dict[str, Source] = {}
+    for name in SHARED:
+        told = [value for call in calls for key, value in call.keywords if key == name]
+        if not told or (name in _OF_ALL and len(told) < len(calls)):
+            continue
+        texts = Counter(write(value) for value in told)
+        text, n_told = texts.most_common(1)[0]
+        if n_told > 1 and 2 * n_told > len(calls):
+            found[name] = next(value for value in told if write(value) == text)
+    return found
+
+
+_OF_ALL = frozenset(SHARED) - {"retry_delay", "retry_exponential_backoff", "max_retry_delay"}
+
+
+def without(call: Call, said: Mapping[str, Source]) -> Call:
+    """Return a call without the keywords that `default_args` says already."""
+    known = {name: write(value) for name, value in said.items()}
+    keywords: Keywords = tuple((key, value) for key, value in call.keywords if known.get(key) != write(value))
+    return Call(call.name, keywords, call.plain)
