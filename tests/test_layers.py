@@ -21,7 +21,7 @@ MODULES = {
 # A room, and the rooms it may enter; a name stands for itself and all below it. The first that fits a module counts.
 LOW = (
     "pipec.diagnostics", "pipec.digest", "pipec.values", "pipec.condition", "pipec.tail", "pipec.redact",
-    "pipec.contents", "pipec.verdict",
+    "pipec.contents", "pipec.verdict", "pipec.record",
 )  # fmt: skip
 STEP_VALUES = (
     "pipec.steps.interface", "pipec.steps.declare", "pipec.steps.command", "pipec.steps.carried",
@@ -29,15 +29,16 @@ STEP_VALUES = (
 )  # fmt: skip
 SHARED = tuple(f"pipec.targets.{name}" for name in ("base", "cluster", "judge", "device", "placement", "ends"))
 TABLE: list[tuple[str, tuple[str, ...]]] = [
-    ("pipec.diagnostics", ()),
+    ("pipec.record", ()),
+    ("pipec.diagnostics", ("pipec.record",)),
     ("pipec.digest", ()),
-    ("pipec.values", ()),
+    ("pipec.values", ("pipec.record",)),
     ("pipec.tail", ()),
     ("pipec.redact", ()),
-    ("pipec.contents", ()),
+    ("pipec.contents", ("pipec.record",)),
     ("pipec.docker", ()),
-    ("pipec.condition", ("pipec.values",)),
-    ("pipec.verdict", ("pipec.values", "pipec.condition")),
+    ("pipec.condition", ("pipec.record", "pipec.values")),
+    ("pipec.verdict", ("pipec.record", "pipec.values", "pipec.condition")),
     ("pipec.steps.interface", LOW),
     ("pipec.steps.carried", (*LOW, "pipec.steps.interface")),
     ("pipec.steps.declare", (*LOW, "pipec.steps.interface")),
