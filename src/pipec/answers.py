@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from pipec.diagnostics import Finding, Ignored, Loc, ordered
+from pipec.record import frozen
 from pipec.schema import findings as kinds
 from pipec.schema.ignore import Ignore, Ignores
 from pipec.schema.model import Project
 from pipec.stages import Unit
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Answers:
     """What a file and its project answer for. own: of this file. used: the places of those that were needed.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 
 from pipec import __version__, stages
@@ -31,6 +31,7 @@ from pipec.diagnostics import (
     one_line,
     ordered,
 )
+from pipec.record import frozen
 from pipec.schema import check as shape
 from pipec.schema import findings as kinds
 from pipec.schema import load, tree
@@ -60,7 +61,7 @@ class UsageError(Exception):
         super().__init__(one_line(message))  # it quotes what was typed
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Request:
     """What a user asked about one file.
 
@@ -78,7 +79,7 @@ class Request:
     targets: Mapping[str, Target] = field(default_factory=lambda: TARGETS)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Checked:
     """What is known of a file. root: the project's folder. folder: that of the file.
 

@@ -6,13 +6,13 @@ They stand below the plan, because documents, sub-pipelines and engines carry th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
+from pipec.record import frozen
 from pipec.values import Json, Reference, Value, decode, encode, references, substitute
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Compare:
     """left `operator` right, by value; operator: `== != < <= > >= in`."""
 
@@ -21,7 +21,7 @@ class Compare:
     right: Value
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Status:
     """Whether `task` ended as `state`: `succeeded`, `failed` or `skipped`."""
 
@@ -29,24 +29,24 @@ class Status:
     task: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Holds:
     """A boolean value standing alone."""
 
     value: Value
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Not:
     term: Condition
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AllOf:
     terms: tuple[Condition, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AnyOf:
     terms: tuple[Condition, ...]
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
+
+from pipec.record import frozen
 
 FORMAT = "1"
 ROOT = "/opt/pipec"  # where an image keeps what is ours
@@ -19,7 +21,7 @@ TEAM = f"{ROOT}/team"  # a team's own code and files; on PYTHONPATH
 TEAM_VARIABLE = "PIPEC_TEAM"  # says where the team's files are, in a place other than `TEAM`
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Version:
     """A step as an image has it. interface: the digest of its contract."""
 
@@ -27,7 +29,7 @@ class Version:
     interface: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Contents:
     """What one image holds.
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import StrEnum
 from typing import NamedTuple
+
+from pipec.record import frozen
 
 
 class Severity(StrEnum):
@@ -58,7 +60,7 @@ class Loc(NamedTuple):
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Source:
     """A text as it was read, once; everything later speaks of this snapshot.
 
@@ -69,7 +71,7 @@ class Source:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rule:
     """One kind of finding.
 
@@ -96,7 +98,7 @@ class Rule:
         return self.doc.strip().split("\n", 1)[0]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Note:
     """A related place, or a remark without one, under a finding."""
 
@@ -104,7 +106,7 @@ class Note:
     loc: Loc | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Finding:
     """One thing that is wrong at one place.
 
@@ -126,7 +128,7 @@ class Finding:
         return Severity.ERROR if strict else self.rule.severity
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Diagnostic:
     """A finding as it is reported: judged by the caller's policy, and beside the line it speaks of."""
 
@@ -135,7 +137,7 @@ class Diagnostic:
     line: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ignored:
     """A finding that somebody has answered for. reason: theirs. loc: where they said so."""
 
@@ -144,7 +146,7 @@ class Ignored:
     loc: Loc
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Report:
     """The findings of one call, sorted by place, and the texts they speak of. ignored: those that count no more."""
 

@@ -13,9 +13,9 @@ import os
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
+from pipec.record import mutable
 from pipec.targets.base import File
 
 _NEW, _OLD = ".pipec-new", ".pipec-old"
@@ -25,7 +25,7 @@ class OutputError(Exception):
     """Nothing was changed; the message is one line: cause and next action."""
 
 
-@dataclass(slots=True)
+@mutable
 class _Draft:
     """A file on its way. has_old: what it replaces is kept beside it. is_first: it replaces nothing.
 

@@ -7,12 +7,13 @@ found about a document stops only its own later stages, and those of pipelines t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from pipec.compiler import arguments, flatten, graph, lower, nested, rule, spread
 from pipec.compiler.plan import Plan
 from pipec.diagnostics import Finding, Ignored, Source, has_error
 from pipec.digest import canonical
+from pipec.record import frozen, mutable
 from pipec.schema import check as shape
 from pipec.schema import ignore, secret, tree
 from pipec.schema.lock import Lock
@@ -21,7 +22,7 @@ from pipec.schema.overlay import without_overlay_nulls
 from pipec.values import Json
 
 
-@dataclass(slots=True)
+@mutable
 class Unit:
     """One pipeline of a file, as far as it came. plan: None if there was an error. subject: the document's own.
 
@@ -54,7 +55,7 @@ class Unit:
         return (self.pipeline, *(pipeline for pipeline in inner if pipeline))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Setting:
     """What the documents of a file are read in.
 

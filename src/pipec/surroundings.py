@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from pipec.diagnostics import START, Finding, Ignored, Loc, Source, has_error
+from pipec.record import frozen
 from pipec.schema import check as shape
 from pipec.schema import findings as kinds
 from pipec.schema import ignore, secret, tree
@@ -20,7 +21,7 @@ from pipec.schema.project import project as typed
 from pipec.values import Json
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Place:
     """Where a file lies. folder: its own, relative to the root. shown: how messages begin the paths beside it."""
 
@@ -37,7 +38,7 @@ class Place:
         return read_below(self.root, folder, name, limit)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Surroundings:
     """The project of a file and the environment chosen in it; without a `pipec.yaml`, both are empty.
 

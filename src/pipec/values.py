@@ -9,27 +9,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias, assert_never
+
+from pipec.record import frozen
 
 Json: TypeAlias = "None | bool | int | float | str | Sequence[Json] | Mapping[str, Json]"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Literal:
     """A value known at compile time."""
 
     value: Json
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ParameterRef:
     """The pipeline's parameter `name`, as this run was given it."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OutputRef:
     """What task `task` wrote as `output`: an artifact or a small value."""
 
@@ -37,28 +38,28 @@ class OutputRef:
     output: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SecretRef:
     """The secret `name`. Never resolved outside the process that uses it."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ConfigRef:
     """The config `name` of the environment, where its value is not known before the run. Not secret."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunRef:
     """A fact of the run: `id`, `date`, `scheduled_at` or `outcome`."""
 
     field: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ItemRef:
     """The item that an iteration of `loop` is about, or its field `field`. loop: the step's name, as plans have it."""
 
@@ -66,7 +67,7 @@ class ItemRef:
     loop: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MatrixRef:
     """The value of an axis in one cell of the matrix of `step`. A plan has none: its cells are known."""
 
@@ -74,7 +75,7 @@ class MatrixRef:
     step: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EachRef:
     """What the iterations of loop `task` wrote as `output`: a list, in their order, without those that wrote none."""
 
@@ -82,7 +83,7 @@ class EachRef:
     output: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Attachment:
     """A small text file that travels by content. name: its last path part, for messages and suffix."""
 
@@ -90,7 +91,7 @@ class Attachment:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ImageFile:
     """A file that does not travel: it lies in the step's image. path: below the folder of the team's files there."""
 
@@ -98,28 +99,28 @@ class ImageFile:
     digest: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Text:
     """Parts joined into one text: strings raw, numbers and booleans as JSON."""
 
     parts: tuple[Value, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ListOf:
     """A list in which some item is not known yet."""
 
     items: tuple[Value, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Gather:
     """The list of those items that are there: what the cells of a matrix wrote, without the cells that failed."""
 
     items: tuple[Value, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ObjectOf:
     """An object in which some field is not known yet."""
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Protocol, TypeAlias, assert_never
 
 from pipec.condition import AllOf, AnyOf, Compare, Condition, Holds, Not, Status, statuses
+from pipec.record import frozen
 from pipec.values import Absent, Json, OutputRef, Reference, Value, resolve
 
 SUCCEEDED, FAILED, REFUSED, SKIPPED = ENDS = ("succeeded", "failed", "refused", "skipped")
@@ -26,19 +26,19 @@ class Fault(Exception):
     """A `when` or a value has no answer: the task fails. One line."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ready:
     """The task may run."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Skip:
     """The task will not run. reason: why, without anything that differs between equal runs."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fail:
     """The task cannot run, and that is a failure."""
 

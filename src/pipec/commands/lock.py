@@ -9,7 +9,6 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from pipec import output
@@ -19,6 +18,7 @@ from pipec.diagnostics import Source, guess, has_error
 from pipec.digest import shortened
 from pipec.docker import DockerFault
 from pipec.image.inspect import contents_of, digest_of
+from pipec.record import frozen
 from pipec.schema import check, tree
 from pipec.schema import lock as locks
 from pipec.schema.files import PROJECT_FILE, UnreadableError, has_project_file, project_root, read_below
@@ -26,7 +26,7 @@ from pipec.schema.lock import LOCK_FILE, Lock, Locked
 from pipec.targets.base import File
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Engine:
     """What is asked of the container engine, by an image's name. digest_of: empty for one that no registry has.
 

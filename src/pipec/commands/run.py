@@ -8,7 +8,7 @@ import os
 import shlex
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from pipec import api
@@ -25,6 +25,7 @@ from pipec.engine.options import RunOptions
 from pipec.engine.outcome import RunOutcome
 from pipec.engine.run import Ended
 from pipec.engine.trigger import Request, Start
+from pipec.record import frozen
 from pipec.schema.files import project_root
 from pipec.schema.model import Places
 from pipec.stages import Unit
@@ -33,7 +34,7 @@ from pipec.values import ConfigRef, Json, SecretRef
 TRIGGERS = "triggers"  # below the home: what steps asked of other pipelines
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Asked:
     """What a call asks to run: a pipeline of a file, and those that may follow it, in the file's order."""
 

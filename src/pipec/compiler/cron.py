@@ -7,8 +7,9 @@ one and an intersection for another, so no shortest gap is told for it.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
+
+from pipec.record import frozen
 
 _FIELDS = (("minute", 0, 59), ("hour", 0, 23), ("day of the month", 1, 31), ("month", 1, 12), ("weekday", 0, 7))
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -18,7 +19,7 @@ _LENGTHS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)  # of the months of 
 MINUTES_OF_DAY = 24 * 60
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Cron:
     """When a schedule comes. days: of the month, None for any; weekdays: Sunday is 0, None for any.
 

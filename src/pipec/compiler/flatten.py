@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from pipec.compiler.nested import Opened
 from pipec.condition import Condition, Status, both, named, rewritten
 from pipec.diagnostics import Loc
+from pipec.record import frozen
 from pipec.schema.model import Argument, Pipeline, Reference, StepUse, When
 from pipec.schema.tree import Scalar
 from pipec.steps.interface import MISSING, Interface
@@ -32,7 +33,7 @@ from pipec.values import (
 from pipec.values import Reference as ValueReference
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Composite:
     """A step that is a pipeline of its own. outputs: what it hands on, in terms of the flat steps."""
 
@@ -42,7 +43,7 @@ class Composite:
     outputs: Mapping[str, Value]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Flat:
     """A flat pipeline. interfaces: by flat step.
 
@@ -84,7 +85,7 @@ def flatten(pipeline: Pipeline, uses: Mapping[str, Opened], folder: str) -> Flat
     return Flat(flat, work.interfaces, work.composites, work.folders, work.homes, work, outer)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Scope:
     """One use of a document: the step that uses it (empty: nobody), what it was given, its defaults and its steps.
 

@@ -7,13 +7,14 @@ and one topological order; nothing enumerates paths.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from graphlib import CycleError, TopologicalSorter
 from heapq import heapify, heappop, heappush
 from types import MappingProxyType
 
 from pipec.compiler.flatten import Composite
 from pipec.diagnostics import Loc
+from pipec.record import frozen
 from pipec.schema.model import Reference, StepUse
 from pipec.steps.interface import Input, Interface, Output
 from pipec.values import EachRef, Gather, ListOf, OutputRef, Value, references
@@ -21,7 +22,7 @@ from pipec.values import EachRef, Gather, ListOf, OutputRef, Value, references
 EMPTY: Mapping[str, Composite] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Edge:
     """`target` waits for `source`.
 
@@ -40,7 +41,7 @@ class Edge:
     of: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Port:
     """An artifact by its origin.
 
@@ -52,7 +53,7 @@ class Port:
     output: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Graph:
     """A pipeline's steps with their interfaces, and the edges between steps that exist.
 
@@ -190,7 +191,7 @@ def build(
     )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Places:
     """What a name of a step can mean."""
 

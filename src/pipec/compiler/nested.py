@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from pipec import digest
 from pipec.diagnostics import Finding, Note, Source, has_error
+from pipec.record import frozen, mutable
 from pipec.schema import check, load, manifest, tree
 from pipec.schema import findings as kinds
 from pipec.schema.files import UnreadableError
@@ -27,7 +28,7 @@ MAX_BYTES = 1 << 20  # of one such file
 Catalogue = Callable[[str, str | None], Interface | None]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class World:
     """What opening a file needs. read: the text of a file, by the folder that names it (relative to the root) and its
     name, at most so many bytes; raises UnreadableError. shown: what messages call a path relative to the root.
@@ -41,7 +42,7 @@ class World:
     configs: Mapping[str, Json]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Opened:
     """What one step uses. pipeline: None for a step of the library or of another language.
 
@@ -56,7 +57,7 @@ class Opened:
     n_tasks: int = 1
 
 
-@dataclass(slots=True)
+@mutable
 class Opening:
     """Everything that one pipeline uses, by step; steps of which nothing is known are not listed.
 

@@ -7,13 +7,13 @@ plans. A *step* is what the user wrote; a *task* is what runs.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from pipec import digest
 from pipec.compiler import zone
 from pipec.compiler.shift import shifted
 from pipec.condition import Condition, describe, named
+from pipec.record import frozen
 from pipec.steps.command import Ended, Order, Report
 from pipec.steps.interface import Artifact, Interface, Kind, Resources, Retry, Role
 from pipec.values import (
@@ -34,7 +34,7 @@ ONCE = Retry(attempts=1)
 Handed: TypeAlias = ParameterRef | OutputRef | EachRef | Gather | Literal  # what a pipeline may hand on as an output
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Need:
     """An edge into a task. soft: the task may run if `task` was skipped (optional inputs, status functions).
 
@@ -50,7 +50,7 @@ class Need:
     any_of: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Group:
     """Tasks that one step became by a matrix. max_parallel: how many may run at once; None: all.
 
@@ -62,7 +62,7 @@ class Group:
     fail_fast: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Loop:
     """What a task does for each item of a list known at run time.
 
@@ -78,7 +78,7 @@ class Loop:
     fail_fast: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Task:
     """One container, or process, of a run.
 
@@ -146,7 +146,7 @@ class Task:
         return found + tuple(ref for task in (self.loop.body if self.loop else ()) for ref in task.asked)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class PlanParameter:
     """A run-time input of the pipeline. schema: its JSON Schema. default: None with is_required."""
 
@@ -158,7 +158,7 @@ class PlanParameter:
     description: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Schedule:
     """A trigger by time. cron: five fields. timezone: an IANA name."""
 
@@ -175,7 +175,7 @@ class Schedule:
         return None if offset is None else shifted(self.cron, -offset)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class After:
     """A trigger by a run of another pipeline.
 
@@ -192,7 +192,7 @@ class After:
     cooldown_s: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Concurrency:
     """How many runs may go on at once, and what becomes of one too many: `queue`, `skip` or `cancel`."""
 
@@ -200,7 +200,7 @@ class Concurrency:
     on_conflict: str = "queue"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Plan:
     """A pipeline, ready to run anywhere. tasks: in an order in which they may run, ties in the file's order.
 

@@ -11,18 +11,19 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from pipec.compiler.arguments import Attachments
 from pipec.compiler.graph import Graph
 from pipec.compiler.nested import Opened
 from pipec.contents import Contents
 from pipec.diagnostics import Finding, Ignorable, Rule, Severity, bounded
+from pipec.record import frozen
 from pipec.schema.lock import Lock
 from pipec.schema.model import Environment, Pipeline, Places, Project, Reference, StepUse
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Subject:
     """All that a rule may look at: a document, or the flat pipeline that it becomes.
 
@@ -73,7 +74,7 @@ class Subject:
 Check = Callable[[Rule, Subject], Iterator[Finding]]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Registered:
     """A rule and its function.
 

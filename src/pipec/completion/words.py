@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
+
+from pipec.record import frozen
 
 Words = Mapping[str, str]  # each with what it means, which may be empty
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -21,7 +22,7 @@ class Kind(StrEnum):
     FREE = "free"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Value:
     """What a person gives. label: as the help calls it. words: of Kind.WORDS, those that fit."""
 
@@ -30,7 +31,7 @@ class Value:
     words: Words
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Option:
     """An option by all of its names. value: what follows it, if anything does."""
 
@@ -40,7 +41,7 @@ class Option:
     is_repeatable: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Argument:
     """What stands at a place of its own. is_many: and at every later one."""
 
@@ -48,7 +49,7 @@ class Argument:
     is_many: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Command:
     """A command with what may follow it; the first of all is pipec itself, whose name here is empty.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 
 from pipec.compiler.plan import Plan, Task
@@ -24,6 +24,7 @@ from pipec.engine.outcome import Record, State, Stored, TaskOutcome
 from pipec.engine.process import Execution, Exit, Stop, execute
 from pipec.engine.state import Facts
 from pipec.engine.store import Store, StoreError
+from pipec.record import frozen
 from pipec.redact import redacted
 from pipec.steps.command import Call
 from pipec.steps.interface import Artifact, Kind, Role
@@ -34,7 +35,7 @@ from pipec.verdict import Fault
 RESULT_LIMIT = 4 << 20  # bytes of a result file: small outputs travel through the journal, data through the store
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Shop:
     """What every attempt of a run shares. shown: what approvals were shown when last started, by task.
 
@@ -56,7 +57,7 @@ class Shop:
     shown: dict[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Job:
     """One attempt to make. number: from 1. serial: unique in the session. earlier: the outcome that may be kept.
 
@@ -72,7 +73,7 @@ class Job:
     begin: Callable[[], None] = lambda: None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Result:
     """What came of a job: an outcome, or none when the run is stopping. again: why finished work was done anew.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from pipec import digest
@@ -16,6 +16,7 @@ from pipec.compiler.plan import Plan, Task, order, uncacheable
 from pipec.engine import files
 from pipec.engine.state import Facts
 from pipec.engine.store import Store
+from pipec.record import frozen
 from pipec.steps.carried import interface_as_json
 from pipec.steps.command import Call, Location, secret_variable
 from pipec.steps.interface import Container, Role
@@ -28,7 +29,7 @@ SHORT = 80  # characters: a longer part is kept by its digest, which still tells
 OF_THE_MOMENT = ("code", "locations.")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Prepared:
     """What an attempt needs. call: without the places of its outputs. secrets: environment variable -> value.
 
@@ -44,7 +45,7 @@ class Prepared:
     watched: tuple[tuple[Path, object], ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Place:
     """Where a run happens. base: the folder that relative locations start from. root: which they must stay below.
 
@@ -159,7 +160,7 @@ def _environ(task: Task, facts: Facts, place: Place) -> tuple[dict[str, str], di
     return plain, secret
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Data:
     """Data outside the store. path, signature: None and empty unless it lies here and its digest is known."""
 

@@ -11,7 +11,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from pipec.engine.launcher import (
 )
 from pipec.engine.mount import NAMING_FILES, mounts
 from pipec.engine.outcome import EngineError
+from pipec.record import frozen, mutable
 from pipec.values import SecretRef
 
 NAMED = "container"  # a file in an attempt's folder that names its container, written before it is made
@@ -42,7 +43,7 @@ _SHARED_MIB = 2048  # of /dev/shm at most, through which data loaders hand batch
 _SAID = 4096  # bytes at the end of a log in which the reason is looked for why nothing started
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Host:
     """What runs containers here. rootless: its root is this machine's user."""
 
@@ -55,7 +56,7 @@ class Host:
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}
 
 
-@dataclass(slots=True)
+@mutable
 class ContainerLauncher:
     """Runs every step in a container of its image. note: takes a line for people, such as that an image is pulled."""
 

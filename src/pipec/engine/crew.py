@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import queue
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from pipec.compiler.plan import Task
 from pipec.engine.attempt import Job, Result, Shop, perform
+from pipec.record import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Began:
     """A process is being started; not told of work that is kept or cached."""
 
@@ -19,7 +20,7 @@ class Began:
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Done:
     """An attempt is over. fault: what it raised."""
 

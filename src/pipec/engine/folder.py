@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pipec.engine.outcome import EngineError
+from pipec.record import frozen
 
 _RUN_ID = re.compile(r"[0-9]{8}T[0-9]{9}Z-[0-9a-f]{6}")
 
@@ -24,7 +24,7 @@ def moment(now: datetime | None = None) -> str:
     return f"{now or datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Folder:
     """One run's folder.
 

@@ -9,11 +9,12 @@ import heapq
 import re
 from bisect import insort
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from pipec.compiler.plan import Group, Task
 from pipec.engine.outcome import State, TaskOutcome
 from pipec.engine.state import Place
+from pipec.record import mutable
 from pipec.verdict import past
 
 Entry = tuple[Place, str]  # a task's place and name
@@ -26,7 +27,7 @@ def stopping(outcome: TaskOutcome) -> str:
     return f"`{outcome.name}` {past(outcome.state)}, and `fail_fast` starts no further one"
 
 
-@dataclass(slots=True)
+@mutable
 class _Cells:
     """The tasks of one matrix; inside a loop, of one iteration.
 

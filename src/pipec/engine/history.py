@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from pipec.engine import decision, lock
@@ -17,11 +16,12 @@ from pipec.engine.journal import read
 from pipec.engine.outcome import EngineError, Record, RunOutcome, State, TaskOutcome
 from pipec.engine.replay import Replay, replay, stands
 from pipec.engine.summary import is_cell, summarize
+from pipec.record import frozen
 
 _OPEN = (State.PARKED, State.RUNNING)  # an approval in one of these has shown what it is about
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class RunSummary:
     """One line of the list of runs. status: as of `RunOutcome`, or `damaged`. counts: tasks by state. times: UTC.
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from pipec.compiler.plan import Loop, Task
 from pipec.engine.group import stopping
 from pipec.engine.loop import Iteration
 from pipec.engine.outcome import State, TaskOutcome, together
 from pipec.engine.state import Place
+from pipec.record import mutable
 from pipec.verdict import past
 
 
-@dataclass(slots=True, kw_only=True)
+@mutable(kw_only=True)
 class Unrolled:
     """A loop that has begun. place: its task's. follows: why all of it must be done anew, or empty.
 

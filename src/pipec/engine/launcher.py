@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
@@ -13,12 +13,13 @@ from typing import Protocol
 import pipec
 from pipec import digest
 from pipec.compiler.plan import Task
+from pipec.record import frozen
 from pipec.steps.command import Call, secret_variable
 
 ROOT = Path(pipec.__file__).absolute().parent
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Start:
     """An attempt that is about to be started.
 
@@ -38,7 +39,7 @@ class Start:
         return self.folder / "call.json"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Command:
     """A process that does a call. call: as it is to be written down, for where the process will read it."""
 
@@ -47,7 +48,7 @@ class Command:
     call: Call
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class After:
     """What a process's exit code does not say. fault: why the step was never started, or empty.
 

@@ -6,11 +6,12 @@ What the plan cannot list is made here while a run goes on; from then on these t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from pipec.compiler.plan import Loop, Task
 from pipec.condition import Condition, Status, rewritten
 from pipec.engine.state import Facts
+from pipec.record import frozen
 from pipec.values import EachRef, ItemRef, Json, Literal, OutputRef, Reference, Value, substitute
 from pipec.verdict import Fault, kind, resolved, shown
 
@@ -18,7 +19,7 @@ MOST_ITEMS = 1000  # a longer list is rather one step that reads it all: every i
 Known = Callable[[Reference], Value | None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Iteration:
     """What a loop does for one item. tasks: in an order in which they may run.
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from pipec.engine.launcher import Start
+from pipec.record import frozen
 from pipec.steps.interface import Role
 
 # Variables that name a file with credentials or authorities, which the step must find where it is told.
@@ -24,7 +24,7 @@ NAMING_FILES = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Mount:
     """A file or folder of this machine, and where the container sees it."""
 

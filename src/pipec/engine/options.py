@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from pipec.compiler.plan import Plan
@@ -14,12 +14,13 @@ from pipec.engine.launcher import Launcher, ProcessLauncher
 from pipec.engine.loop import leaves
 from pipec.engine.outcome import EngineError
 from pipec.engine.process import GRACE_S
+from pipec.record import frozen
 from pipec.values import ConfigRef, Json, SecretRef
 
 WAIT_S = 30.0  # for a server to report a release: it is on this machine, so it follows in seconds or is not running
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class RunOptions:
     """How to run a plan.
 

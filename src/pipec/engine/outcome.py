@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, TypeAlias
 
+from pipec.record import frozen
 from pipec.steps.interface import Artifact
 from pipec.values import Json
 
@@ -32,7 +33,7 @@ class State(enum.StrEnum):
     WAITING = "waiting"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stored:
     """An artifact in the store. type: its `Artifact` type."""
 
@@ -40,7 +41,7 @@ class Stored:
     digest: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class TaskOutcome:
     """How one task stands.
 
@@ -149,7 +150,7 @@ def with_loops(tasks: Sequence[TaskOutcome]) -> tuple[TaskOutcome, ...]:
 _EXIT_CODES = {"succeeded": 0, "skipped": 0, "refused": 3, "failed": 4, "parked": 75, "interrupted": 130}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class RunOutcome:
     """How a run stands.
 

@@ -13,10 +13,11 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import IO
 
+from pipec.record import frozen
 from pipec.redact import Redactor
 from pipec.steps.command import ATTEMPT
 from pipec.tail import LOG_LIMIT, Tail, printable
@@ -26,7 +27,7 @@ GRACE_S = 10.0  # between asking to end and ending: what Kubernetes' users expec
 DRAIN_S = 5.0  # for the last words of a process that is gone; only a stranger holding its pipe makes us wait
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stop:
     """How a run's end reaches its processes. gently: end them; now: without the grace that is due."""
 
@@ -34,7 +35,7 @@ class Stop:
     now: threading.Event = field(default_factory=threading.Event)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Execution:
     """What to run. mark: the attempt's name for `MARK`. secrets: values that must not reach the log."""
 
@@ -48,7 +49,7 @@ class Execution:
     secrets: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Exit:
     """How it ended. code: negative: the signal's number. cut: `timeout`, `stop`, or empty if it ended by itself.
 

@@ -8,19 +8,20 @@ outcome), `finish` (an engine ended).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from pipec.compiler.plan import Plan, Task
 from pipec.engine.outcome import EngineError, Record, RunOutcome, State, TaskOutcome, with_loops
 from pipec.engine.state import Place
+from pipec.record import frozen, mutable
 from pipec.steps.interface import Role
 from pipec.values import Json
 
 FORMAT = "1"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Known:
     """What the journal keeps of a task. place: in the run's order. carrier: the loop it belongs to, or empty."""
 
@@ -33,7 +34,7 @@ class Known:
     carrier: str = ""
 
 
-@dataclass(slots=True, kw_only=True)
+@mutable(kw_only=True)
 class Replay:
     """How a run stands after some records.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from pipec.compiler.plan import Plan
@@ -20,9 +20,10 @@ from pipec.engine.progress import Progress
 from pipec.engine.replay import Replay, apply, replay, session_record
 from pipec.engine.state import Facts
 from pipec.engine.store import Store
+from pipec.record import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ended:
     """What came of a run. facts: what it knew at its end; None if it did not start.
 

@@ -11,17 +11,18 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from pipec.compiler.plan import Plan
 from pipec.engine import files, lock, signals
 from pipec.engine.outcome import EngineError, RunOutcome
+from pipec.record import mutable
 
 LOOK_S = 0.2  # between looks at the slots while waiting: nothing tells when one becomes free
 
 
-@dataclass(slots=True)
+@mutable
 class Slot:
     """A place among the runs that may go on. `handle` is None where their number is not limited."""
 
@@ -62,7 +63,7 @@ def taken(plan: Plan, home: Path, run_id: str, note: Callable[[str], None]) -> I
         lock.release(handle)
 
 
-@dataclass(slots=True)
+@mutable
 class _Wait:
     """A run in front of the slots. asked: holders that were asked to end. number: of the signal that ends the wait."""
 

@@ -7,12 +7,13 @@ a clock or a process.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeAlias, assert_never
 
 from pipec.compiler.plan import Need, Task
 from pipec.condition import named, statuses
 from pipec.engine.outcome import State, TaskOutcome
+from pipec.record import frozen
 from pipec.steps.command import run_fact
 from pipec.values import (
     Absent,
@@ -36,7 +37,7 @@ from pipec.verdict import Fault, Ready, Verdict, because, fed, judged
 Place: TypeAlias = tuple[int, ...]  # of a task among the plan's; of an iteration's, its loop's with two numbers more
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Facts:
     """What a run knows. endings: of tasks that have ended, by name. outcome: of the run, for final tasks.
 

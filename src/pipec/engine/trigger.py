@@ -9,7 +9,7 @@ import contextlib
 import fcntl
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,13 +19,14 @@ from pipec.condition import describe
 from pipec.engine import files
 from pipec.engine.outcome import EngineError, RunOutcome, State
 from pipec.engine.state import Facts
+from pipec.record import frozen
 from pipec.values import Json
 from pipec.verdict import Fault, holds, past, resolved
 
 Request = tuple[str, Mapping[str, Json], str]  # the pipeline to start, its parameters, and why
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Start:
     """A run to start. reason: why, after the pipeline's name. trigger: what its cooldown is kept by; empty: none."""
 
@@ -36,7 +37,7 @@ class Start:
     cooldown_s: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Due:
     """What triggers say to the end of a run. notes: a line for each that would start something but cannot."""
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from pipec import docker
 from pipec.image import inspect
 from pipec.image.fault import ImageFault
+from pipec.record import frozen
 
 OLDEST = (3, 11)  # as `requires-python` says
 # What markers may ask (the specification of dependency specifiers). The kernel's words are the host's: left out.
@@ -30,7 +30,7 @@ print(json.dumps({"libc": libc or "", "markers": {
 _OLDEST_GLIBC = 5  # 2.5: `manylinux1`, the oldest that wheels are tagged for
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Base:
     """A base's Python. python: its minor version. glibc: the minor of 2.x. markers: what its environment answers."""
 

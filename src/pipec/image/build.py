@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
@@ -25,6 +25,7 @@ from pipec.image.closure import Closure
 from pipec.image.fault import ImageFault
 from pipec.image.wheel import Wheel
 from pipec.image.wheels import Sources
+from pipec.record import frozen
 
 NAME = "pipec-steps"
 _FILES = "pipec.steps.container"  # where the Dockerfiles are
@@ -33,7 +34,7 @@ _SBOM, _CONTENTS = Path(contents.SBOM).name, Path(contents.FILE).name
 _OURS = re.compile(r"^(?:#\d+ [\d.]+ |\x1b\[\d+m)?pipec: ([^\x1b\n]+)", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Order:
     """What is to be built. torch: `cuda` or `cpu`. is_fresh: nothing of an earlier build is used."""
 
@@ -46,7 +47,7 @@ class Order:
     is_fresh: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Built:
     """A built image. bill: its bill of materials."""
 

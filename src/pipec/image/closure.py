@@ -7,7 +7,6 @@ looked through again.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from packaging.markers import Marker
 from packaging.requirements import Requirement
@@ -15,9 +14,10 @@ from packaging.utils import canonicalize_name
 
 from pipec.image.fault import ImageFault
 from pipec.image.wheel import Wheel
+from pipec.record import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Closure:
     """wheels: those needed, by name. lacking: requirements that no wheel is there for. edges: who needs whom."""
 

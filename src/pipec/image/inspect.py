@@ -11,18 +11,18 @@ import json
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from pipec import contents, docker
 from pipec.contents import Contents
 from pipec.image.fault import ImageFault
+from pipec.record import frozen
 
 LARGEST = 64 << 20  # bytes of the contents: some 300,000 files of a team; an image that says more is not ours
 _MIB = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Image:
     """An image that the container engine has.
 

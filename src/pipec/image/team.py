@@ -10,11 +10,11 @@ import ast
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from pipec import digest
 from pipec.image.fault import ImageFault
+from pipec.record import frozen
 
 MOST_FILES = 10_000
 MOST_BYTES = 256 << 20  # a layer of code; larger files are artifacts, or belong in a base of the team's own
@@ -22,7 +22,7 @@ _MIB = 1 << 20
 LEFT_OUT = frozenset({"__pycache__", "node_modules", "venv"})  # beside all that is hidden, such as `.git` and `.venv`
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Team:
     """A team's files, by their path below the folder. functions: the names at the top of each module."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zipfile
-from dataclasses import dataclass
 from email.parser import HeaderParser
 from pathlib import Path
 
@@ -12,9 +11,10 @@ from packaging.utils import canonicalize_name
 
 from pipec import digest
 from pipec.image.fault import ImageFault
+from pipec.record import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Wheel:
     """A wheel file. name: in its normal form. licence: an SPDX expression or the words it has; empty: it says none."""
 

@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
@@ -23,12 +22,13 @@ from pipec.image.base import Base
 from pipec.image.closure import Closure
 from pipec.image.fault import ImageFault
 from pipec.image.wheel import Wheel
+from pipec.record import frozen
 
 # Bytes of our wheel must not depend on the clock; the value is what hatchling takes by itself.
 EPOCH = "1580601600"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sources:
     """Where wheels come from. folder: nowhere but from there. index: one more to look in. constraints: a file."""
 

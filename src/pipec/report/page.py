@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from textwrap import dedent
 
 from pipec.diagnostics import Ignorable, Rule
+from pipec.record import frozen
 
 # By the first digit behind `PIPE`.
 _TOPICS = {
@@ -36,7 +36,7 @@ said.
 |---|---|---|---|"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Page:
     """What `pipec explain` prints, in its parts. bad, fix: examples, without the indent they have on the page."""
 

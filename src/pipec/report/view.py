@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from pipec.diagnostics import Diagnostic, Finding, Ignored, Loc, Note, Report, Severity
 from pipec.digest import of_value
+from pipec.record import frozen
 from pipec.report.style import visible
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class View:
     """A report as its caller judges it. ignored: with the weight each would have. files: the paths of all it is about.
 

@@ -13,8 +13,9 @@ is no `eval`, no backtracking pattern, and a bound on nesting, length and count.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import NoReturn, TypeAlias
+
+from pipec.record import frozen
 
 MAX_NESTING = 32
 MAX_PATHS = 100  # in one text
@@ -27,7 +28,7 @@ _TEMPLATE = "write one name, such as `${{ steps.train.model }}`"
 _KEYWORDS = ("and", "or", "not", "in", "true", "false")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Path:
     """A dotted name. parts: its names, with `*` for `[*]`. start, end: offsets in the text that was parsed."""
 
@@ -39,21 +40,21 @@ class Path:
         return ".".join(self.parts).replace(".*", "[*]")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Constant:
     value: bool | int | float | str | list[bool | int | float | str]
     start: int
     end: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Comparison:
     operator: str
     left: Path | Constant
     right: Path | Constant
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StatusCall:
     state: str
     step: str
@@ -61,12 +62,12 @@ class StatusCall:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Negation:
     term: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Junction:
     """`and` or `or` between two or more terms."""
 
@@ -136,7 +137,7 @@ def parse_condition(text: str) -> Expression:
     return _Parser(text, 0, len(text), _CONDITION).only_condition()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Token:
     kind: str  # name, number, string, or the operator itself; "end" past the last
     text: str

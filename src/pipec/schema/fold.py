@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Mapping as Map
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from pipec.diagnostics import Finding, Loc, Source, suggest
+from pipec.record import mutable
 from pipec.schema import findings as kinds
 from pipec.schema.expressions import ExpressionError, Path, has_expression, parse_template
 from pipec.schema.place import Places
@@ -22,7 +23,7 @@ EXPRESSIVE = frozenset({"with", "env", "when", "for_each"})  # of a step: where 
 _OF_STEP = frozenset({"resources", "matrix"})
 
 
-@dataclass(slots=True)
+@mutable
 class Folding:
     """A document with its constants in their places.
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import yaml
 
 from pipec.diagnostics import START, Finding, Loc, Rule, Source, Span
+from pipec.record import frozen, mutable
 
 MAX_BYTES = 64 << 20  # twice what the API server takes, so that the finding can say so
 MAX_DIGITS = 400  # what has more is beyond any double, and Python writes out no number without end
@@ -31,7 +32,7 @@ _WORDS: dict[str, Any] = {
 }  # fmt: skip
 
 
-@dataclass(slots=True)
+@mutable
 class Marks:
     """Where a value stands, and the parts of it. keys: where the key of each part stands; a list has none."""
 
@@ -40,7 +41,7 @@ class Marks:
     keys: dict[str | int, Span] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Document:
     """One document: plain data, and where its parts stand."""
 
@@ -87,7 +88,7 @@ class _Refused(Exception):
         self.span, self.message = span, message
 
 
-@dataclass(slots=True)
+@mutable
 class _Open:
     """A collection that is being read. size: of all that is in it, with aliases written out."""
 

@@ -12,9 +12,9 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Mapping as Map
-from dataclasses import dataclass
 
 from pipec.diagnostics import Finding, Ignorable, Ignored, Loc, Rule, Source, Span, guess
+from pipec.record import frozen
 from pipec.schema import findings as kinds
 from pipec.schema.model import Pipeline
 from pipec.schema.tree import Entry, Mapping, Scalar, Sequence, comments
@@ -24,7 +24,7 @@ _CODE = re.compile(r"[^\s,\[\]]+")
 FORM = "# pipec: ignore[CODE] why this is right"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ignore:
     """An answer for the findings of one code. path: of their file, as messages call it.
 

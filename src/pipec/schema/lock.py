@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from pipec.contents import Contents, of_json
 from pipec.diagnostics import Finding, Source, has_error
+from pipec.record import frozen
 from pipec.schema import check, hidden, tree
 from pipec.schema import findings as kinds
 
@@ -23,7 +24,7 @@ DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _PIN = re.compile(r"@(sha256:[0-9a-f]{64})$")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Locked:
     """What one name stands for. digest: as a registry knows it. contents: None for an image that is not pipec's."""
 
@@ -31,7 +32,7 @@ class Locked:
     contents: Contents | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Lock:
     """The images of a project, by their names as the documents say them. exists: whether the project has the file."""
 

@@ -7,18 +7,19 @@ Names are not resolved here: whether `steps.train.model` exists is for the rules
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TypeAlias
 
 from pipec.condition import Condition
 from pipec.diagnostics import Loc, Span
+from pipec.record import frozen
 from pipec.schema.tree import Mapping as MappingNode
 from pipec.schema.tree import Tree
 from pipec.steps.interface import MISSING, Accelerator, Artifact, Kind, Missing, Retry
 from pipec.values import Json, Value
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reference:
     """One name inside an expression. parts: `("steps", "train", "model")`, with `*` before the output for `[*]`.
 
@@ -62,7 +63,7 @@ class Reference:
         return ".".join(self.parts).replace(".*", "[*]")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Argument:
     """A name and the value given to it: of `with`, `env`, `for_each`, `outputs` or a trigger's parameters.
 
@@ -77,7 +78,7 @@ class Argument:
     folder: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ask:
     """What a document asks of a machine; None where it is silent. memory in MiB."""
 
@@ -88,7 +89,7 @@ class Ask:
     pool: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Defaults:
     """What steps have that do not say otherwise."""
 
@@ -98,7 +99,7 @@ class Defaults:
     image: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Operand:
     """A value in a condition as written. reference: the name that it is; None: it is written out."""
 
@@ -107,7 +108,7 @@ class Operand:
     reference: Reference | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Term:
     """A comparison as written, or an operand that stands alone: operator is then empty, and right None."""
 
@@ -116,7 +117,7 @@ class Term:
     right: Operand | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class When:
     """A condition as written; `asks` is None where it always holds. terms: what it compares, in the text's order."""
 
@@ -126,7 +127,7 @@ class When:
     terms: tuple[Term, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MatrixUse:
     """A matrix, its combinations worked out. cells: in order, each the values by axis."""
 
@@ -137,7 +138,7 @@ class MatrixUse:
     fail_fast: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ForEachUse:
     """A loop over a list known at run time."""
 
@@ -147,7 +148,7 @@ class ForEachUse:
     fail_fast: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class VolumeUse:
     """A volume of the environment, mounted in a step."""
 
@@ -156,7 +157,7 @@ class VolumeUse:
     loc: Loc
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class StepUse:
     """A step as the user wrote it. uses, version: `train@1` is ("train", "1"); None: any version.
 
@@ -208,7 +209,7 @@ class StepUse:
             yield reference, "when", None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ParameterUse:
     """A parameter as declared. schema: its JSON Schema. default_loc: where the value in force was written."""
 
@@ -222,7 +223,7 @@ class ParameterUse:
     description: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class InputUse:
     """An artifact that a run, or a pipeline that uses this one as a step, gives. default: a location."""
 
@@ -236,7 +237,7 @@ class InputUse:
     description: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class AfterUse:
     """A trigger by another pipeline, as written. loc: of the trigger; others of what they name."""
 
@@ -260,7 +261,7 @@ class AfterUse:
             yield reference, None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ScheduleUse:
     """A schedule as written. loc: of its `cron`. timezone_loc: of its time zone, if one is written."""
 
@@ -274,7 +275,7 @@ class ScheduleUse:
 Places: TypeAlias = Mapping[str, Mapping[str, Json]]  # by name: where a secret, a config or a volume lies
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Overlaid:
     """What an environment that was not chosen gives to a step. field: `with` or `env`."""
 
@@ -283,7 +284,7 @@ class Overlaid:
     arguments: tuple[Argument, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Pool:
     """Machines by name. placement: selectors, tolerations, queue and priority, as the project says them."""
 
@@ -291,7 +292,7 @@ class Pool:
     placement: Mapping[str, Json] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Environment:
     """Where a project runs. settings: what each target was told, by the target's name."""
 
@@ -310,7 +311,7 @@ class Environment:
     settings: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Project:
     """What all pipelines of a project share; without a `pipec.yaml`, all of it is empty."""
 
@@ -337,7 +338,7 @@ class Project:
         return found
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Pipeline:
     """One pipeline document, with the chosen environment laid over it. tree: that document; document: without it.
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from pipec.diagnostics import Loc
+from pipec.record import frozen
 from pipec.schema.model import Pipeline
 from pipec.schema.tree import Mapping, Scalar, Tree, as_json
 from pipec.steps.interface import MISSING
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Origin:
     """One changed value. path: its keys. loc: where the value in force was written; None: on the command line.
 

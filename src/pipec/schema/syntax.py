@@ -6,7 +6,7 @@ so each is told by what most often makes it; what is not listed is told as the p
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from pipec.record import frozen
 
 _FLOW = "a `{` is not closed, or a `,` is missing"
 _LIST = "a `[` is not closed, or a `,` is missing"
@@ -55,7 +55,7 @@ _TOLD: tuple[tuple[str, str, str], ...] = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Misread:
     """What to say of a problem, and what to do. has_begun: what could not be ended begins at a place of its own.
 

@@ -12,12 +12,12 @@ import unicodedata
 from bisect import bisect_right
 from collections.abc import Iterator
 from collections.abc import Mapping as Map
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import yaml
 
 from pipec.diagnostics import MAX_ALIKE, START, Finding, Loc, Note, Rule, Source, Span, bounded, has_error
+from pipec.record import frozen, mutable
 from pipec.schema import findings as kinds
 from pipec.schema import hidden, scalar, syntax
 from pipec.values import Json
@@ -33,7 +33,7 @@ _DIRECTIVE = re.compile(r"(?:\A|^\.\.\.(?:[ \t][^\n]*)?\r?\n)(?:[ \t]*(?:#[^\n]*
 _MARKS = {"&": re.compile(r"&[^\s,\[\]{}]+"), "!": re.compile(r"!(?:<[^>]*>|[^\s,\[\]{}]*)")}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Scalar:
     """A leaf. is_quoted: written with quotes or as a block. is_plain: a `${{` in it is text, no expression."""
 
@@ -43,7 +43,7 @@ class Scalar:
     is_plain: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sequence:
     """A list."""
 
@@ -51,7 +51,7 @@ class Sequence:
     loc: Loc
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Entry:
     """One key of a mapping and what stands under it."""
 
@@ -60,7 +60,7 @@ class Entry:
     value: Tree
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Mapping:
     """Keys and values in the file's order, each key once."""
 
@@ -166,7 +166,7 @@ def _unreadable(source: Source) -> Finding | None:
     return None
 
 
-@dataclass(slots=True)
+@mutable
 class _Open:
     """A collection that is being read. key: the key whose value comes next, in a mapping."""
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
+from pipec.record import frozen, mutable
 from pipec.steps.command import Call
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fetched:
     """An input as this process reads it. is_kept: made by a step, so nobody changes it. stamp: see `_stamp`."""
 
@@ -19,7 +20,7 @@ class Fetched:
     stamp: tuple[int, ...]
 
 
-@dataclass(slots=True)
+@mutable
 class Attempt:
     """What one attempt holds. names: paths of this machine, and the words that messages have for them."""
 

@@ -8,15 +8,15 @@ import subprocess
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import IO
 
+from pipec.record import frozen
 from pipec.tail import Tail, printable
 
 DRAIN_S = 5.0  # for last words; only a stranger that holds the pipe of a child that is gone makes us wait
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class End:
     """How a command ended. code: as a shell has it, 128 and the signal's number included. signal: its name, or empty.
 

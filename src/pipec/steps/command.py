@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from typing import assert_never
 
 from pipec.condition import Condition, describe, parse
+from pipec.record import frozen
 from pipec.steps.declare import CallerError
 from pipec.values import (
     ConfigRef,
@@ -47,7 +48,7 @@ _STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 _DOLLAR = re.compile(r"\$(?=[$(])")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ReportedNeed:
     """A need on a task that reports; the fields are those of the plan's `Need`."""
 
@@ -57,7 +58,7 @@ class ReportedNeed:
     any_of: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Report:
     """What a task needs to judge by itself whether it runs, for an orchestrator that knows hard edges only.
 
@@ -70,7 +71,7 @@ class Report:
     timeout_s: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ended:
     """A task that has ended before a final step starts. needs: tasks. is_conditional: it may have been skipped."""
 
@@ -79,7 +80,7 @@ class Ended:
     is_conditional: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Order:
     """What is known of a task's call at compile time.
 
@@ -119,7 +120,7 @@ class Order:
     foreign: Mapping[str, Json] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Location:
     """Where an artifact lies (a path or URL), and the digest it must have, if known. digest: `sha256:...` or None."""
 
@@ -127,7 +128,7 @@ class Location:
     digest: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Call:
     """Everything one attempt of a step needs.
 

@@ -16,11 +16,12 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar, dataclass_transform, get_args, get_origin, get_type_hints
 from typing import Literal as Choice
 
+from pipec.record import frozen
 from pipec.steps.interface import MISSING, Artifact, Input, Interface, Kind, Missing, Output, Parameter, Resources, Role
 from pipec.values import Json
 
@@ -52,7 +53,7 @@ class TryAgain(StepError):
     exit_code = 75
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Context:
     """What the place of a run tells a step; never part of what a step computes.
 
@@ -77,7 +78,7 @@ class Context:
     log: Callable[[str], None] = print
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Reads:
     type: Artifact
     optional: bool
@@ -87,7 +88,7 @@ class _Reads:
     help: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Writes:
     type: Artifact | None
     split: str | None
@@ -99,7 +100,7 @@ class _Writes:
     help: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Param:
     default: Json | Missing
     schema: Mapping[str, Json]

@@ -11,17 +11,17 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from pipec import digest
+from pipec.record import frozen
 from pipec.steps import store
 from pipec.steps.command import Call
 from pipec.steps.declare import CallerError, StepError
 from pipec.steps.interface import Interface, Output
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Staged:
     """One artifact on its way. path: where the step writes it. place: where it goes, a local path or a URL."""
 

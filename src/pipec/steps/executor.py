@@ -8,10 +8,11 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from pipec import digest
+from pipec.record import frozen
 from pipec.steps import catalog, secret
 from pipec.steps.command import (
     FINAL_STATUS,
@@ -57,7 +58,7 @@ class Skipped(Exception):
         self.call, self.reason = call, reason
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Arrived:
     """What a run gave a task, as its rules and its values ask for it.
 

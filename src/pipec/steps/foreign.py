@@ -9,10 +9,10 @@ import errno
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+from pipec.record import frozen
 from pipec.steps import child
 from pipec.steps.argument import as_argument
 from pipec.steps.carried import interface_of_json
@@ -34,7 +34,7 @@ class Ended(StepError):
         self.exit_code = exit_code
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ForeignStep:
     """What a manifest declares, run by starting its command; with a prefix, as `Call` has it, in a container."""
 

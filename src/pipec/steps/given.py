@@ -6,16 +6,16 @@ Apart from `runtime.py` so that each kind of step is a module of its own that do
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from pipec.record import frozen
 from pipec.steps.declare import Context
 from pipec.steps.interface import Interface
 from pipec.values import Json
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Given:
     """Inputs, parameters and the places of artifacts, by name; all is on this machine, checked and typed.
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
+from pipec.record import frozen
 from pipec.steps.argument import argument_name, as_argument
 from pipec.steps.declare import Context
 from pipec.steps.given import Given
@@ -18,7 +18,7 @@ from pipec.steps.interface import Interface
 from pipec.values import Json
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HandStep:
     """Parameters of a step in another image, and an output for each of them."""
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeAlias
 
 from pipec import digest
+from pipec.record import frozen
 from pipec.values import Json
 
 
@@ -91,7 +92,7 @@ class Missing(enum.Enum):
 MISSING = Missing.MISSING
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Accelerator:
     """Devices on one machine. memory_mib: the least each device must have; None: any."""
 
@@ -107,7 +108,7 @@ class Accelerator:
         return f"{self.vendor} {self.kind}" if self.vendor else self.kind
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Resources:
     """What one attempt of a task may use; requests equal limits. cpu: cores. pool: a name of the project's."""
 
@@ -118,7 +119,7 @@ class Resources:
     pool: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Retry:
     """attempts counts the first; the wait doubles from backoff_s up to an hour."""
 
@@ -126,7 +127,7 @@ class Retry:
     backoff_s: int = 30
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Input:
     """An artifact that a step reads. fits: its rows shape what is learned. many: a list of artifacts.
 
@@ -148,7 +149,7 @@ class Input:
         return self.optional and not self.hard
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Output:
     """What a step writes: an artifact, or a small value of some kind.
 
@@ -171,7 +172,7 @@ class Output:
     help: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Parameter:
     """A value that a step takes.
 
@@ -200,7 +201,7 @@ class Parameter:
         return self.default is MISSING
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Slot:
     """The place in an argument of what a run gives: `inputs`, `outputs` or `parameters`, and a name among them."""
 
@@ -211,7 +212,7 @@ class Slot:
 Word: TypeAlias = tuple[str | Slot, ...]  # what one argument is made of, from left to right
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Words:
     """One element of a container's arguments. is_group: dropped whole when an input that it names is absent."""
 
@@ -223,7 +224,7 @@ class Words:
         return tuple(part for word in self.words for part in word if isinstance(part, Slot))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Container:
     """How a step in another language is started: `kind: Step` manifests only. image: None for the project's."""
 
@@ -249,7 +250,7 @@ def _parameter(parameter: Parameter) -> Json:
     return [*said, "factory"] if parameter.factory else said
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Interface:
     """A step as the compiler knows it. version: its major version, as text. accelerators: kinds it can use.
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol, cast
 
 from pipec.digest import shortened
+from pipec.record import frozen
 from pipec.steps import catalog
 from pipec.steps.command import Call
 from pipec.steps.declare import CallerError, Context, interface_of
@@ -21,7 +21,7 @@ class Runnable(Protocol):
     def run(self, context: Context) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LibraryStep:
     """A class of the library, run by making an object of it."""
 

@@ -12,8 +12,8 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 
+from pipec.record import mutable
 from pipec.redact import Redactor, redacted
 from pipec.tail import LOG_LIMIT, Tail, plain, printable
 
@@ -29,7 +29,7 @@ def say(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
 
-@dataclass(slots=True)
+@mutable
 class Room:
     """What streams of one log share: how many bytes it still takes, and how many it did not take."""
 

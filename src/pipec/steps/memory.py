@@ -6,15 +6,16 @@ Linux control groups, versions 1 and 2. Apart from who asks, because their files
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from pipec.record import frozen
 
 MOUNT = Path("/sys/fs/cgroup")
 _GROUPS = Path("/proc/self/cgroup")
 _NO_LIMIT = 1 << 60  # bytes: version 1 writes a number of this size where there is none
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Memory:
     """n_kills: processes killed for memory so far, in this group. limit_mib: what it may use; None without a limit."""
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pipec
 from pipec import contents, digest
+from pipec.record import frozen
 from pipec.steps import delivery, store
 from pipec.steps.command import Call
 from pipec.steps.interface import Interface
@@ -22,7 +22,7 @@ from pipec.values import Json
 FORMAT = "1"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Entry:
     """What came of some work. text: of its result file. places: of its artifacts, by name.
 

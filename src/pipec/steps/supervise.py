@@ -15,10 +15,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import FrameType
 from typing import Any, TypeAlias
 
+from pipec.record import frozen, mutable
 from pipec.steps import lines, memory, orphan, result
 from pipec.steps.declare import StepError, TryAgain
 from pipec.steps.lines import Lines, Room, say
@@ -59,7 +60,7 @@ class Told:
             lines.write_whole(self._descriptor, json.dumps(word).encode() + b"\n")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class End:
     """How the work ended.
 
@@ -75,7 +76,7 @@ class End:
     is_stopped: bool
 
 
-@dataclass(slots=True)
+@mutable
 class _Attempt:
     title: str
     place: str | None = None
@@ -83,7 +84,7 @@ class _Attempt:
     is_told: bool = False
 
 
-@dataclass(slots=True)
+@mutable
 class _Worker:
     """The process that works, as its parent sees it. status: as `waitpid` gives it, once it has ended.
 

@@ -10,11 +10,11 @@ import os
 import signal
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
+from pipec.record import frozen
 from pipec.steps import executor, result, secret
 from pipec.steps.again import pause_s
 from pipec.steps.command import STATE, Call, Order, parse_order
@@ -27,7 +27,7 @@ from pipec.verdict import FAILED, REFUSED
 _HEALS = (TryAgain.exit_code, KILLED)  # design.md 3.1.7; `supervise` ends what took too long as worth trying again
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Account:
     """A task whose end is told, whatever becomes of the process that works. call: without its values."""
 

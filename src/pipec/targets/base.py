@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from pipec.compiler.plan import Plan, Task
 from pipec.contents import Contents
 from pipec.diagnostics import Rule
+from pipec.record import frozen
 from pipec.steps.interface import Container
 from pipec.values import ConfigRef, EachRef, Gather, Json, OutputRef, Reference, RunRef, SecretRef, Value, references
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class File:
     """A file to write. path: relative to the output folder, with `/`."""
 
@@ -72,7 +73,7 @@ class Support(enum.StrEnum):
     REFUSED = "no"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Use:
     """A plan's use of a feature. step: the user's step, or None for the pipeline. field: where, within either."""
 
@@ -81,7 +82,7 @@ class Use:
     field: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Refusal:
     """Something in a plan that a target cannot say. message, help: as in a finding."""
 
@@ -90,7 +91,7 @@ class Refusal:
     help: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Remark:
     """What is to be said of a target's files, at the pipeline that they were made of. rule: the kind of finding."""
 
@@ -99,7 +100,7 @@ class Remark:
     help: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Form:
     """Texts that an option may have, where they cannot be listed. pattern: of the whole. told: what people read."""
 
@@ -107,7 +108,7 @@ class Form:
     told: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Options:
     """What emission depends on beside the plan.
 
@@ -129,7 +130,7 @@ class Options:
     contents: Callable[[str], Contents | None] = lambda image: None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Target:
     """An engine that pipec compiles for.
 

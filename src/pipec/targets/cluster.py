@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 
 from pipec.compiler.plan import Plan, Task, uncacheable
 from pipec.condition import named
+from pipec.record import frozen
 from pipec.steps.command import config_variable, secret_variable
 from pipec.steps.interface import Role
 from pipec.targets.base import Options
@@ -48,7 +48,7 @@ VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 GATES = frozenset({Role.VALIDATE, Role.EVALUATE, Role.APPROVE})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Secret:
     """A secret of the cluster, or a config of it, and the variable in which a step finds it."""
 
@@ -57,7 +57,7 @@ class Secret:
     key: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Mount:
     """A volume of the cluster in a step. place: where it is mounted. inside: a folder of the volume, or empty."""
 

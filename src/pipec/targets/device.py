@@ -8,8 +8,8 @@ name that its driver gives the device, blanks as hyphens.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from pipec.record import frozen
 from pipec.steps.interface import Accelerator
 
 _USUAL = {"gpu": "nvidia", "tpu": "google"}  # the vendor where a step names none
@@ -51,7 +51,7 @@ _PRODUCTS = {
 _TOLD = 0.9
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Requirement:
     """What a label of a node must be. operator: `In` or `Gt`, as Kubernetes' node affinity has them."""
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from pipec.compiler.plan import Task
+from pipec.record import frozen
 from pipec.steps.interface import Accelerator
 from pipec.targets.base import Feature, Options, Refusal, Use
 from pipec.targets.cluster import LABEL
@@ -23,7 +24,7 @@ MOST_SECONDS = 2**63 - 1  # Kubernetes keeps them as an int64
 _WORD = re.compile(r"[A-Za-z0-9./_-]*")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Placement:
     """Where a pod may run. tolerations: with the language's keys. labels: of the pod, for who admits it."""
 

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from pipec.record import frozen
 
 WIDTH = 120  # of a line; long texts are split over lines, after a comma or a space where there is one
 _TEMPLATE = re.compile(r"\{[{%#]|\r|\n\Z|\.(sh|bash|env)\Z")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Call:
     """A call of something that the skeleton imports or defines; keywords only, but for `plain`, which comes first."""
 

@@ -6,10 +6,11 @@ an output of it. Channels are named as kfp's compiler names them, which its loca
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, assert_never
 
 from pipec.compiler.plan import Plan
+from pipec.record import frozen, mutable
 from pipec.steps.command import FINAL_STATUS, REASON, STATE, input_name
 from pipec.steps.interface import Artifact, Kind
 from pipec.targets.kubeflow.item import item_kind
@@ -39,7 +40,7 @@ OWN_DAG = "{{$.pipeline_task_uuid}}"  # the execution of the DAG that a task is 
 _CHANNEL = "pipelinechannel--"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Type:
     """What flows: an artifact or a small value. is_list: a list of them, one for each iteration of a loop.
 
@@ -69,7 +70,7 @@ class Type:
 END = Type(Kind.OBJECT, is_end=True)
 
 
-@dataclass(slots=True)
+@mutable
 class Ports:
     """What a DAG takes and gives. inputs: by name, the type and what the DAG's task is given. outputs: likewise."""
 

@@ -7,11 +7,11 @@ it is known, and by KFP's placeholders beyond. What neither can do as the engine
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from pipec import digest
 from pipec.compiler.plan import Task
+from pipec.record import frozen
 from pipec.steps.argument import as_argument, taken
 from pipec.steps.command import input_name
 from pipec.steps.interface import Artifact, Container, Interface, Output, Parameter, Slot, Word, Words
@@ -23,7 +23,7 @@ TASK = "PIPEC_TASK"  # a variable: the backend keeps what a component declares b
 _IMPORTED, _URI = "artifact", "uri"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Import:
     """Data at a location, brought to a task by an importer. name: the importer's. input: that of the task."""
 

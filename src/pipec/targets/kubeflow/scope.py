@@ -7,10 +7,11 @@ where that means what the plan says (`nest.py`). `channel.py` carries values acr
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from pipec.compiler.plan import Plan, Task
 from pipec.condition import Condition
+from pipec.record import mutable
 from pipec.steps.command import Ended, Report
 from pipec.steps.interface import Resources
 from pipec.targets.base import every
@@ -19,7 +20,7 @@ from pipec.targets.ends import is_firm, may_starve
 SMALL = Resources(cpu=0.1, memory_mib=256)  # for a task of ours that looks at values alone
 
 
-@dataclass(slots=True, eq=False, kw_only=True)
+@mutable(kw_only=True, eq=False)
 class Block:
     """Something that a DAG runs. name: unique in the DAG. label: unique in the pipeline. title: what people read.
 
@@ -35,7 +36,7 @@ class Block:
     is_last: bool = False
 
 
-@dataclass(slots=True, eq=False, kw_only=True)
+@mutable(kw_only=True, eq=False)
 class Leaf(Block):
     """A container. told: the tasks whose states it is given, in order.
 
@@ -67,7 +68,7 @@ class Leaf(Block):
         return around is not None
 
 
-@dataclass(slots=True, eq=False, kw_only=True)
+@mutable(kw_only=True, eq=False)
 class Dag(Block):
     """A DAG. blocks: in an order in which they may run. inside: where a task of the plan is found, by its name.
 
@@ -94,7 +95,7 @@ class Dag(Block):
                 yield from block.dags()
 
 
-@dataclass(slots=True, eq=False)
+@mutable(eq=False)
 class Unit:
     """A block to be placed. names: the tasks that it stands for. needs: the tasks of its scope that it waits for.
 

@@ -6,9 +6,9 @@ Reads the document and judges nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TypeVar
 
+from pipec.record import frozen
 from pipec.targets.kubeflow.verify.fault import PIPELINE, Path, Spec
 
 T = TypeVar("T")
@@ -16,7 +16,7 @@ COMPLETED = "ALL_UPSTREAM_TASKS_COMPLETED"
 _OLD_TYPES = {"INT": "NUMBER_INTEGER", "DOUBLE": "NUMBER_DOUBLE", "STRING": "STRING"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Dag:
     """One graph of tasks. name: of its component; `root` for the pipeline itself. path: to the component."""
 
@@ -37,7 +37,7 @@ class Dag:
         return (*self.path, "dag", "tasks", task, *below)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Document:
     """The pipeline document.
 

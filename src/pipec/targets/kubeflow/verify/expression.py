@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from pipec.record import frozen, mutable
 from pipec.targets.kubeflow.verify.fault import shown
 
 _TOKEN = re.compile(
@@ -38,7 +39,7 @@ SELECTOR = frozenset(
 DEEPEST = 50
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Read:
     """An expression as far as it could be read.
 
@@ -77,7 +78,7 @@ def _tokens(text: str) -> list[tuple[str, str]]:
     return found
 
 
-@dataclass(slots=True)
+@mutable
 class _Parser:
     tokens: list[tuple[str, str]]
     roots: frozenset[str]

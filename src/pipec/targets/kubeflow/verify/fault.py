@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from pipec.diagnostics import Rule, suggest
+from pipec.record import frozen
 
 Spec = dict[str, Any]  # a message in its JSON form; `shape` has held it against the table before anything else reads it
 Path = tuple[str | int, ...]
@@ -17,7 +17,7 @@ PLATFORM: Path = ("platform",)
 MAX_SHOWN = 60  # characters of a value in a message
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fault:
     """One thing that is wrong. path: from `pipeline` or `platform` through keys and indices to what should change."""
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
+from pipec.record import frozen
 from pipec.targets.kubeflow.findings import DOUBTFUL, PLACEHOLDER
 from pipec.targets.kubeflow.verify.document import declared
 from pipec.targets.kubeflow.verify.fault import Fault, Path, Spec, shown, unknown
@@ -34,7 +34,7 @@ _IF_PRESENT = re.compile(r'"InputName": "([^"]*)"')
 _WHOLE_INPUT = re.compile(r"\{\{\$\.inputs\.parameters\['([^']+)'\]\}\}")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ports:
     """What a text may name: the declared inputs and outputs of a component."""
 

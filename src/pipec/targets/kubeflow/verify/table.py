@@ -6,7 +6,7 @@ Must not know what a field means.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from pipec.record import frozen
 
 # A line is `message: field type [@oneof]; ...`. `[t]` is a list, `{t}` a mapping of names, `A|B` one of those words.
 # `struct` and `any` hold any data. The executors of a platform are a struct to the protobuf; their real type is here.
@@ -121,7 +121,7 @@ security-context: runAsUser int64; runAsGroup int64; runAsNonRoot bool
 """
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Type:
     """What may stand somewhere. form: `message`, `list`, `map`, `enum`, or a scalar's name. of: below a list or map."""
 
@@ -131,7 +131,7 @@ class Type:
     words: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Field:
     """One field of a message. oneof: the group of which only one may be set, or empty."""
 
