@@ -6,12 +6,12 @@ The skeleton holds no value: what stands in its slots was written by `source.py`
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipec.compiler.plan import Plan, Task
+from pipec.record import frozen
 from pipec.targets.airflow.approval import decision_id, human
 from pipec.targets.airflow.docker import is_docker
 from pipec.targets.airflow.flow import Flow, flow
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 Made = tuple[str, Call]  # an operator, and the id of its task
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Body:
     """The operators of a file. made: those that each task becomes, in the order in which they run.
 

@@ -9,16 +9,17 @@ skipped or has failed. Where the language says more (soft edges, status function
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from pipec.compiler.plan import Need, Plan, Task
 from pipec.condition import Condition, named, statuses
+from pipec.record import frozen
 from pipec.targets.ends import is_firm, may_starve, seen
 from pipec.values import OutputRef, RunRef
 from pipec.verdict import FAILED, SKIPPED
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Rule:
     """How one task comes to run.
 
@@ -36,7 +37,7 @@ class Rule:
     when: Condition | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Flow:
     """The rules of a plan. rules: by task. read: tasks whose small outputs a condition reads.
 
@@ -76,7 +77,7 @@ def asks_end(task: Task) -> bool:
     return reads if task.is_final else is_loose or is_asking
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Queue:
     """A cell of a matrix whose cells are counted. before: the cell whose end makes room for it. siblings: as a rule."""
 

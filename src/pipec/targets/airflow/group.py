@@ -7,12 +7,13 @@ already has its number behind the step's name, so its group adds nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from pipec.compiler.plan import Task
+from pipec.record import mutable
 
 
-@dataclass(slots=True)
+@mutable
 class Group:
     """A task group, or the DAG itself. name: the whole id, or empty. is_prefix: whether ids in it begin with it."""
 

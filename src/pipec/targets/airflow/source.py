@@ -25,7 +25,7 @@ class Call:
     plain: tuple[Source, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Spread:
     """The items of a list that stands before the DAG under this name."""
 
