@@ -11,6 +11,7 @@ import gc
 import os
 import sys
 from collections.abc import Sequence
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -59,9 +60,28 @@ def _fail(code: int, message: str) -> int:
     return code
 
 
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    """Return what lays out help. argparse makes one for every argument, and would load all compressors for a width."""
+    return argparse.HelpFormatter(prog, width=_columns() - 2)
+
+
+@cache
+def _columns() -> int:
+    """Return the width of the terminal, as `shutil.get_terminal_size` finds it."""
+    said = os.environ.get("COLUMNS", "")
+    if said.isdecimal() and int(said):
+        return int(said)
+    try:
+        return os.get_terminal_size(sys.__stdout__.fileno()).columns or 80  # type: ignore[union-attr]
+    except (AttributeError, ValueError, OSError):
+        return 80
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="pipec", description="Check, compile and run the life of a model, written as one YAML file."
+        prog="pipec",
+        description="Check, compile and run the life of a model, written as one YAML file.",
+        formatter_class=_formatter,
     )
     parser.add_argument("--version", action="version", version=f"pipec {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -74,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add(commands: Any, name: str, command: str, text: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text, formatter_class=_formatter)
     parser.set_defaults(command=command)
     return parser
 
@@ -227,7 +247,9 @@ def _limit(text: str) -> str:
 
 def _image(commands: Any) -> None:
     text = "Build the images that steps run in, and look into them."
-    parser: argparse.ArgumentParser = commands.add_parser("image", help=text, description=text)
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "image", help=text, description=text, formatter_class=_formatter
+    )
     below = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for add in (_image_build, _image_lock, _image_inspect):
         add(below)

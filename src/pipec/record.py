@@ -7,12 +7,15 @@ one of which there are instances. Beside the design's L0: every layer declares i
 
 from __future__ import annotations
 
+import dataclasses
 import reprlib
 from collections.abc import Callable, Iterable
 from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, field, fields
 from typing import Any, TypeVar, dataclass_transform, overload
 
 C = TypeVar("C")
+# By this mark `fields` tells an attribute from a ClassVar, which the library keeps beside them (Python 3.7 to 3.14).
+_FIELD = getattr(dataclasses, "_FIELD")  # noqa: B009  mypy knows no private name of it
 
 
 @overload
@@ -102,16 +105,26 @@ def _is_field(hint: object) -> bool:
 
 
 def _fields(cls: type, given: dict[str, object], *, kw_only: bool) -> dict[str, Field[Any]]:
-    """Return what the standard library makes of the class's own lines, after those of its bases."""
+    """Return the class's own lines as the standard library keeps them, after those of its bases.
+
+    Made here: to have it look at a class of these lines takes longer than all else of a class, of which few ask.
+    """
     found: dict[str, Field[Any]] = {}
     for base in cls.__mro__[-1:0:-1]:
         found |= getattr(base, "__dataclass_fields__", {})
-    # A docstring, or else the library would write one, and read the signature for it.
-    hints = vars(cls).get("__annotations__", {})
-    space = {"__doc__": "own", "__module__": cls.__module__, "__annotations__": hints, **given}
-    own: Any = type(cls.__name__, (), space)
-    dataclass(init=False, repr=False, eq=False, match_args=False, kw_only=kw_only)(own)
-    found.update(own.__dataclass_fields__)
+    for name, hint in vars(cls).get("__annotations__", {}).items():
+        if not _is_field(hint):
+            continue
+        said = given.get(name, MISSING)
+        made: Any = said if isinstance(said, Field) else field(default=said)
+        if made.default.__class__.__hash__ is None:
+            raise ValueError(
+                f"mutable default {type(made.default)} for field {name} is not allowed: use default_factory"
+            )
+        made.name, made.type, made._field_type = name, hint, _FIELD
+        if made.kw_only is MISSING:
+            made.kw_only = kw_only
+        found[name] = made
     return found
 
 
