@@ -11,7 +11,7 @@ from typing import Any
 
 import plans
 import pytest
-from needs import ROOT, missing
+from airflow_live import airflow_python
 from plans import HOSTILE
 from test_airflow import USERS, docker, hostile
 
@@ -22,14 +22,6 @@ from pipec.targets.cluster import guard_dollars
 
 pytestmark = pytest.mark.airflow
 SETTINGS = {"namespace": "ml", "service_account": "pipec", **USERS}
-
-
-def airflow_python() -> Path:
-    given = os.environ.get("PIPEC_AIRFLOW_PYTHON")
-    python = Path(given) if given else ROOT / ".venv-airflow/bin/python"
-    if not python.exists():
-        missing(f"Airflow: {python} does not exist (make it, or name another in PIPEC_AIRFLOW_PYTHON)")
-    return python
 
 
 @pytest.fixture(scope="module")
