@@ -1,4 +1,4 @@
-"""A project in a folder, run in two ways: as processes by the engine, and from what it is compiled to for Kubeflow."""
+"""A project in a folder, run in two ways: as processes by the engine, and from what it is compiled to."""
 
 from __future__ import annotations
 
@@ -35,17 +35,21 @@ HOOK = "http://127.0.0.1:9/nobody-answers"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
     """folder: with pipec.yaml and pipelines. environ: more variables for a run here. env, near: the environments there
-    and here.
+    and here. target, options: what it is compiled to for there.
     """
 
     folder: Path
     cluster: Cluster
+    target: str = "kubeflow"
+    options: Mapping[str, str] = field(default_factory=dict)
     env: str = "there"
     near: str = "here"
     environ: Mapping[str, str] = field(default_factory=dict)
 
     def request(self, file: str, pipeline: str | None = None) -> api.Request:
-        return api.Request(path=self.folder / file, environment=self.env, target="kubeflow", pipeline=pipeline)
+        return api.Request(
+            path=self.folder / file, environment=self.env, target=self.target, options=self.options, pipeline=pipeline
+        )
 
     def compiled(self, file: str, pipeline: str | None = None) -> tuple[str, list[str]]:
         """Return the compiled file, or nothing and the codes and messages of what stops it."""
