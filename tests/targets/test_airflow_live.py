@@ -1,0 +1,284 @@
+"""Compiled DAG files run by a real Airflow, over its REST API, with the step image: their traces equal the engine's.
+
+All runs that were asked for are started together, once Airflow is up, and each test waits for its own.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+from unittest.mock import ANY
+
+import airflow_live
+import ir_project
+import pytest
+import test_ir_examples
+import test_ir_features
+from airflow_live import ANA, BO, EVE, Airflow, Finished, Instance, No
+from airflow_project import example_project, feature_project
+from airflow_trace import trace
+from ir_project import Project
+from needs import missing
+from test_airflow_says import EXAMPLES, FEATURES
+from test_ir_features import ends, states
+
+from pipec.steps.command import run_folder
+
+pytestmark = [pytest.mark.airflow, pytest.mark.docker]
+ASKS = "approve-decision"  # the task in which a person decides
+DECIDED = {"approved": ("Approve", "succeeded"), "rejected": ("Reject", "refused")}
+# What still ends otherwise than on the engine. Whoever mends it removes it here, and the traces are compared.
+OTHERWISE = {"rejected": ends("skipped: approve after")}
+HEALING = """
+apiVersion: pipec/v1alpha1
+kind: Pipeline
+metadata: {name: healing}
+steps:
+  tell:
+    uses: notify
+    with: {channel: ml, message: hello, webhook: "${{ secrets.healer }}"}
+    retry: {attempts: 3, backoff: 1s}
+"""
+# A DAG that none of ours is yet: it waits for an event, and a task of it skips itself.
+TOLD = """
+from airflow.sdk import DAG, Asset, task
+from airflow.sdk.exceptions import AirflowSkipException
+
+with DAG("told", schedule=[Asset("news")], catchup=False):
+
+    @task
+    def plain():
+        raise AirflowSkipException("`when` is false")
+
+    @task
+    def after():
+        pass
+
+    plain() >> after()
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A run that a test waits for. file, pipeline: what of the project is run. parameters: of the run."""
+
+    project: Project
+    file: str
+    pipeline: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """A running Airflow and what was started in it. jobs, runs: by what the tests call them."""
+
+    airflow: Airflow
+    jobs: Mapping[str, Job]
+    runs: Mapping[str, str]
+
+    def finished(self, name: str) -> Finished:
+        return self.airflow.finished(self.jobs[name].pipeline, self.runs[name])
+
+    def trace(self, name: str) -> dict[str, Any]:
+        job = self.jobs[name]
+        plan = job.project.plan(job.file, job.pipeline)
+        return trace(self.finished(name), plan, str(job.project.folder))
+
+    def said(self, name: str) -> str:
+        """Return what the tasks of a run that failed said, for whoever reads why a test did."""
+        return self.airflow.said(self.jobs[name].pipeline, self.runs[name])
+
+    def asked(self, name: str) -> dict[str, Any]:
+        return self.airflow.asked(self.jobs[name].pipeline, self.runs[name], ASKS)
+
+    def answer(self, name: str, said: str, user: str) -> None:
+        self.airflow.answer(self.jobs[name].pipeline, self.runs[name], ASKS, said, user)
+
+
+def jobs(folder: Path, wanted: set[str], hook: str) -> dict[str, Job]:
+    """Return the runs that the tests want; each of a project in a folder of its own. hook: of `healer`."""
+    found = {}
+    for name in sorted(wanted):
+        place = folder / name
+        if name in EXAMPLES:
+            case = test_ir_examples.CASES[name]
+            found[name] = Job(
+                project=example_project(place, name), file=case.file, pipeline=case.pipeline,
+                parameters=dict(case.parameters),
+            )  # fmt: skip
+        elif name in FEATURES:
+            parameters = test_ir_features.CASES[name].parameters
+            found[name] = Job(project=feature_project(place), file=f"{name}.yaml", pipeline=name, parameters=parameters)
+        elif name == "healing":
+            found[name] = Job(project=healing_project(place, hook), file="healing.yaml", pipeline="healing")
+    asking = Job(project=feature_project(folder / "approval"), file="approval.yaml", pipeline="approval")
+    return found | {name: asking for name in ("unanswered", "signed", *DECIDED) if name in wanted}
+
+
+def healing_project(folder: Path, hook: str) -> Project:
+    found = feature_project(folder)
+    path = folder / "pipec.yaml"
+    text = path.read_text(encoding="utf-8").replace("{hook: {env: HOOK}}", "{healer: {env: HEALER}}")
+    path.write_text(text, encoding="utf-8")
+    (folder / "healing.yaml").write_text(HEALING, encoding="utf-8")
+    return replace(found, environ={**found.environ, "HEALER": f"{hook}/here"})
+
+
+@pytest.fixture(scope="module")
+def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Start Airflow, and in it the runs of all tests that were asked for: each says by `name` which is its own."""
+    items = [item for item in request.session.items if item.path == request.path and hasattr(item, "callspec")]
+    wanted = {item.callspec.params["name"] for item in items}
+    home = tmp_path_factory.mktemp("airflow")
+    with healer() as hook:
+        made = jobs(tmp_path_factory.mktemp("projects"), wanted, hook)
+        write_dags(home / "dags", made.values())
+        environ = {"HOOK": ir_project.HOOK, "REGION": "eu", "PUBLISH_TOKEN": "t", "HEALER": f"{hook}/there"}
+        with airflow_live.airflow(home, environ) as found:
+            for job in made.values():
+                found.wait_for_dag(job.pipeline)
+            runs = {name: found.trigger(job.pipeline, job.parameters) for name, job in made.items()}
+            yield Site(airflow=found, jobs=made, runs=runs)
+
+
+def write_dags(folder: Path, listed: Iterable[Job]) -> None:
+    """Compile what is to run before Airflow starts: it reads all files at once then, and later one in some seconds."""
+    folder.mkdir()
+    for job in listed:
+        text, errors = job.project.compiled(job.file, job.pipeline)
+        assert text, errors
+        (folder / f"{job.pipeline}.py").write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def healer() -> Iterator[str]:
+    """Answer webhooks of containers: each path takes what it is given at the third attempt."""
+    counts: dict[str, int] = {}
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            counts[self.path] = counts.get(self.path, 0) + 1
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200 if counts[self.path] > 2 else 503)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing: the tests' own output is read."""
+
+    address = gateway()
+    server = ThreadingHTTPServer((address, 0), Answer)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://{address}:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def gateway() -> str:
+    """Return the address at which containers see this machine."""
+    asked = ["docker", "network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}"]
+    done = subprocess.run(asked, capture_output=True, text=True, check=False)
+    if done.returncode:
+        missing("a Docker daemon with a network of its own")
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize("name", FEATURES)
+def test_a_feature_does_the_same_here_and_on_airflow(site: Site, name: str) -> None:
+    job, case = site.jobs[name], test_ir_features.CASES[name]
+    here = job.project.here(job.file, *_sets(job.parameters))
+    assert (here["status"], states(here)) == (case.status, dict.fromkeys(here["steps"], "succeeded") | case.ends)
+    assert site.trace(name) == here, site.said(name)
+    folder = job.project.folder
+    assert job.project.requests(folder / "triggers") == job.project.requests(folder / ".pipec/triggers")
+
+
+def _sets(parameters: Mapping[str, Any]) -> list[str]:
+    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in parameters.items()}
+    return [word for key, text in texts.items() for word in ("--set", f"{key}={text}")]
+
+
+@pytest.mark.parametrize("name", ["healing"])
+def test_a_retry_heals_on_airflow(site: Site, name: str) -> None:
+    job = site.jobs[name]
+    here = job.project.here(job.file)
+    assert here["steps"]["tell"]["attempts"] == 3
+    assert site.trace(name) == here, site.said(name)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_does_the_same_here_and_on_airflow(site: Site, name: str) -> None:
+    job, case = site.jobs[name], test_ir_examples.CASES[name]
+    words = ["--pipeline", case.pipeline, *(["--approve-as", ir_project.ANA] if case.person else [])]
+    here = job.project.here(job.file, *_sets(job.parameters), *words)
+    assert here["status"] == "succeeded"
+    if case.person:
+        site.asked(name)
+        site.answer(name, "Approve", ANA)
+    assert site.trace(name) == here, site.said(name)
+
+
+@pytest.mark.parametrize("name", DECIDED)
+def test_a_person_decides_here_and_on_airflow_alike(site: Site, name: str) -> None:
+    said, status = DECIDED[name]
+    site.asked(name)
+    site.answer(name, said, ANA)
+    here = test_ir_features.decided(site.jobs[name].project, *(["--reject"] if name == "rejected" else []))
+    assert here["status"] == status
+    there = site.trace(name)
+    if name in OTHERWISE:
+        assert states(there) == OTHERWISE[name]
+    else:
+        assert there == here, site.said(name)
+
+
+@pytest.mark.parametrize("name", ["signed"])
+def test_an_approval_says_who_and_when(site: Site, name: str) -> None:
+    job, run = site.jobs[name], site.runs[name]
+    site.asked(name)
+    site.answer(name, "Approve", ANA)
+    assert site.finished(name).state == "success"
+    folder = Path(run_folder(str(job.project.folder), job.pipeline, run))
+    sealed = json.loads((folder / "approve" / "approval").read_text(encoding="utf-8"))
+    told = site.airflow.detail(job.pipeline, run, ASKS)
+    assert (told["responded_by_user"]["id"], sealed["by"], sealed["decision"]) == (ANA, ir_project.ANA, "approve")
+    assert sealed["at"][:19] == told["responded_at"][:19]  # to the second
+
+
+@pytest.mark.parametrize("user", [BO, EVE])
+@pytest.mark.parametrize("name", ["unanswered"])
+def test_who_may_not_decide_is_told_so(site: Site, name: str, user: str) -> None:
+    assert [one["id"] for one in site.asked(name)["assigned_users"]] == [ANA]
+    with pytest.raises(No) as no:
+        site.answer(name, "Approve", user)
+    assert no.value.status == 403
+
+
+@pytest.mark.parametrize("given", [{"whole": "seven"}, {"number": None}, {"list": {}}, {"truth": 1}], ids=str)
+@pytest.mark.parametrize("name", ["parameters"])
+def test_parameters_of_another_type_start_no_run(site: Site, name: str, given: dict[str, Any]) -> None:
+    before = len(site.airflow.runs(name))
+    with pytest.raises(No) as no:
+        site.airflow.trigger(name, given)
+    assert (no.value.status, len(site.airflow.runs(name))) == (400, before)
+
+
+def test_an_event_starts_a_run_and_a_skip_says_why(site: Site) -> None:
+    (site.airflow.dags / "told.py").write_text(TOLD, encoding="utf-8")
+    site.airflow.wait_for_dag("told")
+    site.airflow.happen("news", {"drifted": True})
+    finished = site.airflow.finished("told", site.airflow.first_run("told"))
+    assert finished.tasks == {
+        ("plain", -1): Instance(state="skipped", tries=1, reason="`when` is false", fields=ANY),
+        ("after", -1): Instance(state="skipped", tries=0, fields=ANY),
+    }
