@@ -1,13 +1,15 @@
 """Compiled DAG files run by a real Airflow, over its REST API, with the step image: their traces equal the engine's.
 
-All runs that were asked for are started together, once Airflow is up, and each test waits for its own.
+All runs that were asked for are started together, once Airflow is up, the engine's as well, and each test waits for its
+own.
 """
 
 from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -34,6 +36,7 @@ from pipec.steps.command import run_folder
 pytestmark = [pytest.mark.airflow, pytest.mark.docker]
 ASKS = "approve-decision"  # the task in which a person decides
 DECIDED = {"approved": ("Approve", "succeeded"), "rejected": ("Reject", "refused")}
+ASKING = ("unanswered", "signed", *DECIDED)  # runs of the approval
 # What still ends otherwise than on the engine. Whoever mends it removes it here, and the traces are compared.
 OTHERWISE = {"rejected": ends("skipped: approve after")}
 HEALING = """
@@ -67,21 +70,34 @@ with DAG("told", schedule=[Asset("news")], catchup=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A run that a test waits for. file, pipeline: what of the project is run. parameters: of the run."""
+    """A run that a test waits for. file, pipeline: what of the project is run. parameters: of the run. words: more for
+    the engine.
+    """
 
     project: Project
     file: str
     pipeline: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    words: Sequence[str] = ()
+
+    def here(self) -> dict[str, Any]:
+        """Run it with the engine, and return its trace."""
+        given = self.parameters.items()
+        texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in given}
+        sets = [word for key, text in texts.items() for word in ("--set", f"{key}={text}")]
+        return self.project.here(self.file, *sets, *self.words)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """A running Airflow and what was started in it. jobs, runs: by what the tests call them."""
+    """A running Airflow and what was started in it. jobs, runs: by what the tests call them. here: the engine's traces
+    of them.
+    """
 
     airflow: Airflow
     jobs: Mapping[str, Job]
     runs: Mapping[str, str]
+    here: Mapping[str, Future[dict[str, Any]]]
 
     def finished(self, name: str) -> Finished:
         return self.airflow.finished(self.jobs[name].pipeline, self.runs[name])
@@ -112,6 +128,7 @@ def jobs(folder: Path, wanted: set[str], hook: str) -> dict[str, Job]:
             found[name] = Job(
                 project=example_project(place, name), file=case.file, pipeline=case.pipeline,
                 parameters=dict(case.parameters),
+                words=("--pipeline", case.pipeline, *(("--approve-as", ir_project.ANA) if case.person else ())),
             )  # fmt: skip
         elif name in FEATURES:
             parameters = test_ir_features.CASES[name].parameters
@@ -119,7 +136,7 @@ def jobs(folder: Path, wanted: set[str], hook: str) -> dict[str, Job]:
         elif name == "healing":
             found[name] = Job(project=healing_project(place, hook), file="healing.yaml", pipeline="healing")
     asking = Job(project=feature_project(folder / "approval"), file="approval.yaml", pipeline="approval")
-    return found | {name: asking for name in ("unanswered", "signed", *DECIDED) if name in wanted}
+    return found | {name: asking for name in ASKING if name in wanted}
 
 
 def healing_project(folder: Path, hook: str) -> Project:
@@ -145,7 +162,13 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             for job in made.values():
                 found.wait_for_dag(job.pipeline)
             runs = {name: found.trigger(job.pipeline, job.parameters) for name, job in made.items()}
-            yield Site(airflow=found, jobs=made, runs=runs)
+            with ThreadPoolExecutor(2) as pool:
+                here = {name: pool.submit(job.here) for name, job in made.items() if name not in ASKING}
+                yield Site(airflow=found, jobs=made, runs=runs, here=here)
+                pool.shutdown(cancel_futures=True)
+        left = containers(job.project.folder for job in made.values())
+        subprocess.run(["docker", "rm", "--force", *left], capture_output=True, check=False)
+        assert not left, f"containers stayed: {left}"
 
 
 def write_dags(folder: Path, listed: Iterable[Job]) -> None:
@@ -155,6 +178,13 @@ def write_dags(folder: Path, listed: Iterable[Job]) -> None:
         text, errors = job.project.compiled(job.file, job.pipeline)
         assert text, errors
         (folder / f"{job.pipeline}.py").write_text(text, encoding="utf-8")
+
+
+def containers(folders: Iterable[Path]) -> list[str]:
+    """Return the ids of the containers that see any of these folders."""
+    given = [word for folder in folders for word in ("--filter", f"volume={folder}")]
+    asked = ["docker", "ps", "--all", "--quiet", *given]
+    return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split() if given else []
 
 
 @contextmanager
@@ -196,33 +226,25 @@ def gateway() -> str:
 @pytest.mark.parametrize("name", FEATURES)
 def test_a_feature_does_the_same_here_and_on_airflow(site: Site, name: str) -> None:
     job, case = site.jobs[name], test_ir_features.CASES[name]
-    here = job.project.here(job.file, *_sets(job.parameters))
+    here = site.here[name].result()
     assert (here["status"], states(here)) == (case.status, dict.fromkeys(here["steps"], "succeeded") | case.ends)
     assert site.trace(name) == here, site.said(name)
     folder = job.project.folder
     assert job.project.requests(folder / "triggers") == job.project.requests(folder / ".pipec/triggers")
 
 
-def _sets(parameters: Mapping[str, Any]) -> list[str]:
-    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in parameters.items()}
-    return [word for key, text in texts.items() for word in ("--set", f"{key}={text}")]
-
-
 @pytest.mark.parametrize("name", ["healing"])
 def test_a_retry_heals_on_airflow(site: Site, name: str) -> None:
-    job = site.jobs[name]
-    here = job.project.here(job.file)
+    here = site.here[name].result()
     assert here["steps"]["tell"]["attempts"] == 3
     assert site.trace(name) == here, site.said(name)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_an_example_does_the_same_here_and_on_airflow(site: Site, name: str) -> None:
-    job, case = site.jobs[name], test_ir_examples.CASES[name]
-    words = ["--pipeline", case.pipeline, *(["--approve-as", ir_project.ANA] if case.person else [])]
-    here = job.project.here(job.file, *_sets(job.parameters), *words)
+    here = site.here[name].result()
     assert here["status"] == "succeeded"
-    if case.person:
+    if test_ir_examples.CASES[name].person:
         site.asked(name)
         site.answer(name, "Approve", ANA)
     assert site.trace(name) == here, site.said(name)
