@@ -33,7 +33,7 @@ class Dag:
     @property
     def edges(self) -> list[tuple[str, str]]:
         """The edges, by id, sorted."""
-        return sorted((before, task.task_id) for task in self.tasks.values() for before in task.upstream)
+        return sorted({(before, task.task_id) for task in self.tasks.values() for before in task.upstream})
 
 
 class _Open:
@@ -66,7 +66,13 @@ def _labelled(label: str) -> str:
 
 
 class Operator:
-    """What every operator is here. keywords: all that it is told, `default_args` included. own: without these."""
+    """What every operator is here. keywords: all that it is told, `default_args` included. own: without these.
+
+    needs, when: of a step, what the file's own class keeps of it.
+    """
+
+    needs: Mapping[str, list[str]]
+    when: str
 
     def __init__(self, *, task_id: str, **keywords: Any) -> None:
         assert _Open.dag is not None
@@ -77,9 +83,18 @@ class Operator:
         self.group = _Open.dag.groups[-1].group_id if _Open.dag.groups else ""
         self.upstream: list[str] = []
         self.is_teardown = False
+        self.mapped: list[Any] | Output | None = None
         self.do_xcom_push = self.keywords.get("do_xcom_push", False)
         self.dag_id = _Open.dag.keywords["dag_id"]
         _Open.dag.tasks[self.task_id] = self
+
+    @classmethod
+    def partial(cls, **keywords: Any) -> Partial:
+        return Partial(cls, keywords)
+
+    @property
+    def output(self) -> Output:
+        return Output(self.task_id)
 
     def as_teardown(self) -> Operator:
         self.is_teardown = True
@@ -102,6 +117,28 @@ class Operator:
         return found
 
 
+@dataclass(frozen=True)
+class Output:
+    """What a task leaves for others in the worker."""
+
+    task_id: str
+
+
+@dataclass(frozen=True)
+class Partial:
+    """An operator of which a run makes one for each item of a list."""
+
+    kind: type[Operator]
+    keywords: dict[str, Any]
+
+    def expand(self, *, item: list[Any] | Output) -> Operator:
+        made = self.kind(**self.keywords)
+        made.mapped = item
+        if isinstance(item, Output):
+            made.upstream.append(item.task_id)
+        return made
+
+
 class KubernetesPodOperator(Operator): ...
 
 
@@ -112,6 +149,9 @@ class ApprovalOperator(Operator): ...
 
 
 class EmptyOperator(Operator): ...
+
+
+class PythonOperator(Operator): ...
 
 
 class AirflowSkipException(Exception): ...
@@ -146,6 +186,7 @@ _MODULES: dict[str, dict[str, Any]] = {
     f"{PROVIDERS}.docker.operators.docker": {"DockerOperator": DockerOperator},
     f"{PROVIDERS}.standard.operators.hitl": {"ApprovalOperator": ApprovalOperator},
     f"{PROVIDERS}.standard.operators.empty": {"EmptyOperator": EmptyOperator},
+    f"{PROVIDERS}.standard.operators.python": {"PythonOperator": PythonOperator},
 }  # fmt: skip
 
 

@@ -12,9 +12,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import flows
 import plans
 import pytest
-from dag_file import Made, load
+from dag_file import Made, Output, load
 from jinja2.sandbox import SandboxedEnvironment
 from plans import HOSTILE
 
@@ -364,3 +365,57 @@ def test_importing_the_target_loads_neither_jinja_nor_airflow() -> None:
         capture_output=True, text=True, check=True, env={"PYTHONPATH": str(Path(__file__).parents[2] / "src")},
     )  # fmt: skip
     assert done.stdout == "[]\n"
+
+
+def test_the_whole_flow_is_written_as_reviewed(golden: Any) -> None:
+    golden(GOLDEN / "flow.py", emitted(flows.flow(), FORMS["bare"]))
+
+
+def test_a_loop_is_a_task_that_is_mapped_over_its_list() -> None:
+    tasks = load(emitted(flows.flow())).tasks
+    assert tasks["ask"].mapped == [{"who": "a"}, {"who": "b"}]
+    assert tasks["again"].mapped == Output("again-items")
+    assert tasks["again"].keywords["max_active_tis_per_dagrun"] == 2
+    assert tasks["again-items"].keywords["op_args"] == ['{{ params["seeds"] }}']
+
+
+def test_a_list_that_a_run_finds_out_waits_for_all_that_its_loop_waits_for() -> None:
+    edges = load(emitted(flows.flow())).edges
+    assert [before for before, task in edges if task == "again-items"] == ["ingest", "judge"]
+    assert [before for before, task in edges if task == "again"] == ["again-items"]
+
+
+def test_pipelines_used_as_steps_and_cells_stand_in_groups_that_keep_the_plan_s_names() -> None:
+    plan = flows.flow()
+    tasks = load(emitted(plan)).tasks
+    assert {task.name for task in plan.tasks} <= set(tasks)
+    assert (tasks["fit.train"].group, tasks["judge"].group) == ("fit", "")
+
+
+def test_only_what_airflow_s_rule_does_not_fit_is_judged() -> None:
+    tasks = load(emitted(flows.flow())).tasks
+    assert {name for name, task in tasks.items() if task.keywords.get("trigger_rule") == "all_done"} == {"best", "warn"}
+    assert tasks["warn"].when == '{{ ends["watch"] == "failed" }}'
+    assert tasks["best"].needs == {"again": [], "ingest": []}
+
+
+def test_a_condition_is_a_template_over_small_outputs_that_come_by_xcom() -> None:
+    tasks = load(emitted(flows.flow())).tasks
+    assert tasks["again"].when == '{{ ti.xcom_pull("judge")["score"] < params["limit"] }}'
+    assert tasks["judge"].keywords["arguments"][-2:] == ["--xcom", "/airflow/xcom/return.json"]
+    assert [name for name, task in tasks.items() if task.keywords.get("do_xcom_push")] == ["judge"]
+
+
+def test_final_steps_are_teardowns_and_a_last_task_fails_what_would_be_forgotten() -> None:
+    dag = load(emitted(flows.flow()))
+    assert {name for name, task in dag.tasks.items() if task.is_teardown} == {"tell", "note"}
+    assert [before for before, task in dag.edges if task == "end"] == [
+        "again",
+        "ask",
+        "best",
+        "note",
+        "tell",
+        "warn",
+        "watch",
+    ]
+    assert dag.tasks["end"].keywords["trigger_rule"] == "none_failed"

@@ -33,7 +33,7 @@ FEATURES = {
     Feature.CONTINUE_ON_ERROR: Support.EMITTED,
     Feature.FINALLY: Support.EMITTED,  # teardowns
     Feature.MATRIX: Support.EMITTED,  # cells in a task group
-    Feature.LOOP: Support.REFUSED,
+    Feature.LOOP: Support.EMITTED,  # mapped tasks; of a body of one step
     Feature.FAN_IN: Support.EMITTED,
     Feature.PIPELINE_STEP: Support.EMITTED,  # task groups
     Feature.ACCELERATOR: Support.EMITTED,

@@ -10,7 +10,7 @@ from typing import assert_never
 
 from pipec.condition import AllOf, AnyOf, Compare, Condition, Holds, Not, Status
 from pipec.targets.airflow.source import jinja
-from pipec.values import Json, ListOf, Literal, OutputRef, ParameterRef, RunRef, Value
+from pipec.values import ItemRef, Json, ListOf, Literal, OutputRef, ParameterRef, RunRef, Value
 
 # As Kubeflow writes it. A run that is started by hand has no other moment than that of its start.
 SCHEDULED_AT = 'dag_run.run_after.strftime("%Y-%m-%dT%H:%M:%SZ")'
@@ -45,7 +45,7 @@ def _is_known(value: Value) -> bool:
             return known is not None and not isinstance(known, dict)
         case ListOf(items):
             return all(_is_known(item) for item in items)
-        case OutputRef() | ParameterRef():
+        case OutputRef() | ParameterRef() | ItemRef():
             return True
         case RunRef(name):
             return name != "outcome"  # a worker cannot tell a refusal from another failure
@@ -88,6 +88,8 @@ def _operand(value: Value) -> str:
             return f"ti.xcom_pull({jinja(task)})[{jinja(output)}]"
         case ParameterRef(name):
             return f"params[{jinja(name)}]"
+        case ItemRef(field):
+            return f"item[{jinja(field)}]" if field else "item"
         case RunRef("id"):
             return RUN_ID
         case RunRef("scheduled_at"):
@@ -95,6 +97,16 @@ def _operand(value: Value) -> str:
         case RunRef("date"):
             return f"{SCHEDULED_AT}[:10]"
     raise AssertionError(f"asked._operand got {value} (can_say should have stopped it)")
+
+
+def listed(items: Value) -> str:
+    """Return the list that a loop goes over as a template, which renders to what Python writes. Assumes `can_list`."""
+    return "{{ " + _operand(items) + " }}"
+
+
+def can_list(items: Value) -> bool:
+    """Say whether the worker can find out a list itself."""
+    return _is_known(items)
 
 
 def _literal(known: Json) -> str:

@@ -8,25 +8,28 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipec.compiler.plan import Plan, Task
 from pipec.record import frozen
 from pipec.targets.airflow.approval import decision_id, human
 from pipec.targets.airflow.docker import is_docker
-from pipec.targets.airflow.flow import Flow, flow
+from pipec.targets.airflow.flow import Flow, flow, has_written_items
 from pipec.targets.airflow.group import Group, grouped
 from pipec.targets.airflow.head import head
 from pipec.targets.airflow.hoist import shared, without
+from pipec.targets.airflow.imports import imports
 from pipec.targets.airflow.name import free, variables
-from pipec.targets.airflow.operators import constants, step
-from pipec.targets.airflow.source import WIDTH, Call, Source, Spread, write
-from pipec.targets.base import Options
+from pipec.targets.airflow.operators import constants, items, step
+from pipec.targets.airflow.source import WIDTH, Call, Name, Source, Spread, write
+from pipec.targets.base import Options, every
 from pipec.targets.cluster import asks_person, secret_variables
+from pipec.values import Literal, OutputRef, references
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
+_STEPS, _TEARDOWN = ("Step", "Step.partial"), ".as_teardown()"
 Made = tuple[str, Call]  # an operator, and the id of its task
 
 
@@ -48,29 +51,53 @@ def dag_file(plan: Plan, options: Options) -> str:
     """Return the DAG file's text. Assumes that `refuse` found nothing."""
     moves = flow(plan)
     made = {task.name: tuple(_operators(plan, task, options, moves)) for task in plan.tasks}
-    steps = [call for operators in made.values() for _, call in operators if call.name == "Step"]
+    calls = [call for operators in made.values() for _, call in operators]
+    steps = [call for call in calls if call.name in _STEPS]
     ids = [task_id for operators in made.values() for task_id, _ in operators]
     last = _last(moves, ids)
     body = _Body(made, shared(steps), last, variables([*ids, *last]))
-    rules = moves.rules.values()
+    opening, groups = head(plan, options, body.common), grouped(plan.tasks)
+    words = _words(plan, options, moves)
+    is_grouped = any(isinstance(member, Group) for member in groups.members)
+    used = [words["operator"], "AirflowFailException", "AirflowSkipException", *(["TaskGroup"] if is_grouped else [])]
     return _skeleton().render(
-        imports=_imports(plan, options, moves),
-        constants=[f"{name} = {write(items, 0, len(name) + 3)}" for name, items in _used(options, steps)],
-        operator="DockerOperator" if is_docker(options) else "KubernetesPodOperator",
-        judges=any(rule.needs or rule.when for rule in rules),
-        any_of=any(rule.any_of for rule in rules),
-        siblings=any(rule.siblings for rule in rules),
-        reads_output=bool(moves.read) and is_docker(options),
-        worker_secrets=_has_worker_secrets(plan, options),
+        words,
+        imports=imports(used, [opening, *calls, *last.values()], _modules(words)),
+        constants=[
+            f"{name} = {write(parts, 0, len(name) + 3)}" for name, parts in _used(options, steps, words["loops"])
+        ],
         # Its arguments stand on lines of their own, however short they are.
-        dag=f"{write(head(plan, options, body.common), 0, WIDTH)} as dag",
-        blocks=[*_blocks(grouped(plan.tasks), 4, body), *(_assigned(each, last[each], 4, body) for each in last)],
+        dag=f"{write(opening, 0, WIDTH)} as dag",
+        blocks=[*_blocks(groups, 4, body), *(_assigned(each, last[each], 4, body) for each in last)],
         edges=_edges(plan, moves, body),
     )
 
 
+def _words(plan: Plan, options: Options, moves: Flow) -> dict[str, Any]:
+    """Return what the skeleton asks about a plan: which of its parts a file needs."""
+    rules, loops = moves.rules.values(), [task for task in plan.tasks if task.loop]
+    return {
+        "operator": "DockerOperator" if is_docker(options) else "KubernetesPodOperator",
+        "judges": bool(loops) or any(rule.needs or rule.when for rule in rules),
+        "any_of": any(rule.any_of for rule in rules),
+        "siblings": any(rule.siblings for rule in rules),
+        "loops": {task.name: "" if has_written_items(task) else f"{task.name}-items" for task in loops},
+        "fail_fast": any(task.loop and task.loop.max_parallel and task.loop.fail_fast for task in loops),
+        "reads_output": bool(moves.read) and is_docker(options),
+        "worker_secrets": is_docker(options) and any(secret_variables(task) for task in every(plan)),
+    }
+
+
+def _modules(words: Mapping[str, Any]) -> list[str]:
+    """Return the modules of the standard library that the skeleton's own parts use."""
+    users = {"json": "reads_output", "os": "worker_secrets", "re": "loops"}
+    return [module for module, part in users.items() if words[part]]
+
+
 def _operators(plan: Plan, task: Task, options: Options, moves: Flow) -> Iterator[Made]:
     """Yield the operators that a task becomes."""
+    if task.loop and not has_written_items(task):
+        yield f"{task.name}-items", items(task, options)
     if asks_person(task):
         yield decision_id(task), human(plan, task, options)
     yield task.name, step(plan, task, options, moves)
@@ -84,11 +111,15 @@ def _last(moves: Flow, ids: Sequence[str]) -> dict[str, Call]:
     }
 
 
-def _used(options: Options, steps: Sequence[Call]) -> Iterator[tuple[str, Sequence[Source]]]:
-    """Yield the constants that some call is made with."""
+def _used(
+    options: Options, steps: Sequence[Call], loops: Mapping[str, str]
+) -> Iterator[tuple[str, Sequence[Source] | Mapping[str, Source]]]:
+    """Yield the constants that some call is made with, and the loops, each with the task that lists its items."""
     spread = {item for call in steps for _, given in call.keywords if isinstance(given, list)
               for item in given if isinstance(item, Spread)}  # fmt: skip
-    return ((name, items) for name, items in constants(options).items() if Spread(name) in spread)
+    yield from ((name, parts) for name, parts in constants(options).items() if Spread(name) in spread)
+    if loops:
+        yield "LOOPS", loops
 
 
 def _blocks(group: Group, indent: int, body: _Body) -> Iterator[str]:
@@ -101,8 +132,20 @@ def _blocks(group: Group, indent: int, body: _Body) -> Iterator[str]:
             yield f"{' ' * indent}with {opened}:\n{inside}"
             continue
         for task_id, call in body.made[member.name]:
-            own = without(call, body.common) if call.name == "Step" else call
-            yield _assigned(task_id, own, indent, body, group.label(task_id), ".as_teardown()" * member.is_final)
+            own = without(call, body.common) if call.name in _STEPS else call
+            ending = "" if task_id != member.name else _expanded(member, indent, body) + _TEARDOWN * member.is_final
+            yield _assigned(task_id, own, indent, body, group.label(task_id), ending)
+
+
+def _expanded(task: Task, indent: int, body: _Body) -> str:
+    """Return what maps the operator of a loop over its list."""
+    if task.loop is None:
+        return ""
+    if isinstance(task.loop.items, Literal) and has_written_items(task):
+        listed: Source = task.loop.items.value
+    else:
+        listed = Name(f"{body.names[f'{task.name}-items']}.output")
+    return write(Call(").expand", (("item", listed),)), indent, indent)[1:]
 
 
 def _assigned(task_id: str, call: Call, indent: int, body: _Body, label: str = "", ending: str = "") -> str:
@@ -116,7 +159,13 @@ def _edges(plan: Plan, moves: Flow, body: _Body) -> list[str]:
     """Return the lines that put every task after what it needs, the parts of an approval one after the other."""
     lines = []
     for task in plan.tasks:
-        lines += _edge(moves.rules[task.name].after, [task_id for task_id, _ in body.made[task.name]], body)
+        after, chain = moves.rules[task.name].after, [task_id for task_id, _ in body.made[task.name]]
+        if task.loop and len(chain) > 1 and moves.rules[task.name].is_judged:
+            # The list is found out where all it is made of is there, whatever became of the rest.
+            first = dict.fromkeys(ref.task for ref in references(task.loop.items) if isinstance(ref, OutputRef))
+            lines += _edge(tuple(first), chain[:1], body)
+            after, chain = (*(each for each in after if each not in first), *chain[:1]), chain[1:]
+        lines += _edge(after, chain, body)
     *forgiven, end = body.last or ("",)
     for each in forgiven:
         lines += _edge(moves.forgiven, [each], body)
@@ -136,46 +185,6 @@ def _edge(before: Sequence[str], chain: Sequence[str], body: _Body) -> list[str]
     if len(flat) <= WIDTH - 4:
         return [flat]
     return ["[", *(f"    {one}," for one in first), f"] >> {after}"]
-
-
-def _imports(plan: Plan, options: Options, moves: Flow) -> list[str]:
-    """Return the import lines, sorted as ruff sorts them; only what the file uses, for the processor loads it all."""
-    sdk = ["DAG"]
-    if plan.schedules:
-        sdk.append("CronTriggerTimetable" if len(plan.schedules) == 1 else "MultipleCronTriggerTimetable")
-    if plan.parameters:
-        sdk.append("Param")
-    provider = "airflow.providers"
-    lines = [f"from {provider}.common.compat.sdk import AirflowFailException, AirflowSkipException"]
-    if is_docker(options):
-        lines.append(f"from {provider}.docker.operators.docker import DockerOperator")
-    else:
-        lines.append(f"from {provider}.cncf.kubernetes.operators.pod import KubernetesPodOperator")
-        if any(secret_variables(task) for task in plan.tasks):
-            lines.append(f"from {provider}.cncf.kubernetes.secret import Secret")
-    if any(asks_person(task) for task in plan.tasks):
-        lines.append(f"from {provider}.standard.operators.hitl import ApprovalOperator")
-    if moves.ending or moves.forgiven:
-        lines.append(f"from {provider}.standard.operators.empty import EmptyOperator")
-    if any(task.group or "." in task.name for task in plan.tasks):
-        sdk.append("TaskGroup")
-    lines.append(f"from airflow.sdk import {', '.join(sdk)}")
-    standard = ["import json"] if moves.read and is_docker(options) else []
-    standard += ["import os"] if _has_worker_secrets(plan, options) else []
-    if _needs_timedelta(plan, options):
-        standard.append("from datetime import timedelta")
-    return [*standard, *([""] if standard else []), *sorted(lines)]
-
-
-def _needs_timedelta(plan: Plan, options: Options) -> bool:
-    return any(
-        task.retry.attempts > 1 or asks_person(task) or (is_docker(options) and task.timeout_s is not None)
-        for task in plan.tasks
-    )
-
-
-def _has_worker_secrets(plan: Plan, options: Options) -> bool:
-    return is_docker(options) and any(secret_variables(task) for task in plan.tasks)
 
 
 @cache

@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import field
 
 from pipec.compiler.plan import Need, Plan, Task
-from pipec.condition import Condition, named, statuses
+from pipec.condition import Condition, both, named, statuses
 from pipec.record import frozen
 from pipec.targets.ends import is_firm, may_starve, seen
-from pipec.values import OutputRef, RunRef
+from pipec.values import EachRef, Literal, OutputRef, RunRef, references
 from pipec.verdict import FAILED, SKIPPED
 
 
@@ -39,7 +39,7 @@ class Rule:
 
 @frozen(kw_only=True)
 class Flow:
-    """The rules of a plan. rules: by task. read: tasks whose small outputs a condition reads.
+    """The rules of a plan. rules: by task. read: tasks whose small outputs a worker reads.
 
     ending: the tasks whose failure no other task passes on, so that a last one must; empty where every such task is the
     end of its branch. forgiven: those with nothing behind them whose failure must not count.
@@ -62,9 +62,9 @@ def flow(plan: Plan) -> Flow:
     for task in plan.tasks:
         if task.is_final:
             rules[task.name] = Rule(after=last, is_judged=True, when=seen(task.when, known) if task.when else None)
-    read = frozenset(
-        ref.task for rule in rules.values() if rule.when for ref in named(rule.when) if isinstance(ref, OutputRef)
-    )
+    asked = [ref for rule in rules.values() if rule.when for ref in named(rule.when)]
+    asked += [ref for task in plan.tasks if task.loop for ref in references(task.loop.items)]
+    read = frozenset(ref.task for ref in asked if isinstance(ref, OutputRef))
     ending, forgiven = _ending(plan.tasks, rules)
     return Flow(rules=rules, read=read, ending=ending, forgiven=forgiven)
 
@@ -73,8 +73,15 @@ def asks_end(task: Task) -> bool:
     """Say whether a step's container must know how the tasks before it ended, because some may have made nothing."""
     is_loose = any(need.soft or need.forgiving for need in task.needs)
     is_asking = task.when is not None and any(statuses(task.when))
+    if any(isinstance(ref, EachRef) for ref in task.references):
+        return True
     reads = any(isinstance(ref, OutputRef) for ref in task.references) or RunRef("outcome") in task.references
     return reads if task.is_final else is_loose or is_asking
+
+
+def has_written_items(task: Task) -> bool:
+    """Say whether a loop goes over a list that stands in the file: Airflow then knows its length before any run."""
+    return task.loop is not None and isinstance(task.loop.items, Literal) and task.loop.items.value != []
 
 
 @frozen
@@ -106,7 +113,7 @@ def _judged(tasks: Sequence[Task], known: Mapping[str, Task], queued: Mapping[st
         firm = [need.task for need in needs if is_firm(need)]
         before[task.name] = frozenset(need.task for need in task.needs).union(*(before[n.task] for n in task.needs))
         hard[task.name] = frozenset(firm).union(*(hard[name] for name in firm))
-        is_loose = any(_is_felt(need, known, before, hard[task.name], found) for need in needs)
+        is_loose = any(known[need.task].loop or _is_felt(need, known, before, hard[task.name], found) for need in needs)
         if asked or is_loose or task.name in queued or may_starve(task, known):
             found.add(task.name)
     return frozenset(found)
@@ -129,6 +136,9 @@ def _rule(task: Task, known: Mapping[str, Task], queue: _Queue | None, is_judged
     if queue:
         after.setdefault(queue.before)
     when = seen(task.when, known) if task.when else None
+    if task.loop:
+        inner = task.loop.body[0].when
+        when = both(when, seen(inner, known) if inner else None)
     if not is_judged:
         return Rule(after=tuple(after), when=when)
     asked = {status.task for status in statuses(task.when)} if task.when else set()

@@ -9,7 +9,7 @@ from pipec.steps.command import run_folder
 from pipec.targets.airflow.operators import default_args
 from pipec.targets.airflow.source import Call, Source
 from pipec.targets.base import Options
-from pipec.values import OutputRef
+from pipec.values import EachRef, OutputRef
 
 MOST_RUNS = 16  # Airflow's own default of max_active_runs, said because sites change it
 
@@ -60,9 +60,11 @@ def _tags(plan: Plan) -> list[Source]:
 def _outputs(plan: Plan, options: Options) -> str:
     """Return, in Markdown, where a run leaves the pipeline's outputs. Never ends in `.md`, which Airflow would open."""
     folder = run_folder(options.artifacts or "", plan.pipeline, "RUN")
-    lines = [
-        f"- `{name}`: `{folder}/{reference.task}/{reference.output}`"
-        for name, reference in plan.outputs
-        if isinstance(reference, OutputRef)
-    ]
+    lines = []
+    for name, handed in plan.outputs:
+        match handed:
+            case OutputRef(task, output):
+                lines.append(f"- `{name}`: `{folder}/{task}/{output}`")
+            case EachRef(task, output):
+                lines.append(f"- `{name}`: `{folder}/{task}-N/{output}` for the `N`th item, from 0")
     return "\n".join(["Outputs of a run (`RUN` is its id, with `_` for `:` and `+`):", "", *lines, ""])

@@ -5,14 +5,14 @@ What all tasks of a file share goes into the DAG's `default_args`; what Jinja co
 
 from __future__ import annotations
 
-from pipec.compiler.plan import Plan, Task, order
+from pipec.compiler.plan import Loop, Plan, Task, order
 from pipec.steps.command import Ended, Order, order_text
 from pipec.targets.airflow.approval import decision
-from pipec.targets.airflow.asked import RUN_ID, SCHEDULED_AT, expression
+from pipec.targets.airflow.asked import RUN_ID, SCHEDULED_AT, expression, listed
 from pipec.targets.airflow.docker import docker, docker_args, is_docker
-from pipec.targets.airflow.flow import Flow, asks_end
+from pipec.targets.airflow.flow import Flow, Rule, asks_end
 from pipec.targets.airflow.pod import pod, pod_args
-from pipec.targets.airflow.source import NO_DOLLAR, Call, Keywords, Source, Spread, seconds, templated
+from pipec.targets.airflow.source import NO_DOLLAR, Call, Keywords, Name, Source, Spread, seconds, templated
 from pipec.targets.base import Options
 from pipec.targets.cluster import asks_person, labels, task_references
 from pipec.values import ParameterRef, RunRef
@@ -34,15 +34,41 @@ def default_args(plan: Plan, options: Options) -> dict[str, Source]:
 
 
 def step(plan: Plan, task: Task, options: Options, moves: Flow) -> Call:
-    """Return the operator that runs a task's container, without its id."""
-    called = arguments(plan, task, options)
+    """Return the operator that runs a task's container, without its id; of a loop, the one that is then expanded."""
+    if task.loop:
+        return _mapped(plan, task, task.loop, options, moves)
+    return Call("Step", (*_container(plan, task, options, moves), *_ruled(moves.rules[task.name], task.is_final)))
+
+
+def _mapped(plan: Plan, task: Task, loop: Loop, options: Options, moves: Flow) -> Call:
+    own: list[tuple[str, Source]] = []
+    if loop.max_parallel:
+        own.append(("max_active_tis_per_dagrun", loop.max_parallel))
+        if loop.fail_fast:
+            own.append(("fail_fast", True))
+    ruled = _ruled(moves.rules[task.name], task.is_final)
+    return Call("Step.partial", (*_container(plan, loop.body[0], options, moves, is_mapped=True), *own, *ruled))
+
+
+def items(task: Task, options: Options) -> Call:
+    """Return the operator that finds out the list of a loop, in the worker."""
+    assert task.loop, f"operators.items got `{task.name}`, which is no loop"
+    pushed: Keywords = (("do_xcom_push", True),) if is_docker(options) else ()
+    return Call(
+        "PythonOperator",
+        (("python_callable", Name("ast.literal_eval")), ("op_args", [listed(task.loop.items)]), *pushed),
+    )
+
+
+def _container(plan: Plan, task: Task, options: Options, moves: Flow, *, is_mapped: bool = False) -> Keywords:
+    called = arguments(plan, task, options, is_mapped=is_mapped)
     is_read = task.name in moves.read
     if is_read:
         called += ["--xcom", LAST_LINE if is_docker(options) else XCOM]
     place = docker(task, options, called) if is_docker(options) else pod(plan, task, options, called)
     read: Keywords = (("do_xcom_push", True),) if is_read else ()
     image: Keywords = (("image", templated(task.image or "")),)
-    return Call("Step", (*_told(task), *image, *place, *read, *_retried(task), *_ruled(task, moves)))
+    return (*_told(task), *image, *place, *read, *_retried(task))
 
 
 def _told(task: Task) -> Keywords:
@@ -50,11 +76,10 @@ def _told(task: Task) -> Keywords:
     return (*titled, ("doc", task.description)) if task.description else titled
 
 
-def _ruled(task: Task, moves: Flow) -> Keywords:
+def _ruled(rule: Rule, is_final: bool) -> Keywords:
     """Return what a task that Airflow's default rule does not fit is told; `Step` reads it."""
-    rule = moves.rules[task.name]
     told: list[tuple[str, Source]] = []
-    if rule.is_judged and not task.is_final:
+    if rule.is_judged and not is_final:
         told.append(("trigger_rule", "all_done"))
     if rule.needs:
         told.append(("needs", {name: list(others) for name, others in rule.needs.items()}))
@@ -92,18 +117,21 @@ def constants(options: Options) -> dict[str, list[Source]]:
         "RUN": ["--root", templated(options.artifacts or ""), "--run", "{{ " + RUN_ID + " }}"],
         "PARAMETERS": ["--parameters", "{{ params" + NO_DOLLAR + " }}"],
         "SCHEDULED": ["--scheduled-at", "{{ " + SCHEDULED_AT + " }}"],
+        "ITEM": ["--item", "{{ task.item" + NO_DOLLAR + " }}", "--iteration", "{{ ti.map_index }}"],
         "ENDS": ["--ends", ENDS],
     }
 
 
-def arguments(plan: Plan, task: Task, options: Options) -> list[Source]:
-    """Return what `pipec-step` is called with, fit for a templated field."""
+def arguments(plan: Plan, task: Task, options: Options, *, is_mapped: bool = False) -> list[Source]:
+    """Return what `pipec-step` is called with, fit for a templated field. is_mapped: once for each item of a list."""
     given: list[Source] = [templated(task.interface.name), "--order", order_text(_order(plan, task)), Spread("RUN")]
     references = task_references(task)
     if any(isinstance(reference, ParameterRef) for reference in references):
         given.append(Spread("PARAMETERS"))
     if RunRef("date") in references or RunRef("scheduled_at") in references:
         given.append(Spread("SCHEDULED"))
+    if is_mapped:
+        given.append(Spread("ITEM"))
     if asks_end(task):
         given.append(Spread("ENDS"))
     if asks_person(task):

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from pipec.compiler.plan import Plan, Task
+from pipec.compiler.plan import Loop, Plan, Task
 from pipec.targets.airflow.approval import decision_id, users
-from pipec.targets.airflow.asked import can_say
+from pipec.targets.airflow.asked import can_list, can_say
 from pipec.targets.airflow.docker import is_docker, worker_secrets
-from pipec.targets.base import Feature, Options, Refusal, Use
+from pipec.targets.base import Feature, Options, Refusal, Use, inside
 from pipec.targets.cluster import VARIABLE, approvers, asks_person, secret_variables
 from pipec.targets.device import resource
 from pipec.targets.ends import may_starve
-from pipec.targets.judge import cluster_secrets, judge, secret_use, unchosen, unlisted
-from pipec.values import EachRef
+from pipec.targets.judge import cluster_secrets, judge, secret_use, unchosen
 
 LONGEST_TAG = 100  # Airflow's own bound
 # Labels by which the Kubernetes operator finds its own pods again.
@@ -23,7 +22,6 @@ _RESERVED = frozenset({"dag_id", "task_id", "run_id", "kubernetes_pod_operator",
 def refused(plan: Plan, options: Options) -> Iterator[Refusal]:
     """Yield what of `plan` Airflow cannot say beyond the table of features."""
     yield from judge(plan, options, "airflow")
-    yield from (unlisted(name, "airflow") for name, handed in plan.outputs if isinstance(handed, EachRef))
     yield from _root(options)
     yield from _triggers(plan)
     for key, value in plan.labels:
@@ -36,6 +34,9 @@ def refused(plan: Plan, options: Options) -> Iterator[Refusal]:
     known = {task.name: task for task in plan.tasks}
     for task in plan.tasks:
         yield from _worker_secrets(task, options) if is_docker(options) else _pod_secrets(task, options)
+        if task.loop and f"{task.name}-items" in names:
+            use = Use(Feature.LOOP, task.step, ("for_each",))
+            yield Refusal(use, f"airflow needs the name `{task.name}-items` for its list", "rename that step")
         if asks_person(task):
             yield from _approval(task, options, names)
         yield from _asked(task, known)
@@ -83,17 +84,31 @@ def _triggers(plan: Plan) -> Iterator[Refusal]:
 
 def _asked(task: Task, known: Mapping[str, Task]) -> Iterator[Refusal]:
     """Yield what Airflow cannot judge before a container starts."""
-    if task.when and not can_say(task.when):
+    asked = [*([task.when] if task.when else []), *(each.when for each in inside(task) if each.when)]
+    if not all(can_say(when) for when in asked):
         yield Refusal(
             Use(Feature.WHEN, task.step, ("when",)),
             "airflow's workers cannot answer this condition",
             "compare parameters, small outputs, `run.id` and `run.date` with each other or with what is written here",
         )
+    if task.loop:
+        yield from _loop(task, task.loop)
     if may_starve(task, known):
         yield Refusal(
             Use(Feature.MANY_INPUT, task.step, ("with",)),
             f"airflow would start `{task.step}` though nothing may be left for one of its inputs",
             "read outputs that are always written, or let the step need those that write them",
+        )
+
+
+def _loop(task: Task, loop: Loop) -> Iterator[Refusal]:
+    """Yield what of a loop cannot be mapped."""
+    use = Use(Feature.LOOP, task.step, ("for_each",))
+    if len(loop.body) > 1 or loop.body[0].loop:
+        yield Refusal(use, "airflow cannot map a pipeline over a list yet", "loop over single steps")
+    if not can_list(loop.items):
+        yield Refusal(
+            use, "airflow's workers cannot find out this list", "give a parameter, an output or a written list"
         )
 
 

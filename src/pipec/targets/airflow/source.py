@@ -32,9 +32,16 @@ class Spread:
     name: str
 
 
+@frozen
+class Name:
+    """Something that the skeleton imports, by its name."""
+
+    name: str
+
+
 # Kubernetes rewrites `$(NAME)` and `$$` in arguments, so JSON that a run makes says `$` as an escape.
 NO_DOLLAR = ' | tojson | replace("$", "\\\\u0024")'
-Source: TypeAlias = "None | bool | int | float | str | Call | Spread | Sequence[Source] | Mapping[str, Source]"
+Source: TypeAlias = "None | bool | int | float | str | Call | Spread | Name | Sequence[Source] | Mapping[str, Source]"
 Keywords = tuple[tuple[str, Source], ...]
 
 
@@ -114,6 +121,8 @@ def _flat(value: Source) -> str:
             return "{" + ", ".join(f"{_quoted(key)}: {_flat(item)}" for key, item in value.items()) + "}"
         case Spread(name):
             return f"*{name}"
+        case Name(name):
+            return name
         case Call(name, keywords, plain):
             given = [_flat(item) for item in plain] + [f"{key}={_flat(item)}" for key, item in keywords]
             return f"{name}({', '.join(given)})"
