@@ -11,13 +11,10 @@ from airflow_project import example_project, feature_project
 
 # Whoever teaches Airflow one of these removes it here, and `test_airflow_live` compares its trace from then on.
 NOT_YET = {
-    "config", "continue-on-error", "fan-in", "finally-failure", "finally-refusal", "finally-several",
-    "finally-success", "foreign", "foreign-node", "hand-file", "hand-last", "hand-loop", "hand-refusing",
-    "hand-values", "heals", "loop", "loop-after-failure", "loop-collected", "loop-empty", "loop-failing",
-    "loop-in-loop", "loop-run-time", "loop-values", "nested-when", "optional-skipped", "rollback", "skipped",
-    "sub-pipeline", "sub-pipeline-in-loop", "sub-pipeline-when", "volume", "when", "when-absent",
+    "config", "foreign", "foreign-node", "hand-file", "hand-last", "hand-loop", "hand-refusing", "hand-values", "heals",
+    "loop-in-loop", "sub-pipeline-in-loop", "volume",
 }  # fmt: skip
-EXAMPLES_NOT_YET = {"images", "nightly", "retraining", "scoring"}
+EXAMPLES_NOT_YET = {"scoring"}
 FEATURES = sorted(set(test_ir_features.CASES) - NOT_YET)
 EXAMPLES = [name for name in test_ir_examples.CASES if name not in EXAMPLES_NOT_YET]
 
