@@ -41,6 +41,8 @@ PLACES = "places.json"  # beside a result that lies apart from its artifacts: {o
 FINAL_STATUS = "final-status"  # an input: how Kubeflow saw the run end, for a final step
 ITERATION = "iteration"  # an input: tells a task's iterations in a loop apart, and is the same for all its attempts
 RUN_ID = "PIPEC_RUN_ID"  # a variable: the run's id, where it must not be an input, because a cache keys by inputs
+# Ends of the names of tasks that Airflow has beside an approval's own: what shows the subject, and what asks a person.
+SUBJECT_HALF, DECISION_HALF = HALVES = ("-subject", "-decision")
 STATE, REASON = "pipec-state", "pipec-reason"  # small outputs of a task that reports: how it ended, and why
 _TEMPLATE = re.compile(r"\{[{%#]|\$[$(]")
 _ENCODER = json.JSONEncoder(allow_nan=False)
@@ -142,7 +144,8 @@ class Call:
     for a step of the library.
     prefix: words that start the container in which its command runs, instead of the command's own first word.
     hidden, devices, env, ledger: as an order has them. cache: where work done earlier is kept (a location), or None.
-    mark: where an end for good is noted, or None. marks: as an order has them.
+    mark: where an end for good is noted, or None. marks: as an order has them. xcom: where the small outputs also go,
+    for Airflow's rules: a file, or `-` for the last line of standard output.
     """
 
     pipeline: str
@@ -178,6 +181,7 @@ class Call:
     ledger: str = ""
     mark: str | None = None
     marks: int = 0
+    xcom: str | None = None
 
     def as_json(self) -> str:
         """Return the call as the text of a call file."""

@@ -1,0 +1,127 @@
+"""Airflow's way into a step's process: an order and what is known of the run; the rest lies below the artifact root.
+
+Serves any caller that knows only the run: earlier tasks are found by name in its folder. Knows Airflow's words for how
+tasks end, and nothing else of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from pipec.steps import secret
+from pipec.steps.command import HALVES, RESULT, Call, Location, Order, run_fact, run_folder
+from pipec.steps.declare import CallerError
+from pipec.steps.join import common, json_object, known
+from pipec.steps.ledger import Ledger
+from pipec.values import (
+    Absent,
+    ConfigRef,
+    EachRef,
+    Gather,
+    ItemRef,
+    Json,
+    ListOf,
+    MatrixRef,
+    OutputRef,
+    ParameterRef,
+    Reference,
+    RunRef,
+    SecretRef,
+    Value,
+    resolve,
+)
+from pipec.verdict import FAILED, SKIPPED, SUCCEEDED, because
+
+_WORDS = {"success": SUCCEEDED, "failed": FAILED}  # all else (skipped, upstream_failed, removed) ran no container
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """What is known of a run, as values ask for it. folder: where its tasks leave what they make."""
+
+    folder: str
+    ledger: Ledger
+    parameters: Mapping[str, Json]
+    run_id: str
+    scheduled_at: str
+    outcome: str
+    environ: Mapping[str, str]
+
+    def value(self, reference: Reference) -> Json:
+        """Return the value of a reference. Raises Absent where its task did not succeed."""
+        match reference:
+            case ParameterRef(name):
+                return known(self.parameters, name, "parameter")
+            case OutputRef(task, output):
+                state = self.ledger.state(task)
+                if state != SUCCEEDED:
+                    raise Absent(f"steps.{task}.{output}", because(task, state))
+                return self.ledger.value(task, output)
+            case RunRef(name):
+                return run_fact(name, run_id=self.run_id, scheduled_at=self.scheduled_at, outcome=self.outcome)
+            case SecretRef(name):
+                return secret.secret(name, self.environ)
+            case ConfigRef(name):
+                return secret.config(name, self.environ)
+            case ItemRef() | EachRef() | MatrixRef():
+                raise CallerError("this caller cannot say which item of a loop it asks for: compile the pipeline again")
+
+    def places(self, value: Value) -> Iterator[Location]:
+        """Yield where an input lies, without what was not made: the runtime refuses a required input without any."""
+        match value:
+            case OutputRef(task, output):
+                found = self.ledger.digest(task, output)
+                yield from [Location(f"{self.folder}/{task}/{output}", found)] if found else []
+            case Gather(items) | ListOf(items):
+                for item in items:
+                    yield from self.places(item)
+            case ParameterRef(name) if self.parameters.get(name, "") is None:
+                return
+            case _:
+                yield Location(str(resolve(value, self.value)))
+
+
+def decode_airflow(
+    order: Order, options: argparse.Namespace, environ: Mapping[str, str], read: Callable[[str], str | None]
+) -> Call:
+    """Return the call that the arguments mean. Raises CallerError, and Absent where a value has none."""
+    if not (options.root and options.run):
+        raise CallerError("`--order` needs `--root` and `--run`, which say where this run keeps its artifacts")
+    root = options.root.rstrip("/")
+    folder = run_folder(root, order.pipeline, options.run)
+    states = None if options.ends is None else ended(json_object(options.ends, "--ends"))
+    ledger = Ledger(folder, order.ends, order.forgiven, read, states)
+    outcome = options.outcome or (ledger.outcome if order.ends else "")
+    parameters = json_object(options.parameters, "--parameters")
+    arrived = Arrived(folder, ledger, parameters, options.run, options.scheduled_at, outcome, environ)
+    # The decision of a person comes with the arguments, else as a file that `pipec approve` writes.
+    decision = f"json:{options.decision}" if options.decision else f"{folder}/{order.task}/decision.json"
+    return Call(
+        **common(order, options.run),
+        parameters={name: resolve(value, arrived.value) for name, value in order.parameters},
+        inputs={name: tuple(at for value in given for at in arrived.places(value)) for name, given in order.inputs},
+        outputs={"*": f"{folder}/{order.task}"},
+        result=f"{folder}/{order.task}/{RESULT}",
+        scheduled_at=options.scheduled_at,
+        outcome=outcome,
+        decision=decision,
+        releases=f"{root}/releases",
+        triggers=f"{root}/triggers",
+        cache=f"{root}/cache" if order.cache else None,
+        xcom=options.xcom,
+    )
+
+
+def ended(told: Mapping[str, Json]) -> dict[str, str]:
+    """Return how tasks ended, in the words of a plan, out of Airflow's.
+
+    A step that is several tasks there has failed if one of them has: behind it, its own is told as never begun.
+    """
+    states = {task: _WORDS.get(str(word), SKIPPED) for task, word in told.items()}
+    for task, word in told.items():
+        owner = next((task.removesuffix(half) for half in HALVES if task.endswith(half)), "")
+        if word == "failed" and states.get(owner) == SKIPPED:
+            states[owner] = FAILED
+    return states
