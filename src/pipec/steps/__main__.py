@@ -19,8 +19,9 @@ from types import FrameType
 from typing import NoReturn
 
 from pipec.diagnostics import guess
-from pipec.steps import catalog, mark, result, runtime, store
+from pipec.steps import catalog, mark, result, runtime, store, subject, xcom
 from pipec.steps.again import again
+from pipec.steps.attempt import Attempt
 from pipec.steps.command import ATTEMPT, Call
 from pipec.steps.declare import CallerError
 from pipec.steps.decode import decode_arguments
@@ -35,12 +36,14 @@ from pipec.verdict import SKIPPED
 
 HELP = {"-h", "--help"}
 FOREIGN = "--foreign"  # in the place of a name: the call brings its step with it
+SUBJECT = "--subject"  # before the name of an approval: what a person is to decide about is found out, nothing else
 HAND = "--hand"  # before the name of a step of another image: what its arguments name is found out for it
 USAGE = """usage: pipec-step NAME --call FILE
        pipec-step --foreign --call FILE
        pipec-step NAME --order JSON --executor-input JSON [--root ROOT]
        pipec-step NAME --order JSON --root ROOT --run ID [--parameters JSON] [--scheduled-at TIME]
-                  [--outcome OUTCOME] [--decision JSON]
+                  [--outcome OUTCOME] [--ends JSON] [--decision JSON] [--xcom FILE|-]
+       pipec-step --subject NAME --order JSON --root ROOT --run ID --xcom FILE|-
        pipec-step --verdict [NAME] --executor-input JSON
        pipec-step --hand NAME --order JSON --executor-input JSON [--root ROOT]
        pipec-step NAME --help"""
@@ -70,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _called(arguments: Sequence[str]) -> str:
     """Return what messages begin with before the work says better."""
     name, *rest = arguments
-    return "pipec-step" if name == FOREIGN else rest[0] if name == HAND and rest else name
+    return "pipec-step" if name == FOREIGN else rest[0] if name in (HAND, SUBJECT) and rest else name
 
 
 def _leave(code: int) -> NoReturn:
@@ -100,6 +103,9 @@ def _main(arguments: Sequence[str], told: Told) -> int:
     if name == HAND and rest:
         step, *rest = rest
         return _run(step, rest, lambda call: call.foreign is not None and _is_of(call, step), told)
+    work = None
+    if name == SUBJECT and rest:
+        (name, *rest), work = rest, subject.show
     if name not in catalog.names():
         near = guess(name, catalog.names())
         hint = f"did you mean `{near}`?" if near else f"there are {', '.join(sorted(catalog.names()))}"
@@ -110,26 +116,41 @@ def _main(arguments: Sequence[str], told: Told) -> int:
         assert found is not None, "main asks only for steps that the catalogue has"
         print(page(found))
         return 0
-    return _run(name, rest, lambda call: call.foreign is None and _is_of(call, name), told)
+    return _run(name, rest, lambda call: call.foreign is None and _is_of(call, name), told, work)
 
 
 def _is_of(call: Call, name: str) -> bool:
     return call.step.partition("@")[0] == name
 
 
-def _run(name: str, rest: Sequence[str], is_meant: Callable[[Call], bool], told: Told) -> int:
-    """Run the call that the arguments mean, if it is meant for this command. name: what messages begin with."""
+def _run(
+    name: str,
+    rest: Sequence[str],
+    is_meant: Callable[[Call], bool],
+    told: Told,
+    work: Callable[[Attempt], None] | None = None,
+) -> int:
+    """Run the call that the arguments mean, if it is meant for this command. name: what messages begin with.
+
+    work: what is done instead of the step's own work.
+    """
     if os.environ.get("PIPEC_DEBUG"):
         faulthandler.enable()  # where native code ended the process
     try:
         with _stoppable():
-            return _call(name, rest, is_meant, told)
+            return _call(name, rest, is_meant, told, work)
     except Stopped as stop:
         say(f"{name}: stopped before it was done: run it again")
         return stop.code
 
 
-def _call(name: str, rest: Sequence[str], is_meant: Callable[[Call], bool], told: Told) -> int:
+def _call(
+    name: str,
+    rest: Sequence[str],
+    is_meant: Callable[[Call], bool],
+    told: Told,
+    work: Callable[[Attempt], None] | None,
+) -> int:
     try:
         call = decode_arguments(rest, os.environ, store.read_text)
         if not is_meant(call):
@@ -137,7 +158,8 @@ def _call(name: str, rest: Sequence[str], is_meant: Callable[[Call], bool], told
     except Skipped as skip:
         return _skipped(skip)
     except Absent as fault:
-        say(f"{name}: `{fault.args[0]}` is wanted but is absent: the task that makes it left nothing")
+        what, *why = fault.args
+        say(f"{name}: `{what}` is wanted but is absent{why[0] if why else ': the task that makes it left nothing'}")
         return CallerError.exit_code
     except OSError as fault:
         say(f"{name}: the call cannot be read: {(fault.strerror or str(fault)).lower()}")
@@ -157,11 +179,13 @@ def _call(name: str, rest: Sequence[str], is_meant: Callable[[Call], bool], told
     def attempt() -> int:
         is_last = told.is_last and not next(left)
         told.begins(f"{call.task} ({call.step})", call.result, call.base, call.hidden)
-        code = runtime.execute(call, is_last=is_last)
+        code = runtime.execute(call, is_last=is_last, work=work, hand=told.hands)
         told.ended()
         return code
 
     code = again(attempt, call.attempts, call.backoff_s)
+    if not code and told.is_alone and call.xcom and told.handed is not None:
+        return xcom.leave(call.xcom, told.handed, name)
     if call.mark:
         mark.leave(call, code)
     return code

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 
+from pipec.record import frozen
 from pipec.steps import secret
 from pipec.steps.command import HALVES, RESULT, Call, Location, Order, run_fact, run_folder
 from pipec.steps.declare import CallerError
@@ -37,7 +37,7 @@ from pipec.verdict import FAILED, SKIPPED, SUCCEEDED, because
 _WORDS = {"success": SUCCEEDED, "failed": FAILED}  # all else (skipped, upstream_failed, removed) ran no container
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Arrived:
     """What is known of a run, as values ask for it. folder: where its tasks leave what they make."""
 

@@ -22,10 +22,14 @@ class Fetched:
 
 @mutable
 class Attempt:
-    """What one attempt holds. names: paths of this machine, and the words that messages have for them."""
+    """What one attempt holds. names: paths of this machine, and the words that messages have for them.
+
+    handed: what is left for Airflow's own rules after a success, or None.
+    """
 
     call: Call
     work: Path
     log: Callable[[str], None]
     inputs: dict[str, list[Fetched]] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
+    handed: str | None = None

@@ -43,14 +43,14 @@ def inputs(attempt: Attempt, interface: Interface) -> dict[str, Path | list[Path
             raise CallerError(f"input `{declared.name}` is missing: nothing made it, or the caller left it out")
         if len(places) > 1 and not declared.many:
             raise CallerError(f"input `{declared.name}` takes one artifact, but got {len(places)}")
-        found = [_fetch(attempt, declared.name, place, number) for number, place in enumerate(places)]
+        found = [fetched(attempt, declared.name, place, number) for number, place in enumerate(places)]
         attempt.inputs[declared.name] = found
         paths = [one.path for one in found]
         fields[declared.name] = paths if declared.many else paths[0] if paths else None
     return fields
 
 
-def _fetch(attempt: Attempt, name: str, place: Location, number: int = 0) -> Fetched:
+def fetched(attempt: Attempt, name: str, place: Location, number: int = 0) -> Fetched:
     """Return an input on this machine, its digest known and, where the caller knows it, the one expected."""
     path = _local(attempt, name, place, number)
     attempt.names[str(path)] = f"`{name}`"
@@ -109,7 +109,7 @@ def parameters(attempt: Attempt, interface: Interface) -> dict[str, Json | Path]
         if declared.path and value is not None:
             fields[name] = _attached(attempt, name, value)
         elif declared.location and isinstance(value, str):
-            found = _fetch(attempt, name, Location(value))
+            found = fetched(attempt, name, Location(value))
             attempt.inputs[name] = [found]
             fields[name] = str(found.path)
     return fields

@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipec.redact import redacted
-from pipec.steps import argument, delivery, device, foreign, hand, inputs, library, result, reuse, secret
+from pipec.steps import argument, delivery, device, foreign, hand, inputs, library, result, reuse, secret, xcom
 from pipec.steps.attempt import Attempt
 from pipec.steps.command import STATE, Call
 from pipec.steps.declare import CallerError, Context, Refused, StepError, TryAgain
@@ -28,26 +28,36 @@ LONGEST = 2000  # characters of a message: it must fit into one record of an orc
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
-def execute(call: Call, log: Callable[[str], None] | None = None, *, is_last: bool = True) -> int:
+def execute(
+    call: Call,
+    log: Callable[[str], None] | None = None,
+    *,
+    is_last: bool = True,
+    work: Callable[[Attempt], None] | None = None,
+    hand: Callable[[str], None] = lambda told: None,
+) -> int:
     """Run one attempt and return its exit code: 0 done, 2 arguments, 3 refused, 75 try again, 1 anything else.
 
     Faults become one line on standard error, and a result file where the caller named one; a traceback is printed only
     if PIPEC_DEBUG is set. Whatever is staged or temporary is gone at the end, also when a signal ends the process.
     log: takes lines of progress; standard error by default. is_last: no other attempt follows one that may heal.
+    work: what is done instead of the step's own work. hand: takes what is left for Airflow's rules, after a success.
     """
     note = log or (lambda line: say(f"[{call.task}] {line}"))
     try:
-        work = _work_folder()
+        folder = _work_folder()
     except (StepError, OSError) as fault:
         return _fail(Attempt(call, Path(), note), fault, is_last=is_last)
-    attempt = Attempt(call, work, note, names={str(work): "the work folder"})
+    attempt = Attempt(call, folder, note, names={str(folder): "the work folder"})
     try:
-        _run(attempt)
+        (work or _run)(attempt)
+        if attempt.handed is not None:
+            hand(attempt.handed)
         return 0
     except (Exception, SystemExit) as fault:
         return _fail(attempt, fault, is_last=is_last)
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _work_folder() -> Path:
@@ -117,6 +127,7 @@ def _work(attempt: Attempt, step: Step, given: Given, wanted: str) -> None:
         fields = step.run(replace(given, outputs=outputs), _context(call, attempt.log))
         inputs.check_unchanged(attempt)
         values = _small_outputs(interface, fields)
+        attempt.handed = xcom.text(values) if call.xcom else None
         _pass_on(attempt, deliveries)
         artifacts = delivery.seal(deliveries)
         _check_passed(attempt, deliveries, artifacts)
@@ -145,6 +156,7 @@ def _is_taken(attempt: Attempt, interface: Interface, wanted: str) -> bool:
         if not why:
             result.tell_kubeflow(call, entry.values, entry.digests)
             result.keep(call, entry.text)
+            attempt.handed = xcom.text(entry.values) if call.xcom else None
             attempt.log(f"taken from run {entry.run_id}: nothing that it is made of has changed")
             return True
     attempt.log(f"not taken from an earlier run: {why}")

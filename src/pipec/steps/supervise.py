@@ -37,12 +37,19 @@ KILLED = 128 + signal.SIGKILL
 class Told:
     """How the process that works tells its parent which attempt goes on; in a process without one, words to nobody.
 
-    is_last: whether the parent makes no other attempt after this one.
+    is_last: whether the parent makes no other attempt after this one. handed: what an attempt that went well left for
+    whoever has no parent to hand it to.
     """
 
     def __init__(self, descriptor: int | None = None) -> None:
         self._descriptor = descriptor
         self.is_last = True
+        self.handed: str | None = None
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether there is no parent."""
+        return self._descriptor is None
 
     def begins(self, title: str, place: str | None, base: str | None, hidden: tuple[str, ...]) -> None:
         """An attempt begins. title: what messages begin with. place: where its result goes.
@@ -55,6 +62,11 @@ class Told:
         """The attempt has told its own end."""
         self._say(None)
 
+    def hands(self, text: str) -> None:
+        """The attempt went well, and left this to be handed over when nothing can be said after it."""
+        self.handed = text
+        self._say({"handed": text})
+
     def _say(self, word: object) -> None:
         if self._descriptor is not None:
             lines.write_whole(self._descriptor, json.dumps(word).encode() + b"\n")
@@ -66,6 +78,7 @@ class End:
 
     code: as a shell has it; 75 if it took too long. title: what its messages begin with. said: why, where it could not
     say so itself, else empty. last: its own last line. is_told: it has told its end. is_stopped: someone asked it to.
+    handed: what it left to be handed over, or None.
     """
 
     code: int
@@ -74,6 +87,7 @@ class End:
     last: str
     is_told: bool
     is_stopped: bool
+    handed: str | None = None
 
 
 @mutable
@@ -82,6 +96,7 @@ class _Attempt:
     place: str | None = None
     base: str | None = None
     is_told: bool = False
+    handed: str | None = None
 
 
 @mutable
@@ -260,6 +275,9 @@ def _hear(worker: _Worker, data: bytes) -> None:
         if word is None:
             worker.attempt.is_told = True
             continue
+        if "handed" in word:
+            worker.attempt.handed = word["handed"]
+            continue
         worker.attempt = _Attempt(word["title"], word["place"], word["base"])
         hidden = [os.environ[name] for name in word["hidden"] if name in os.environ]
         if hidden:
@@ -320,7 +338,7 @@ def _tell_end(
         say(note)
     end = End(
         code=code, title=worker.attempt.title, said=message, last=worker.err.last,
-        is_told=worker.attempt.is_told, is_stopped=bool(worker.stopped_by),
+        is_told=worker.attempt.is_told, is_stopped=bool(worker.stopped_by), handed=worker.attempt.handed,
     )  # fmt: skip
     if settle:
         settle(end)

@@ -15,7 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from pipec.record import frozen
-from pipec.steps import executor, result, secret
+from pipec.steps import executor, result, secret, xcom
 from pipec.steps.again import pause_s
 from pipec.steps.command import STATE, Call, Order, parse_order
 from pipec.steps.declare import Refused, StepError, TryAgain
@@ -104,10 +104,25 @@ def looked_after(name: str, arguments: Sequence[str]) -> int | Told:
     secrets = secret.known(os.environ)
     account = account_of(name, arguments)
     if account is None:
+        place = dict(pairwise(arguments)).get(xcom.XCOM)
+        _one_stream(place)
         made = supervise(name, secrets)
-        return made if isinstance(made, Told) else made.code
+        return made if isinstance(made, Told) else _handed_over(made, place)
     hidden = (os.environ[variable] for variable in account.call.hidden if variable in os.environ)
     return _tried(account, name, (*secrets, *hidden))
+
+
+def _one_stream(place: str | None) -> None:
+    """Let everything go one way where the last line counts: two streams of a container have no order between them."""
+    if place == xcom.LINE:
+        os.dup2(1, 2)
+
+
+def _handed_over(end: End, place: str | None) -> int:
+    """Return the exit code, once what the step left for Airflow is where it looks: nobody else speaks any more."""
+    if place is None or end.code or end.handed is None:
+        return end.code
+    return xcom.leave(place, end.handed, end.title)
 
 
 def _tried(account: Account, name: str, secrets: tuple[str, ...]) -> int | Told:

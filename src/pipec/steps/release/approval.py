@@ -16,6 +16,7 @@ from pipec.steps.ml.fault import AskFault, DataFault
 FORMAT_VERSION = "0.1"
 KIND = "Approval"
 APPROVE, REJECT = "approve", "reject"
+EXPIRED = "expired"  # nobody answered in time; said by whoever asked, so `by` is then empty
 SKEW = timedelta(minutes=10)  # how far the clocks of the machines that decide and deploy may differ
 
 
@@ -46,7 +47,8 @@ def parse_decision(text: str) -> Decision:
         ) from fault
     if version.split(".")[0] != "1":
         raise AskFault(f"the decision has format {version}, this version reads 1.0: decide again")
-    if said not in (APPROVE, REJECT) or not by.strip() or at.tzinfo is None:
+    is_said = said == EXPIRED or (said in (APPROVE, REJECT) and by.strip())
+    if not is_said or at.tzinfo is None:
         raise AskFault(
             "a decision needs `decision: approve` or `reject`, who by, and a time with its zone: decide again"
         )
@@ -62,6 +64,8 @@ def check_decision(
     """
     if decision.subject is not None and decision.subject != dict(subject):
         raise DataFault("the decision is about another model or other evidence: run the pipeline again, and decide")
+    if decision.decision == EXPIRED:
+        raise DataFault("nobody answered in time, so nothing is approved: run the pipeline again, and decide")
     if approvers and decision.by not in approvers:
         raise DataFault(f"`{decision.by}` may not decide here: ask one of {', '.join(sorted(approvers))}")
     if decision.decision == REJECT:
