@@ -7,7 +7,7 @@ container where an orchestrator cannot. Knows no plan, no interface, and no run 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol, TypeAlias, assert_never
 
 from pipec.condition import AllOf, AnyOf, Compare, Condition, Holds, Not, Status, statuses
@@ -225,6 +225,26 @@ def _is_in(left: Json, right: Json) -> bool:
     if right and all(kind(item) != own for item in right):
         raise Fault(f"{shown(left)} is {own}, and no item of the list is")
     return any(kind(item) == own and item == left for item in right)
+
+
+def of_item(item: Json, name: str, number: int) -> Json:
+    """Return the item of a loop's iteration, or the field of it that is asked for. Raises Fault."""
+    if not name:
+        return item
+    if not isinstance(item, Mapping):
+        raise Fault(f"item {number} is {'null' if item is None else kind(item)}, which has no field `{name}`")
+    if name not in item:
+        fields = ", ".join(f"`{each}`" for each in sorted(item)) or "none"
+        raise Fault(f"item {number} has no field `{name}`; it has {fields}")
+    return item[name]
+
+
+def together(states: Iterable[str]) -> str:
+    """Return how the iterations of a loop stand as one: the gravest counts, and one success makes more than any skip.
+
+    Of none at all it is a success: a list without items leaves nothing undone.
+    """
+    return min(states, key=(FAILED, REFUSED, SUCCEEDED, SKIPPED).index, default=SUCCEEDED)
 
 
 _BOOLEAN = "a boolean"

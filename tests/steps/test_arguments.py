@@ -14,7 +14,7 @@ from pipec.steps.arguments import ended
 from pipec.steps.command import Call, Ended, Location, Order, order_text
 from pipec.steps.declare import StepError
 from pipec.steps.decode import decode_arguments
-from pipec.values import Absent, Gather, Literal, OutputRef, ParameterRef, RunRef, Text
+from pipec.values import Absent, EachRef, Gather, ItemRef, Literal, OutputRef, ParameterRef, RunRef, Text
 
 ENDS = (Ended("a"), Ended("b", ("a",)), Ended("c", ("b",)))
 WELL = {"a": "success", "b": "success", "c": "success"}
@@ -126,3 +126,50 @@ def test_a_damaged_result_of_another_task_is_told(tmp_path: Path) -> None:
     (tmp_path / "runs/p/r/a/result.json").write_text("{")
     with pytest.raises(StepError, match="what `a` left in the run's folder is damaged"):
         called(tmp_path, inputs=(("data", (OutputRef("a", "note"),)),))
+
+
+def test_an_iteration_has_its_item_and_a_folder_of_its_own(tmp_path: Path) -> None:
+    parameters = (("seed", ItemRef("seed", "each")), ("all", ItemRef("", "each")))
+    call = called(tmp_path, None, "--item", '{"seed": 7}', "--iteration", "2", parameters=dict(parameters))
+    assert (call.parameters["seed"], call.parameters["all"]) == (7, {"seed": 7})
+    assert (call.task, call.outputs) == ("t-2", {"*": f"{tmp_path}/runs/p/r/t-2"})
+
+
+def test_an_item_without_the_field_that_is_asked_for_fails_in_the_engine_s_words(tmp_path: Path) -> None:
+    with pytest.raises(StepError) as fault:
+        called(tmp_path, None, "--item", "3", "--iteration", "1", parameters={"seed": ItemRef("seed", "each")})
+    assert str(fault.value) == "item 1 is a number, which has no field `seed`"
+
+
+def test_what_a_loop_wrote_is_a_list_in_its_order_without_what_was_skipped(tmp_path: Path) -> None:
+    keep(tmp_path, **{f"each-{number}": "succeeded" for number in range(3)})
+    inputs = (("many", (EachRef("each", "note"),)),)
+    states = {**WELL, "each_0": "success", "each_1": "success", "each_2": "skipped"}
+    call = called(tmp_path, states, inputs=inputs, parameters={"rates": EachRef("each", "rate")})
+    assert call.inputs == {"many": (there(tmp_path, "each-0"), there(tmp_path, "each-1"))}
+    assert call.parameters["rates"] == [0.5, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("states", "found"),
+    [
+        pytest.param({"each": "skipped", "each-items": "success"}, [], id="nothing to go over"),
+        pytest.param({"each": "skipped", "each-items": "skipped"}, None, id="skipped as a whole"),
+        pytest.param({"each_0": "skipped", "each_1": "skipped"}, None, id="each skipped"),
+    ],
+)
+def test_an_empty_loop_leaves_an_empty_list_and_a_skipped_one_nothing(
+    states: dict[str, str], found: list[float] | None, tmp_path: Path
+) -> None:
+    if found is None:
+        with pytest.raises(Absent):
+            called(tmp_path, states, parameters={"rates": EachRef("each", "rate")})
+        return
+    assert called(tmp_path, states, parameters={"rates": EachRef("each", "rate")}).parameters["rates"] == found
+
+
+def test_a_loop_ended_as_the_gravest_of_its_iterations(tmp_path: Path) -> None:
+    keep(tmp_path, **{"each-1": "refused"})
+    states = {**WELL, "each_0": "success", "each_1": "failed"}
+    call = called(tmp_path, states, ends=(Ended("each"),), parameters={"outcome": RunRef("outcome")})
+    assert call.parameters["outcome"] == "refused"

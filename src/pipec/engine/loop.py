@@ -13,7 +13,7 @@ from pipec.condition import Condition, Status, rewritten
 from pipec.engine.state import Facts
 from pipec.record import frozen
 from pipec.values import EachRef, ItemRef, Json, Literal, OutputRef, Reference, Value, substitute
-from pipec.verdict import Fault, kind, resolved, shown
+from pipec.verdict import Fault, kind, of_item, resolved, shown
 
 MOST_ITEMS = 1000  # a longer list is rather one step that reads it all: every item costs a process
 Known = Callable[[Reference], Value | None]
@@ -76,7 +76,7 @@ def _iteration(carrier: Task, loop: Loop, number: int, item: Json) -> Iteration:
 
     def known(reference: Reference) -> Value | None:
         if isinstance(reference, ItemRef) and reference.loop == carrier.step:
-            return Literal(_of_item(item, reference.field, number))
+            return Literal(of_item(item, reference.field, number))
         return moved(reference)
 
     tasks, faults = [], {}
@@ -89,18 +89,6 @@ def _iteration(carrier: Task, loop: Loop, number: int, item: Json) -> Iteration:
         tasks.append(replace(made, is_final=carrier.is_final))
     outputs = {output: substitute(value, moved) for output, value in loop.outputs}
     return Iteration(tasks=tuple(tasks), outputs=outputs, faults=faults)
-
-
-def _of_item(item: Json, name: str, number: int) -> Json:
-    """Return an item, or the field of it that is asked for. Raises Fault."""
-    if not name:
-        return item
-    if not isinstance(item, Mapping):
-        raise Fault(f"item {number} is {'null' if item is None else kind(item)}, which has no field `{name}`")
-    if name not in item:
-        fields = ", ".join(f"`{each}`" for each in sorted(item)) or "none"
-        raise Fault(f"item {number} has no field `{name}`; it has {fields}")
-    return item[name]
 
 
 def _instance(task: Task, renamed: Callable[[str], str], moved: Known, known: Known) -> Task:

@@ -42,6 +42,7 @@ FINAL_STATUS = "final-status"  # an input: how Kubeflow saw the run end, for a f
 ITERATION = "iteration"  # an input: tells a task's iterations in a loop apart, and is the same for all its attempts
 RUN_ID = "PIPEC_RUN_ID"  # a variable: the run's id, where it must not be an input, because a cache keys by inputs
 # Ends of the names of tasks that Airflow has beside an approval's own: what shows the subject, and what asks a person.
+ITEMS = "-items"  # behind a loop's name: what finds out its list on Airflow
 SUBJECT_HALF, DECISION_HALF = HALVES = ("-subject", "-decision")
 STATE, REASON = "pipec-state", "pipec-reason"  # small outputs of a task that reports: how it ended, and why
 _TEMPLATE = re.compile(r"\{[{%#]|\$[$(]")

@@ -47,6 +47,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--scheduled-at", default="", help="the moment of the trigger, ISO 8601")
     parser.add_argument("--outcome", default="", help="the outcome of the run so far")
     parser.add_argument("--ends", help="how Airflow saw tasks of the run end, as a JSON object by task")
+    parser.add_argument("--item", help="the item of a loop that this call is about, as JSON")
+    parser.add_argument("--iteration", help="its place in the list, from 0")
     parser.add_argument("--decision", help="a person's decision, as JSON, where the orchestrator asked for it")
     parser.add_argument("--xcom", help="where the small outputs go, as one JSON object: a file, or `-`")
     return parser

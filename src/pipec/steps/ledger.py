@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
+from itertools import count, takewhile
 from typing import Any
 
 from pipec.steps.command import PLACES, RESULT, Ended, Location
 from pipec.steps.declare import CallerError, StepError
 from pipec.values import Json
-from pipec.verdict import BAD, FAILED, REFUSED, SKIPPED, SUCCEEDED
+from pipec.verdict import BAD, FAILED, REFUSED, SKIPPED, SUCCEEDED, together
 
 
 class Ledger:
@@ -46,6 +47,9 @@ class Ledger:
     def state(self, task: str) -> str:
         """Return how a task of the run ended. One that left no word was skipped, or died before it could."""
         if self._states is not None:
+            iterations = self.iterations(task)
+            if iterations:
+                return together(map(self.state, iterations))
             return self._seen_by_others(task, self._states.get(task, SKIPPED))
         told = self._result(task)
         if told is not None:
@@ -54,6 +58,11 @@ class Ledger:
             return SKIPPED
         # Once another has ended badly, Kubeflow starts nothing more: what left no word then has hardly begun.
         return FAILED if self._has_died(self._ends[task]) and set(self._told()).isdisjoint(BAD) else SKIPPED
+
+    def iterations(self, loop: str) -> list[str]:
+        """Return the tasks of a loop's iterations, in their order, as far as the orchestrator tells of them."""
+        states = self._states or {}
+        return list(takewhile(states.__contains__, (f"{loop}-{number}" for number in count())))
 
     def _seen_by_others(self, task: str, state: str) -> str:
         is_refused = state == FAILED and (self._result(task) or {}).get("outcome") == REFUSED

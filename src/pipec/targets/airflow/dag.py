@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipec.compiler.plan import Plan, Task
 from pipec.record import frozen
+from pipec.steps.command import ITEMS
 from pipec.targets.airflow.approval import decision_id, human
 from pipec.targets.airflow.docker import is_docker
 from pipec.targets.airflow.flow import Flow, flow, has_written_items
@@ -81,7 +82,7 @@ def _words(plan: Plan, options: Options, moves: Flow) -> dict[str, Any]:
         "judges": bool(loops) or any(rule.needs or rule.when for rule in rules),
         "any_of": any(rule.any_of for rule in rules),
         "siblings": any(rule.siblings for rule in rules),
-        "loops": {task.name: "" if has_written_items(task) else f"{task.name}-items" for task in loops},
+        "loops": {task.name: "" if has_written_items(task) else f"{task.name}{ITEMS}" for task in loops},
         "fail_fast": any(task.loop and task.loop.max_parallel and task.loop.fail_fast for task in loops),
         "reads_output": bool(moves.read) and is_docker(options),
         "worker_secrets": is_docker(options) and any(secret_variables(task) for task in every(plan)),
@@ -97,7 +98,7 @@ def _modules(words: Mapping[str, Any]) -> list[str]:
 def _operators(plan: Plan, task: Task, options: Options, moves: Flow) -> Iterator[Made]:
     """Yield the operators that a task becomes."""
     if task.loop and not has_written_items(task):
-        yield f"{task.name}-items", items(task, options)
+        yield f"{task.name}{ITEMS}", items(task, options)
     if asks_person(task):
         yield decision_id(task), human(plan, task, options)
     yield task.name, step(plan, task, options, moves)
@@ -144,7 +145,7 @@ def _expanded(task: Task, indent: int, body: _Body) -> str:
     if isinstance(task.loop.items, Literal) and has_written_items(task):
         listed: Source = task.loop.items.value
     else:
-        listed = Name(f"{body.names[f'{task.name}-items']}.output")
+        listed = Name(f"{body.names[f'{task.name}{ITEMS}']}.output")
     return write(Call(").expand", (("item", listed),)), indent, indent)[1:]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from pipec.compiler.plan import Loop, Plan, Task
+from pipec.steps.command import ITEMS
 from pipec.targets.airflow.approval import decision_id, users
 from pipec.targets.airflow.asked import can_list, can_say
 from pipec.targets.airflow.docker import is_docker, worker_secrets
@@ -34,9 +35,9 @@ def refused(plan: Plan, options: Options) -> Iterator[Refusal]:
     known = {task.name: task for task in plan.tasks}
     for task in plan.tasks:
         yield from _worker_secrets(task, options) if is_docker(options) else _pod_secrets(task, options)
-        if task.loop and f"{task.name}-items" in names:
+        if task.loop and f"{task.name}{ITEMS}" in names:
             use = Use(Feature.LOOP, task.step, ("for_each",))
-            yield Refusal(use, f"airflow needs the name `{task.name}-items` for its list", "rename that step")
+            yield Refusal(use, f"airflow needs the name `{task.name}{ITEMS}` for its list", "rename that step")
         if asks_person(task):
             yield from _approval(task, options, names)
         yield from _asked(task, known)
