@@ -21,7 +21,8 @@ ANSWER = {
     "responded_at": datetime(2026, 11, 23, 10, tzinfo=UTC),
     "responded_by_user": {"id": "12", "name": "ana"},
 }
-SHOWN = ("arguments", "command", "env_vars", "environment", "image", "namespace", "subject", "body", "mounts", "name")
+SHOWN = {"subject": {"model": "sha256:m", "evidence": None}, "shown": "- model (model): `sha256:m`"}
+FIELDS = ("arguments", "command", "env_vars", "environment", "image", "namespace", "subject", "body", "mounts", "name")
 
 
 def main(folder: str) -> dict[str, Any]:
@@ -54,12 +55,17 @@ def rendered(dag: Any, task: Any) -> dict[str, Any]:
     if task.task_type == "Step":
         found["final"] = final(task)
     task.resolve_template_files()
-    pull = SimpleNamespace(xcom_pull=lambda task_ids: ANSWER)
+    pull = SimpleNamespace(xcom_pull=lambda task_ids: SHOWN if task_ids.endswith("-subject") else ANSWER)
     moment = datetime(2026, 11, 23, 3, tzinfo=UTC)
     task.render_template_fields(
-        {"params": dag.params.dump(), "run_id": "manual__1", "ti": pull, "dag_run": SimpleNamespace(run_after=moment)}
+        {
+            "params": dag.params.dump(),
+            "run_id": "manual__1",
+            "ti": pull,
+            "dag_run": SimpleNamespace(run_after=moment),
+        }
     )
-    found |= {field: getattr(task, field) for field in SHOWN if hasattr(task, field)}
+    found |= {field: getattr(task, field) for field in FIELDS if hasattr(task, field)}
     if hasattr(task, "build_pod_request_obj"):
         found["pod"] = pod(task)
     return found

@@ -86,14 +86,14 @@ def hostile(text: str) -> Plan:
 SKELETON = {
     ast.Module, ast.Import, ast.ImportFrom, ast.alias, ast.ClassDef, ast.FunctionDef, ast.arguments, ast.arg,
     ast.Try, ast.Return, ast.ExceptHandler, ast.Raise, ast.DictComp, ast.comprehension, ast.Compare, ast.In,
-    ast.Subscript, ast.Attribute, ast.Tuple,
+    ast.Subscript, ast.Attribute, ast.Tuple, ast.IfExp,
 }  # fmt: skip
 VALUES = {
     ast.With, ast.withitem, ast.Assign, ast.Expr, ast.Name, ast.Load, ast.Store, ast.Constant, ast.Dict, ast.List,
     ast.Call, ast.keyword, ast.BinOp, ast.RShift, ast.UnaryOp, ast.USub, ast.Starred,
 }  # fmt: skip
 CALLED = {
-    "DAG", "Param", "CronTriggerTimetable", "MultipleCronTriggerTimetable", "Step", "ApprovalOperator", "Secret",
+    "DAG", "Param", "CronTriggerTimetable", "MultipleCronTriggerTimetable", "Step", "Decision", "Secret",
     "timedelta", "from_worker",
 }  # fmt: skip
 
@@ -152,19 +152,37 @@ class Moment:
         return "2026-11-23T03:00:00Z"
 
 
-def rendered(text: str, answer: dict[str, Any] | None = None) -> str:
+SHOWN = {"subject": {"model": "sha256:m", "evidence": None}, "shown": "- model (model): `sha256:m`"}
+
+
+def rendered(text: str, answer: dict[str, Any] | None = None, shown: object = SHOWN) -> str:
     """Return what Airflow makes of a templated text."""
-    pull = SimpleNamespace(xcom_pull=lambda task_ids: {"approve-decision": answer}[task_ids])
-    context = {"params": PARAMETERS, "run_id": RUN, "dag_run": SimpleNamespace(run_after=Moment()), "ti": pull}
+    left = {"approve-decision": answer, "approve-subject": shown}
+    pull = SimpleNamespace(xcom_pull=lambda task_ids: left[task_ids])
+    context = {
+        "params": PARAMETERS, "run_id": RUN, "dag_run": SimpleNamespace(run_after=Moment()), "ti": pull,
+    }  # fmt: skip
     return SandboxedEnvironment().from_string(text).render(context)
 
 
 RESULTS = {
-    "ingest": {"values": {"rows": 41}, "artifacts": {"data": {"digest": "sha256:i"}}},
-    "split": {"values": {}, "artifacts": {"train": {"digest": "sha256:a"}, "test": {"digest": "sha256:b"}}},
-    "evaluate": {"values": {}, "artifacts": {"judged": {"digest": "sha256:m"}, "report": {"digest": "sha256:r"}}},
-    "approve": {"values": {}, "artifacts": {"approved": {"digest": "sha256:m"}, "approval": {"digest": "sha256:p"}}},
-    "deploy": {"values": {}, "artifacts": {"endpoint": {"digest": "sha256:e"}}},
+    "ingest": {"outcome": "succeeded", "values": {"rows": 41}, "artifacts": {"data": {"digest": "sha256:i"}}},
+    "split": {
+        "outcome": "succeeded",
+        "values": {},
+        "artifacts": {"train": {"digest": "sha256:a"}, "test": {"digest": "sha256:b"}},
+    },
+    "evaluate": {
+        "outcome": "succeeded",
+        "values": {},
+        "artifacts": {"judged": {"digest": "sha256:m"}, "report": {"digest": "sha256:r"}},
+    },
+    "approve": {
+        "outcome": "succeeded",
+        "values": {},
+        "artifacts": {"approved": {"digest": "sha256:m"}, "approval": {"digest": "sha256:p"}},
+    },
+    "deploy": {"outcome": "succeeded", "values": {}, "artifacts": {"endpoint": {"digest": "sha256:e"}}},
 }
 
 
@@ -204,38 +222,6 @@ def test_facts_of_the_run_reach_the_steps_that_ask_for_them() -> None:
     call = decoded("deploy")
     assert call.parameters == {"release": f"2026-11-23/{RUN}"}
     assert call.releases == "s3://ml-prod/pipec/releases"
-
-
-@pytest.mark.parametrize(
-    ("chosen", "user", "settings", "decision", "by"),
-    [
-        pytest.param("Approve", {"id": "12", "name": "ana"}, USERS, "approve", "ana@example.org", id="yes"),
-        pytest.param("Reject", {"id": "13", "name": "bo"}, USERS, "reject", "bo@example.org", id="no"),
-        pytest.param("Approve", {"id": "99", "name": "ana@example.org"}, USERS, "approve", "", id="a stranger"),
-        pytest.param("Approve", {"id": "7", "name": "eve$$'"}, {}, "approve", "eve$$'", id="without a table"),
-    ],
-)
-def test_a_person_s_answer_becomes_the_decision_that_the_step_reads(
-    chosen: str, user: dict[str, str], settings: dict[str, Any], decision: str, by: str
-) -> None:
-    answer = {"chosen_options": [chosen], "responded_at": "2026-11-23 10:00:00.5+00:00", "responded_by_user": user}
-    call = decoded("approve", answer, settings)
-    assert call.decision is not None
-    assert json.loads(call.decision.removeprefix("json:")) == {
-        "format_version": "1.0", "decision": decision, "by": by, "at": "2026-11-23T10:00:00.5+00:00",
-    }  # fmt: skip
-
-
-def test_an_approval_is_a_person_s_task_and_then_the_step() -> None:
-    text = emitted(plans.wine(), FORMS["kubernetes"])
-    human = tasks_of(text)["approve-decision"]
-    assert human["assigned_users"] == [
-        {"id": "12", "name": "ana@example.org"},
-        {"id": "13", "name": "bo@example.org"},
-    ]
-    assert human["response_timeout"] == timedelta(days=7)
-    assert human["retries"] == 1
-    assert "    evaluate >> approve_decision >> approve\n    approve >> deploy\n" in text
 
 
 def test_an_automatic_approval_asks_nobody() -> None:

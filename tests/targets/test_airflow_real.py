@@ -68,7 +68,7 @@ def test_a_user_s_text_arrives_byte_for_byte(seen: dict[str, Any], form: str, nu
     assert (dag["description"] or "") == text
     assert dag["params"]["odd"] == text
     for name, task in dag["tasks"].items():
-        if task["type"] == "Step":
+        if task["type"] == "Step" and name != "approve-subject":
             given = task["arguments" if form == "pods" else "command"]
             assert given[2] == order_text(order(plan, plan.task(name), cache=True))
     split = dag["tasks"]["split"]
@@ -87,6 +87,7 @@ def test_arguments_are_rendered_as_the_runtime_reads_them(seen: dict[str, Any]) 
     assert tasks["deploy"]["arguments"][-2:] == ["--scheduled-at", "2026-11-23T03:00:00Z"]
     assert json.loads(tasks["approve"]["arguments"][-1]) == {
         "format_version": "1.0", "decision": "approve", "by": "ana@example.org", "at": "2026-11-23T10:00:00+00:00",
+        "subject": {"model": "sha256:m", "evidence": None},
     }  # fmt: skip
 
 
@@ -94,7 +95,11 @@ def test_the_edges_are_the_plan_s_and_the_person_s(seen: dict[str, Any]) -> None
     plan = plans.wine()
     wanted = [[need.task, task.name] for task in plan.tasks for need in task.needs]
     wanted.remove(["evaluate", "approve"])
-    wanted += [["evaluate", "approve-decision"], ["approve-decision", "approve"]]
+    wanted += [
+        ["evaluate", "approve-subject"],
+        ["approve-subject", "approve-decision"],
+        ["approve-decision", "approve"],
+    ]
     assert seen["dags"]["wine-pods"]["edges"] == sorted(wanted)
 
 
@@ -103,8 +108,8 @@ def test_a_no_fails_for_good_and_the_rest_is_tried_again(seen: dict[str, Any], f
     tasks = seen["dags"][f"wine-{form}"]["tasks"]
     assert all(task["final"] for task in tasks.values() if task["type"] == "Step")
     assert {name: task["retries"] for name, task in tasks.items()} == {
-        "ingest": 2, "validate": 2, "split": 0, "train": 1, "evaluate": 0, "approve-decision": 1, "approve": 0,
-        "deploy": 0, "monitor": 0,
+        "ingest": 2, "validate": 2, "split": 0, "train": 1, "evaluate": 0, "approve-subject": 0, "approve-decision": 1,
+        "approve": 0, "deploy": 0, "monitor": 0,
     }  # fmt: skip
 
 

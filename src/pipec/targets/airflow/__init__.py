@@ -46,7 +46,7 @@ FEATURES = {
     Feature.AFTER: Support.REFUSED,
     Feature.DATA: Support.REFUSED,
     Feature.CONCURRENCY: Support.EMITTED,
-    Feature.APPROVAL: Support.EMITTED,  # a human task, then the step, which seals the answer
+    Feature.APPROVAL: Support.EMITTED,  # what it is about, a human task, then the step, which seals the answer
     Feature.IMAGE: Support.EMITTED,
     Feature.ARTIFACTS: Support.EMITTED,
     Feature.METADATA: Support.EMITTED,

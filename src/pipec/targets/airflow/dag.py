@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pipec.compiler.plan import Plan, Task
 from pipec.record import frozen
 from pipec.steps.command import ITEMS
-from pipec.targets.airflow.approval import decision_id, human
+from pipec.targets.airflow.approval import decision_id, human, subject_id
 from pipec.targets.airflow.docker import is_docker
 from pipec.targets.airflow.flow import Flow, flow, has_written_items
 from pipec.targets.airflow.group import Group, grouped
@@ -21,7 +21,7 @@ from pipec.targets.airflow.head import head
 from pipec.targets.airflow.hoist import shared, without
 from pipec.targets.airflow.imports import imports
 from pipec.targets.airflow.name import free, variables
-from pipec.targets.airflow.operators import constants, items, step
+from pipec.targets.airflow.operators import constants, items, step, subject
 from pipec.targets.airflow.source import WIDTH, Call, Name, Source, Spread, write
 from pipec.targets.base import Options, every
 from pipec.targets.cluster import asks_person, secret_variables
@@ -61,6 +61,7 @@ def dag_file(plan: Plan, options: Options) -> str:
     words = _words(plan, options, moves)
     is_grouped = any(isinstance(member, Group) for member in groups.members)
     used = [words["operator"], "AirflowFailException", "AirflowSkipException", *(["TaskGroup"] if is_grouped else [])]
+    used += ["ApprovalOperator"] if words["has_decision"] else []
     return _skeleton().render(
         words,
         imports=imports(used, [opening, *calls, *last.values()], _modules(words)),
@@ -84,7 +85,8 @@ def _words(plan: Plan, options: Options, moves: Flow) -> dict[str, Any]:
         "siblings": any(rule.siblings for rule in rules),
         "loops": {task.name: "" if has_written_items(task) else f"{task.name}{ITEMS}" for task in loops},
         "fail_fast": any(task.loop and task.loop.max_parallel and task.loop.fail_fast for task in loops),
-        "reads_output": bool(moves.read) and is_docker(options),
+        "reads_output": is_docker(options) and (bool(moves.read) or any(asks_person(task) for task in plan.tasks)),
+        "has_decision": any(asks_person(task) for task in plan.tasks),
         "worker_secrets": is_docker(options) and any(secret_variables(task) for task in every(plan)),
     }
 
@@ -100,6 +102,7 @@ def _operators(plan: Plan, task: Task, options: Options, moves: Flow) -> Iterato
     if task.loop and not has_written_items(task):
         yield f"{task.name}{ITEMS}", items(task, options)
     if asks_person(task):
+        yield subject_id(task), subject(plan, task, options, moves)
         yield decision_id(task), human(plan, task, options)
     yield task.name, step(plan, task, options, moves)
 

@@ -5,9 +5,11 @@ What all tasks of a file share goes into the DAG's `default_args`; what Jinja co
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pipec.compiler.plan import Loop, Plan, Task, order
 from pipec.steps.command import Ended, Order, order_text
-from pipec.targets.airflow.approval import decision
+from pipec.targets.airflow.approval import decision, subject_id
 from pipec.targets.airflow.asked import RUN_ID, SCHEDULED_AT, expression, listed
 from pipec.targets.airflow.docker import docker, docker_args, is_docker
 from pipec.targets.airflow.flow import Flow, Rule, asks_end
@@ -37,7 +39,27 @@ def step(plan: Plan, task: Task, options: Options, moves: Flow) -> Call:
     """Return the operator that runs a task's container, without its id; of a loop, the one that is then expanded."""
     if task.loop:
         return _mapped(plan, task, task.loop, options, moves)
-    return Call("Step", (*_container(plan, task, options, moves), *_ruled(moves.rules[task.name], task.is_final)))
+    # Of an approval, the task before a person is asked is the one that may be skipped.
+    ruled = () if asks_person(task) else _ruled(moves.rules[task.name], task.is_final)
+    return Call("Step", (*_container(plan, task, options, moves), *ruled))
+
+
+def subject(plan: Plan, task: Task, options: Options, moves: Flow) -> Call:
+    """Return the operator that finds out what an approval is about, without its id; people and the step see it."""
+    called: list[Source] = ["--subject", *arguments(plan, task, options), *_xcom(options)]
+    place = _placed(plan, replace(task, name=subject_id(task)), options, called)
+    told = (*place, ("do_xcom_push", True), *_retried(task), *_ruled(moves.rules[task.name], task.is_final))
+    return Call("Step", told)
+
+
+def _xcom(options: Options) -> list[Source]:
+    """Return where a container leaves what the worker reads of it."""
+    return ["--xcom", LAST_LINE if is_docker(options) else XCOM]
+
+
+def _placed(plan: Plan, task: Task, options: Options, called: list[Source]) -> Keywords:
+    place = docker(task, options, called) if is_docker(options) else pod(plan, task, options, called)
+    return (("image", templated(task.image or "")), *place)
 
 
 def _mapped(plan: Plan, task: Task, loop: Loop, options: Options, moves: Flow) -> Call:
@@ -62,13 +84,14 @@ def items(task: Task, options: Options) -> Call:
 
 def _container(plan: Plan, task: Task, options: Options, moves: Flow, *, is_mapped: bool = False) -> Keywords:
     called = arguments(plan, task, options, is_mapped=is_mapped)
+    if asks_person(task):
+        called += ["--decision", decision(task, options)]
     is_read = task.name in moves.read
     if is_read:
-        called += ["--xcom", LAST_LINE if is_docker(options) else XCOM]
-    place = docker(task, options, called) if is_docker(options) else pod(plan, task, options, called)
+        called += _xcom(options)
+    place = _placed(plan, task, options, called)
     read: Keywords = (("do_xcom_push", True),) if is_read else ()
-    image: Keywords = (("image", templated(task.image or "")),)
-    return (*_told(task), *image, *place, *read, *_retried(task))
+    return (*_told(task), *place, *read, *_retried(task))
 
 
 def _told(task: Task) -> Keywords:
@@ -134,6 +157,4 @@ def arguments(plan: Plan, task: Task, options: Options, *, is_mapped: bool = Fal
         given.append(Spread("ITEM"))
     if asks_end(task):
         given.append(Spread("ENDS"))
-    if asks_person(task):
-        given += ["--decision", decision(task, options)]
     return given

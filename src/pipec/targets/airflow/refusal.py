@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from pipec.compiler.plan import Loop, Plan, Task
 from pipec.steps.command import ITEMS
-from pipec.targets.airflow.approval import decision_id, users
+from pipec.targets.airflow.approval import decision_id, subject_id, users
 from pipec.targets.airflow.asked import can_list, can_say
 from pipec.targets.airflow.docker import is_docker, worker_secrets
 from pipec.targets.base import Feature, Options, Refusal, Use, inside
@@ -133,9 +133,10 @@ def _pod_secrets(task: Task, options: Options) -> Iterator[Refusal]:
 
 
 def _approval(task: Task, options: Options, names: set[str]) -> Iterator[Refusal]:
-    if decision_id(task) in names:
-        use = Use(Feature.APPROVAL, task.step, ("uses",))
-        yield Refusal(use, f"airflow needs the name `{decision_id(task)}` for the person's task", "rename that step")
+    for needed, what in ((subject_id(task), "what shows the subject"), (decision_id(task), "the person's task")):
+        if needed in names:
+            use = Use(Feature.APPROVAL, task.step, ("uses",))
+            yield Refusal(use, f"airflow needs the name `{needed}` for {what}", "rename that step")
     known = users(options)
     missing = [person for person in approvers(task) if person not in known]
     if known and missing:
