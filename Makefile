@@ -38,6 +38,7 @@ s3: .venv-s3/.done
 bench: $(VENV)/.all
 	$(BIN)/python benchmarks/bench.py
 	$(BIN)/python benchmarks/kubeflow.py
+	[ ! -e .venv-airflow/.done ] || $(BIN)/python benchmarks/airflow.py
 
 soak: $(VENV)/.all
 	$(BIN)/python benchmarks/soak.py
@@ -66,7 +67,7 @@ $(VENV)/.all: pyproject.toml constraints.txt | $(BIN)/python
 	$(PYTHON) -m venv .venv-airflow
 	.venv-airflow/bin/python -m pip install -q --disable-pip-version-check 'apache-airflow>=3.1' \
 	  'apache-airflow-providers-standard>=1.9' 'apache-airflow-providers-cncf-kubernetes>=10.20' \
-	  'apache-airflow-providers-docker>=4.4'
+	  'apache-airflow-providers-docker>=4.4' 'dag-factory>=1.1'
 	touch $@
 
 clean:

@@ -16,6 +16,7 @@ from pipec.values import Absent, Json, OutputRef, Reference, Value, resolve
 
 SUCCEEDED, FAILED, REFUSED, SKIPPED = ENDS = ("succeeded", "failed", "refused", "skipped")
 BAD = (FAILED, REFUSED)
+_GRAVITY = (FAILED, REFUSED, "parked", "running", "waiting", SUCCEEDED, SKIPPED)
 _PAST = {
     FAILED: "failed", REFUSED: "was refused", SKIPPED: "was skipped", "parked": "is parked",
     "running": "is running", "waiting": "has not run", SUCCEEDED: "succeeded",
@@ -240,11 +241,11 @@ def of_item(item: Json, name: str, number: int) -> Json:
 
 
 def together(states: Iterable[str]) -> str:
-    """Return how the iterations of a loop stand as one: the gravest counts, and one success makes more than any skip.
+    """Return how several tasks stand as one: the gravest counts, and one success makes more than any skip.
 
     Of none at all it is a success: a list without items leaves nothing undone.
     """
-    return min(states, key=(FAILED, REFUSED, SUCCEEDED, SKIPPED).index, default=SUCCEEDED)
+    return min(states, key=_GRAVITY.index, default=SUCCEEDED)
 
 
 _BOOLEAN = "a boolean"

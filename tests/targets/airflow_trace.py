@@ -15,7 +15,7 @@ from typing import Any
 from airflow_live import Finished, Instance, Key
 
 from pipec.compiler.plan import Plan, Task
-from pipec.engine.outcome import RunOutcome, State, Stored, TaskOutcome
+from pipec.engine.outcome import RunOutcome, State, Stored, TaskOutcome, together
 from pipec.engine.state import Facts, judge, outcome_of
 from pipec.steps.command import RESULT, run_folder
 from pipec.verdict import Skip
@@ -65,22 +65,51 @@ class _Reader:
 
     def read(self, task: Task) -> None:
         """Note how a task ended."""
-        assert task.loop is None, f"nobody has said yet how Airflow runs the iterations of `{task.name}`"
+        if task.loop:
+            self._loop(task, task.loop.body[0])
+            return
         instance = instance_of(self.finished.tasks, task.name)
         assert instance.state in ENDS, f"airflow left `{task.name}` in state {instance.state}"
         state = ENDS[instance.state]
         found = self._skipped(task, instance) if state is State.SKIPPED else self._ended(task, instance, state)
+        self._note(found)
+
+    def _loop(self, task: Task, body: Task) -> None:
+        """Note how the iterations of a mapped task ended. One that was skipped as a whole may have begun there."""
+        numbers = sorted(number for name, number in self.finished.tasks if name == task.name and number != UNMAPPED)
+        instances = [self.finished.tasks[task.name, number] for number in numbers]
+        verdict = judge(task, self._facts)
+        if isinstance(verdict, Skip):
+            assert all(each.state in ("skipped", "upstream_failed") for each in instances), task.name
+            self._note(TaskOutcome(name=task.name, step=task.step, state=State.SKIPPED, reason=verdict.reason,
+                                   is_forgiven=task.continue_on_error))  # fmt: skip
+            return
+        inside = []
+        for number, instance in zip(numbers, instances, strict=True):
+            each = replace(body, name=f"{task.name}-{number}", continue_on_error=task.continue_on_error)
+            state = ENDS[instance.state]
+            found = self._skipped(each, instance) if state is State.SKIPPED else self._ended(each, instance, state)
+            inside.append(replace(found, carrier=task.name))
+        self._note(TaskOutcome(name=task.name, step=task.step, state=together(one.seen for one in inside), is_loop=True,
+                               is_forgiven=task.continue_on_error))  # fmt: skip
+        for one in inside:
+            self._note(one)
+
+    def _note(self, found: TaskOutcome) -> None:
         self.tasks.append(found)
         self.ends[found.name] = found
 
-    def _skipped(self, task: Task, instance: Instance) -> TaskOutcome:
-        """Return a task that did not run. Its reason is its own word, else that of rule 1."""
-        facts = Facts(
+    @property
+    def _facts(self) -> Facts:
+        return Facts(
             run_id=self.finished.run_id, scheduled_at="", parameters=self.finished.parameters, endings=self.ends
         )
+
+    def _skipped(self, task: Task, instance: Instance) -> TaskOutcome:
+        """Return a task that did not run. Its reason is its own word, else that of rule 1."""
         reason = instance.reason
         if not reason:
-            verdict = judge(task, facts)
+            verdict = judge(task, self._facts)
             reason = verdict.reason if isinstance(verdict, Skip) else UNSAID
         return TaskOutcome(name=task.name, step=task.step, state=State.SKIPPED, reason=reason,
                            is_forgiven=task.continue_on_error)  # fmt: skip

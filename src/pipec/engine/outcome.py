@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field, replace
 from typing import Any, TypeAlias
 
+from pipec import verdict
 from pipec.record import frozen
 from pipec.steps.interface import Artifact
 from pipec.values import Json
@@ -118,17 +119,9 @@ class TaskOutcome:
         }
 
 
-_GRAVITY = (
-    State.FAILED, State.REFUSED, State.PARKED, State.RUNNING, State.WAITING, State.SUCCEEDED, State.SKIPPED,
-)  # fmt: skip
-
-
 def together(states: Iterable[State]) -> State:
-    """Return how several tasks stand as one: the gravest counts, and one success makes more than any skip.
-
-    Of no tasks at all it is a success: a list without items leaves nothing undone.
-    """
-    return min(states, key=_GRAVITY.index, default=State.SUCCEEDED)
+    """Return how several tasks stand as one."""
+    return State(verdict.together(states))
 
 
 def with_loops(tasks: Sequence[TaskOutcome]) -> tuple[TaskOutcome, ...]:
