@@ -174,7 +174,7 @@ def test_scoring_starts_the_training_that_it_lacks_and_again_when_rows_drift(
 
 @pytest.mark.parametrize(
     ("target", "name"),
-    [("kubeflow", "nightly"), ("kubeflow", "scoring"), ("airflow", "nightly"), ("airflow", "images"),
+    [("kubeflow", "nightly"), ("kubeflow", "scoring"), ("airflow", "nightly"),
      ("airflow", "scoring")],
 )  # fmt: skip
 def test_what_a_target_cannot_say_of_an_example_is_told_at_its_place(project: Path, name: str, target: str) -> None:
