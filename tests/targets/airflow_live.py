@@ -158,9 +158,24 @@ class Airflow:
         return told
 
     def answer(self, dag: str, run: str, task: str, said: str, user: str) -> None:
-        """Answer what a task asks. said: the option that is chosen. Raises No: 403 for a user who may not."""
+        """Answer what a task asks. said: the option that is chosen. Raises No: 403 for a user who may not.
+
+        Airflow 3.3 may lose an answer that comes while its first half is still ending, and then asks again.
+        """
         path = f"{_place(dag, run)}/{task}/-1/hitlDetails"
-        self.ask(path, {"chosen_options": [said], "params_input": {}}, method="PATCH", user=user)
+        body = {"chosen_options": [said], "params_input": {}}
+        for _ in range(3):
+            asked = self._task(dag, run, task)["try_number"]
+            self.ask(path, body, method="PATCH", user=user)
+
+            def is_settled(asked: int = asked) -> bool:
+                now = self._task(dag, run, task)
+                return now["state"] in ENDED or (now["try_number"] > asked and now["state"] == "awaiting_input")
+
+            self._wait(is_settled, f"the answer of {dag}.{task}", RUN_S)
+            if self._task(dag, run, task)["state"] in ENDED:
+                return
+            time.sleep(SETTLED_S)
 
     def finished(self, dag: str, run: str) -> Finished:
         """Wait until a run has ended, and return what became of its tasks."""

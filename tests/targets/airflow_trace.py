@@ -116,6 +116,8 @@ class _Reader:
 
     def _ended(self, task: Task, instance: Instance, state: State) -> TaskOutcome:
         result = self._result(task.name)
+        if task.when and not result:  # it could not be answered, and no container was started
+            instance = replace(instance, tries=0)
         if state is State.FAILED and result.get("outcome") == "refused":
             state = State.REFUSED
         found = TaskOutcome(

@@ -51,7 +51,10 @@ class Step(KubernetesPodOperator):
         for task, end in ends.items():
             if self.fail_fast and end == "failed" and re.fullmatch(rf"{self.task_id}_\d+", task):
                 return f"`{task.replace('_', '-')}` failed, and `fail_fast` starts no further one"
-        holds = self.render_template(self.when, {**context, "ends": ends, "item": self.item}) in ("", "True")
+        try:
+            holds = self.render_template(self.when, {**context, "ends": ends, "item": self.item}) in ("", "True")
+        except Exception as fault:  # a value that it reads is absent, which is a failure and not false
+            raise AirflowFailException(f"`when` cannot be answered: {fault}") from fault
         return None if holds else "`when` is false"
 
 

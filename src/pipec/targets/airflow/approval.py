@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pipec.compiler.plan import Plan, Task
 from pipec.steps.command import DECISION_HALF, SUBJECT_HALF
+from pipec.targets.airflow.docker import is_docker
 from pipec.targets.airflow.source import NO_DOLLAR, Call, Source, jinja, seconds, templated
 from pipec.targets.base import Options
 from pipec.targets.cluster import approvers, wait_s
@@ -84,6 +85,8 @@ def human(plan: Plan, task: Task, options: Options) -> Call:
     assigned = [{"id": known[person], "name": person} for person in named if person in known]
     if assigned:
         keywords.append(("assigned_users", assigned))
+    if is_docker(options):
+        keywords.append(("do_xcom_push", True))  # which `default_args` takes from the others
     keywords += [("retries", max(1, task.retry.attempts - 1)), ("retry_delay", seconds(task.retry.backoff_s))]
     return Call("Decision", tuple(keywords))
 
