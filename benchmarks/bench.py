@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "bench.json"
 EXAMPLE = ROOT / "examples" / "pipelines" / "wine.yaml"
 STEPS = 1000
-ROUNDS = 5
+ROUNDS = int(os.environ.get("PIPEC_ROUNDS", "5"))  # one says that all of it runs, and no more
 ENVIRON = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 HEADER = (

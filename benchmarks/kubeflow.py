@@ -18,7 +18,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import ENVIRON, KFP, ROOT, chain, measure
+from bench import ENVIRON, KFP, ROOT, ROUNDS, chain, measure
 
 RESULTS = ROOT / "benchmarks" / "results" / "kubeflow.json"
 TARGETS = {100: 0.25, 1000: 0.2}  # at most so much of kfp's CPU
@@ -67,13 +67,13 @@ def main() -> int:
                     f"pipec compiles {steps} steps": compiling,
                     f"kfp compiles {steps} steps": [sys.executable, str(script), str(steps), f"{folder}/kfp.yaml"],
                 },
-                3,
+                min(3, ROUNDS),
             )
             seconds |= found
             ours, theirs = found.values()
             ratios[f"{steps} steps, pipec / kfp (at most {most})"] = round(ours / theirs, 3)
         emitting = [sys.executable, "-c", EMIT, str(source)]
-        emitted = [float(subprocess.check_output(emitting, cwd=ROOT, env=ENVIRON)) for _ in range(3)]
+        emitted = [float(subprocess.check_output(emitting, cwd=ROOT, env=ENVIRON)) for _ in range(min(3, ROUNDS))]
         memory = most_mib(compiling)
     figures = {
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",

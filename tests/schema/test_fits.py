@@ -136,7 +136,7 @@ def with_expressions(value: Any, draw: Any) -> Any:
     return draw(st.sampled_from((value, value, "${{ parameters.x }}")))
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(st.data())
 def test_a_value_fits_surely_only_where_nothing_would_be_told_of_it(data: st.DataObject) -> None:
     wanted = PARAMETERS[data.draw(st.sampled_from(sorted(PARAMETERS)))]
@@ -192,7 +192,7 @@ def grown(words: dict[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[Any]:
     )  # fmt: skip
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(
     grown({word: WORDS[word] for word in ("type", "enum", "minimum", "$ref", "uniqueItems", "maxItems", "minLength")}),
     grown(SAID), grown(SAID), VALUES, st.booleans(),
@@ -232,7 +232,7 @@ def test_each_word_of_the_schemas_is_known(word: str) -> None:
     assert any(surely_fits(value, wanted, is_own=True, expressions=False) for value in values)
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(
     st.recursive(
         st.fixed_dictionaries({}, optional=SAID)
