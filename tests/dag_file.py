@@ -22,6 +22,7 @@ class Dag:
     keywords: dict[str, Any]
     tasks: dict[str, Operator] = field(default_factory=dict)
     groups: list[Group] = field(default_factory=list)
+    doc_md: str = ""
 
     def __enter__(self) -> Dag:
         _Open.dag = self

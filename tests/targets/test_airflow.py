@@ -90,8 +90,9 @@ SKELETON = {
 }  # fmt: skip
 VALUES = {
     ast.With, ast.withitem, ast.Assign, ast.Expr, ast.Name, ast.Load, ast.Store, ast.Constant, ast.Dict, ast.List,
-    ast.Call, ast.keyword, ast.BinOp, ast.RShift, ast.UnaryOp, ast.USub, ast.Starred,
+    ast.Call, ast.keyword, ast.BinOp, ast.RShift, ast.UnaryOp, ast.USub, ast.Starred, ast.Attribute,
 }  # fmt: skip
+ATTRIBUTES = {"doc_md", "as_teardown", "partial", "expand", "output", "literal_eval"}
 CALLED = {
     "DAG", "Param", "CronTriggerTimetable", "MultipleCronTriggerTimetable", "Step", "Decision", "Secret",
     "timedelta", "from_worker",
@@ -106,9 +107,10 @@ def test_the_file_holds_only_the_skeleton_and_literals(form: str, text: str) -> 
     *head, body = tree.body
     assert {type(node) for node in ast.walk(body)} <= VALUES
     for node in ast.walk(body):
+        if isinstance(node, ast.Attribute):
+            assert node.attr in ATTRIBUTES
         if isinstance(node, ast.Call):
-            assert isinstance(node.func, ast.Name)
-            assert node.func.id in CALLED
+            assert isinstance(node.func, ast.Attribute) or (isinstance(node.func, ast.Name) and node.func.id in CALLED)
     harmless = ast.parse(emitted(plans.wine(), FORMS[form]))
     assert [ast.dump(node) for node in head] == [ast.dump(node) for node in harmless.body[:-1]]
     assert {type(node) for part in head for node in ast.walk(part)} <= SKELETON | VALUES
@@ -405,3 +407,10 @@ def test_final_steps_are_teardowns_and_a_last_task_fails_what_would_be_forgotten
         "watch",
     ]
     assert dag.tasks["end"].keywords["trigger_rule"] == "none_failed"
+
+
+def test_the_page_of_a_dag_holds_the_pipeline_as_it_was_written() -> None:
+    source = "# a pipeline with ```` in it\nkind: Pipeline\n"
+    dag = load(emitted(plans.wine(), plans.options(source=source)))
+    assert dag.doc_md.endswith(f"What it was compiled from:\n\n`````yaml\n{source}`````\n")
+    assert len(load(emitted(plans.wine(), plans.options(source="#" * 32_769))).doc_md) < 1000

@@ -81,11 +81,6 @@ with DAG(
         "retries": 0,
     },
     tags=["environment:e"],
-    doc_md=(
-        "Outputs of a run (`RUN` is its id, with `_` for `:` and `+`):\n\n"
-        "- `model`: `s3://ml-prod/pipec/runs/flow/RUN/fit.train/model`\n"
-        "- `models`: `s3://ml-prod/pipec/runs/flow/RUN/again-N/model` for the `N`th item, from 0\n"
-    ),
 ) as dag:
     ingest = Step(
         task_id="ingest",
@@ -331,3 +326,9 @@ with DAG(
     [fit_split, fit_train, judge, best, ask, warn] >> tell
     [fit_split, fit_train, judge, best, ask, warn] >> note
     [again, best, ask, watch, warn, tell, note] >> end
+
+    dag.doc_md = (
+        "Outputs of a run (`RUN` is its id, with `_` for `:` and `+`):\n\n"
+        "- `model`: `s3://ml-prod/pipec/runs/flow/RUN/fit.train/model`\n"
+        "- `models`: `s3://ml-prod/pipec/runs/flow/RUN/again-N/model` for the `N`th item, from 0\n\n"
+    )

@@ -17,7 +17,7 @@ from pipec.targets.airflow.approval import decision_id, human, subject_id
 from pipec.targets.airflow.docker import is_docker
 from pipec.targets.airflow.flow import Flow, flow, has_written_items
 from pipec.targets.airflow.group import Group, grouped
-from pipec.targets.airflow.head import head
+from pipec.targets.airflow.head import head, page
 from pipec.targets.airflow.hoist import shared, without
 from pipec.targets.airflow.imports import imports
 from pipec.targets.airflow.name import free, variables
@@ -72,6 +72,7 @@ def dag_file(plan: Plan, options: Options) -> str:
         dag=f"{write(opening, 0, WIDTH)} as dag",
         blocks=[*_blocks(groups, 4, body), *(_assigned(each, last[each], 4, body) for each in last)],
         edges=_edges(plan, moves, body),
+        page=f"dag.doc_md = {write(said, 4, 17)}" if (said := page(plan, options)) else "",
     )
 
 

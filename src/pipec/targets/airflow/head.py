@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from pipec.compiler.plan import Plan, PlanParameter
@@ -11,6 +12,7 @@ from pipec.targets.airflow.source import Call, Source
 from pipec.targets.base import Options
 from pipec.values import EachRef, OutputRef
 
+MOST_SOURCE = 32_768  # characters of YAML on a DAG's page: all of it is kept with each version of the DAG
 MOST_RUNS = 16  # Airflow's own default of max_active_runs, said because sites change it
 
 
@@ -27,9 +29,13 @@ def head(plan: Plan, options: Options, common: Mapping[str, Source]) -> Call:
     if plan.parameters:
         keywords.append(("params", {parameter.name: _param(parameter) for parameter in plan.parameters}))
     keywords += [("default_args", {**default_args(plan, options), **common}), ("tags", _tags(plan))]
-    if plan.outputs:
-        keywords.append(("doc_md", _outputs(plan, options)))
     return Call("DAG", tuple(keywords))
+
+
+def page(plan: Plan, options: Options) -> str:
+    """Return what the DAG's page says, in Markdown, or nothing. It ends a line: Airflow opens what ends in `.md`."""
+    said = "\n".join([*_outputs(plan, options), *_source(options)])
+    return f"{said}\n" if said else ""
 
 
 def _schedule(plan: Plan) -> Source:
@@ -57,8 +63,8 @@ def _tags(plan: Plan) -> list[Source]:
     return tags
 
 
-def _outputs(plan: Plan, options: Options) -> str:
-    """Return, in Markdown, where a run leaves the pipeline's outputs. Never ends in `.md`, which Airflow would open."""
+def _outputs(plan: Plan, options: Options) -> list[str]:
+    """Return, in Markdown, where a run leaves the pipeline's outputs."""
     folder = run_folder(options.artifacts or "", plan.pipeline, "RUN")
     lines = []
     for name, handed in plan.outputs:
@@ -67,4 +73,13 @@ def _outputs(plan: Plan, options: Options) -> str:
                 lines.append(f"- `{name}`: `{folder}/{task}/{output}`")
             case EachRef(task, output):
                 lines.append(f"- `{name}`: `{folder}/{task}-N/{output}` for the `N`th item, from 0")
-    return "\n".join(["Outputs of a run (`RUN` is its id, with `_` for `:` and `+`):", "", *lines, ""])
+    return ["Outputs of a run (`RUN` is its id, with `_` for `:` and `+`):", "", *lines, ""] if lines else []
+
+
+def _source(options: Options) -> list[str]:
+    """Return the pipeline as it was written, in a block of Markdown that nothing in it can end."""
+    if not 0 < len(options.source) <= MOST_SOURCE:
+        return []
+    ticks = max((len(run) for run in re.findall("`+", options.source)), default=0)
+    fence = "`" * max(3, ticks + 1)
+    return ["What it was compiled from:", "", f"{fence}yaml", *options.source.rstrip().split("\n"), fence]

@@ -152,7 +152,7 @@ def _parts(text: str, width: int) -> Iterator[str]:
 def _cut(text: str, start: int, end: int) -> int:
     if end == len(text):
         return end
-    for mark in (", ", "\n", " "):
+    for mark in ("\n", ", ", " "):
         found = text.rfind(mark, start, end)
         if found > start + (end - start) // 3:
             return found + len(mark)
