@@ -45,7 +45,7 @@ def described(dag: Any) -> dict[str, Any]:
         "description": dag.description,
         "params": dag.params.dump(),
         "edges": sorted([up, task.task_id] for task in dag.tasks for up in task.upstream_task_ids),
-        "tasks": {task.task_id: rendered(dag, task) for task in dag.tasks},
+        "tasks": {task.task_id: rendered(dag, task) for task in dag.tasks if not task.is_mapped},
     }
 
 
@@ -55,7 +55,11 @@ def rendered(dag: Any, task: Any) -> dict[str, Any]:
     if task.task_type == "Step":
         found["final"] = final(task)
     task.resolve_template_files()
-    pull = SimpleNamespace(xcom_pull=lambda task_ids: SHOWN if task_ids.endswith("-subject") else ANSWER)
+    pull = SimpleNamespace(
+        dag_id=dag.dag_id,
+        xcom_pull=lambda task_ids: SHOWN if task_ids.endswith("-subject") else ANSWER,
+        get_task_states=lambda dag_id, run_ids: {run_ids[0]: {"a": "success"}},
+    )
     moment = datetime(2026, 11, 23, 3, tzinfo=UTC)
     task.render_template_fields(
         {
@@ -77,6 +81,7 @@ def final(task: Any) -> bool:
     def skip(self: Any, context: Any) -> None:
         raise AirflowSkipException
 
+    task.obstacle = lambda context: None
     parent = type(task).__mro__[1]
     before = parent.execute
     parent.execute = skip

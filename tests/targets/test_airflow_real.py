@@ -9,11 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import flows
 import plans
 import pytest
+import test_ir_examples
 from airflow_live import airflow_python
+from airflow_project import example_project
 from plans import HOSTILE
 from test_airflow import USERS, docker, hostile
+from test_airflow_says import EXAMPLES
 
 from pipec.compiler.plan import order
 from pipec.steps.command import order_text
@@ -34,6 +38,14 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         for name, plan in cases.items():
             (file,) = TARGET.emit(replace(plan, pipeline=f"{name}-{form}"), options)
             (folder / file.path).write_text(file.text, encoding="utf-8")
+        (file,) = TARGET.emit(replace(flows.flow(), pipeline=f"flow-{form}"), options)
+        (folder / file.path).write_text(file.text, encoding="utf-8")
+    for name in EXAMPLES:
+        case = test_ir_examples.CASES[name]
+        project = example_project(tmp_path_factory.mktemp("example"), name, is_run=False)
+        text, errors = project.compiled(case.file, case.pipeline)
+        assert text, errors
+        (folder / f"example-{name}.py").write_text(text, encoding="utf-8")
     home = tmp_path_factory.mktemp("airflow")
     environment = {
         "PATH": os.environ["PATH"],
@@ -52,7 +64,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def test_every_file_loads_without_errors_or_warnings(seen: dict[str, Any]) -> None:
     assert (seen["errors"], seen["warnings"]) == ({}, {})
-    assert len(seen["dags"]) == 2 * (1 + len(HOSTILE))
+    assert len(seen["dags"]) == 2 * (2 + len(HOSTILE)) + len(EXAMPLES)
 
 
 def test_every_dag_is_written_to_the_same_bytes_twice(seen: dict[str, Any]) -> None:
