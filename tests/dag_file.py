@@ -177,7 +177,8 @@ def _maker(name: str) -> Any:
 _MODULES: dict[str, dict[str, Any]] = {
     "airflow.sdk": {
         "DAG": lambda **keywords: Dag(keywords), "TaskGroup": Group,
-        **{name: _maker(name) for name in ("Param", "CronTriggerTimetable", "MultipleCronTriggerTimetable")},
+        **{name: _maker(name) for name in ("Param", "Asset", "AssetAny", "AssetOrTimeSchedule", "CronTriggerTimetable",
+                                              "MultipleCronTriggerTimetable")},
     },
     f"{PROVIDERS}.common.compat.sdk": {
         "AirflowSkipException": AirflowSkipException, "AirflowFailException": AirflowFailException,

@@ -276,19 +276,33 @@ def test_variables_are_names_of_their_own(ids: list[str], names: list[str]) -> N
     assert list(variables(ids).values()) == names
 
 
+VIENNA = Made("CronTriggerTimetable", ("0 3 * * 1",), {"timezone": "Europe/Vienna"})
+
+
 @pytest.mark.parametrize(
-    ("schedules", "expected"),
+    ("schedules", "data", "expected"),
     [
-        ((), None),
-        ((Schedule(cron="0 3 * * 1", timezone="Europe/Vienna"),),
-         Made("CronTriggerTimetable", ("0 3 * * 1",), {"timezone": "Europe/Vienna"})),
-        ((Schedule(cron="0 3 * * 1"), Schedule(cron="0 4 * * 2")),
+        ((), (), None),
+        ((Schedule(cron="0 3 * * 1", timezone="Europe/Vienna"),), (), VIENNA),
+        ((Schedule(cron="0 3 * * 1"), Schedule(cron="0 4 * * 2")), (),
          Made("MultipleCronTriggerTimetable", ("0 3 * * 1", "0 4 * * 2"), {"timezone": "UTC"})),
+        ((), ("s3://b/k",), [Made("Asset", ("s3://b/k",), {})]),
+        ((), ("a", "b"), Made("AssetAny", (Made("Asset", ("a",), {}), Made("Asset", ("b",), {})), {})),
+        ((Schedule(cron="0 3 * * 1", timezone="Europe/Vienna"),), ("s3://b/k",),
+         Made("AssetOrTimeSchedule", (), {"timetable": VIENNA, "assets": [Made("Asset", ("s3://b/k",), {})]})),
     ],
-    ids=["none", "one", "two"],
+    ids=["none", "one", "two", "data", "data of two places", "both"],
 )  # fmt: skip
-def test_schedules_are_cron_timetables(schedules: tuple[Schedule, ...], expected: Made | None) -> None:
-    assert load(emitted(replace(plans.wine(), schedules=schedules))).keywords["schedule"] == expected
+def test_what_starts_a_run_is_times_and_changes_of_data(
+    schedules: tuple[Schedule, ...], data: tuple[str, ...], expected: object
+) -> None:
+    plan = replace(plans.wine(), schedules=schedules, data=data)
+    assert load(emitted(plan)).keywords["schedule"] == expected
+
+
+@pytest.mark.parametrize("uri", ["airflow://x", "s3://me:word@b/k", "self", "é", "", " a", "a" * 1501])
+def test_data_that_airflow_cannot_name_is_refused(uri: str) -> None:
+    assert messages(replace(plans.wine(), data=(uri,))) == [("", ("triggers",))]
 
 
 @pytest.mark.parametrize(

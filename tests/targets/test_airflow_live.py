@@ -47,22 +47,16 @@ steps:
     with: {channel: ml, message: hello, webhook: "${{ secrets.healer }}"}
     retry: {attempts: 3, backoff: 1s}
 """
-# A DAG that none of ours is yet: it waits for an event, and a task of it skips itself.
+# It waits for data to change; its first step skips itself.
 TOLD = """
-from airflow.sdk import DAG, Asset, task
-from airflow.sdk.exceptions import AirflowSkipException
-
-with DAG("told", schedule=[Asset("news")], catchup=False):
-
-    @task
-    def plain():
-        raise AirflowSkipException("`when` is false")
-
-    @task
-    def after():
-        pass
-
-    plain() >> after()
+apiVersion: pipec/v1alpha1
+kind: Pipeline
+metadata: {name: told}
+parameters: {go: {type: boolean, default: false}}
+triggers: [{data: {uri: "s3://news/today.csv"}}]
+steps:
+  plain: {uses: notify, when: parameters.go, with: {channel: ml, message: hello}}
+  after: {uses: notify, needs: [plain], with: {channel: ml, message: hello}}
 """
 
 
@@ -289,12 +283,17 @@ def test_parameters_of_another_type_start_no_run(site: Site, name: str, given: d
     assert (no.value.status, len(site.airflow.runs(name))) == (400, before)
 
 
-def test_an_event_starts_a_run_and_a_skip_says_why(site: Site) -> None:
-    (site.airflow.dags / "told.py").write_text(TOLD, encoding="utf-8")
+def test_a_change_of_data_starts_a_run_once_and_a_skip_says_why(site: Site, tmp_path: Path) -> None:
+    project = feature_project(tmp_path)
+    (tmp_path / "told.yaml").write_text(TOLD, encoding="utf-8")
+    text, errors = project.compiled("told.yaml")
+    assert text, errors
+    (site.airflow.dags / "told.py").write_text(text, encoding="utf-8")
     site.airflow.wait_for_dag("told")
-    site.airflow.happen("news", {"drifted": True})
+    site.airflow.happen("s3://news/today.csv", {"drifted": True})
     finished = site.airflow.finished("told", site.airflow.first_run("told"))
     assert finished.tasks == {
         ("plain", -1): Instance(state="skipped", tries=1, reason="`when` is false", fields=ANY),
         ("after", -1): Instance(state="skipped", tries=0, fields=ANY),
     }
+    assert len(site.airflow.runs("told")) == 1

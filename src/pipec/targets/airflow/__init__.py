@@ -44,7 +44,7 @@ FEATURES = {
     Feature.OUTPUTS: Support.EMULATED,  # the DAG's page says where a run leaves them
     Feature.SCHEDULE: Support.EMITTED,
     Feature.AFTER: Support.REFUSED,
-    Feature.DATA: Support.REFUSED,
+    Feature.DATA: Support.EMITTED,  # an asset, of whose events whoever changes the data tells Airflow
     Feature.CONCURRENCY: Support.EMITTED,
     Feature.APPROVAL: Support.EMITTED,  # what it is about, a human task, then the step, which seals the answer
     Feature.IMAGE: Support.EMITTED,

@@ -39,8 +39,16 @@ def page(plan: Plan, options: Options) -> str:
 
 
 def _schedule(plan: Plan) -> Source:
-    if not plan.schedules:
-        return None
+    assets = [Call("Asset", plain=(uri,)) for uri in plan.data]
+    data: Source = assets if len(assets) == 1 else Call("AssetAny", plain=tuple(assets))
+    if plan.data and plan.schedules:
+        return Call("AssetOrTimeSchedule", (("timetable", _timetable(plan)), ("assets", data)))
+    if plan.data:
+        return data
+    return _timetable(plan) if plan.schedules else None
+
+
+def _timetable(plan: Plan) -> Call:
     crons = tuple(schedule.cron for schedule in plan.schedules)
     name = "CronTriggerTimetable" if len(crons) == 1 else "MultipleCronTriggerTimetable"
     return Call(name, (("timezone", plan.schedules[0].timezone),), plain=crons)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 from pipec.compiler.plan import Loop, Plan, Task
@@ -15,6 +16,8 @@ from pipec.targets.device import resource
 from pipec.targets.ends import may_starve
 from pipec.targets.judge import cluster_secrets, judge, secret_use, unchosen
 
+_ASSET = re.compile(r"(?![a-z0-9+.-]*://[^/]*@)[!-~]([ -~]{0,1498}[!-~])?")
+_NO_ASSET = frozenset({"self", "context"})  # words of Airflow's own
 LONGEST_TAG = 100  # Airflow's own bound
 # Labels by which the Kubernetes operator finds its own pods again.
 _RESERVED = frozenset({"dag_id", "task_id", "run_id", "kubernetes_pod_operator", "try_number", "map_index"})
@@ -68,6 +71,16 @@ def _root(options: Options) -> Iterator[Refusal]:
 
 
 def _triggers(plan: Plan) -> Iterator[Refusal]:
+    for uri in plan.data:
+        if not _ASSET.fullmatch(uri) or uri in _NO_ASSET or uri.startswith("airflow:"):
+            use = Use(Feature.DATA, None, ("triggers",))
+            yield Refusal(
+                use, f"airflow cannot name an asset `{uri[:60]}`", "write a URL of ASCII letters, without a user"
+            )
+    for parameter in plan.parameters:
+        if plan.data and parameter.is_required and not plan.schedules:  # of schedules, all targets say so
+            use = Use(Feature.DATA, None, ("parameters", parameter.name))
+            yield Refusal(use, f"nobody gives `{parameter.name}` a value when data starts a run", "give it a default")
     first = plan.schedules[0] if plan.schedules else None
     for number, schedule in enumerate(plan.schedules):
         place = ("triggers", str(number), "schedule")
