@@ -63,7 +63,7 @@ with DAG(
     schedule=None,
     catchup=False,
     max_active_runs=16,
-    params={"seeds": Param([1, 2], schema={"type": "array"}), "limit": Param(0.5, schema={"type": "number"})},
+    params={"seeds": Param([1, 2], type="array"), "limit": Param(0.5, type="number")},
     default_args={
         "skip_on_exit_code": [1, 2, 3],
         "labels": {

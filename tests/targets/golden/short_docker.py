@@ -24,7 +24,7 @@ with DAG(
     schedule=None,
     catchup=False,
     max_active_runs=16,
-    params={"source": Param("s3://wine/rows.csv", schema={"type": "string"})},
+    params={"source": Param("s3://wine/rows.csv", type="string")},
     default_args={
         "skip_on_exit_code": [1, 2, 3],
         "labels": {
@@ -37,9 +37,7 @@ with DAG(
         "auto_remove": "force",
         "do_xcom_push": False,
         "mounts": [{"source": "/var/pipec", "target": "/var/pipec", "type": "bind"}],
-        "image": (
-            "registry.example/pipec-steps@sha256:0000000000000000000000000000000000000000000000000000000000000000"
-        ),
+        "image": "registry.example/pipec-steps@sha256:0000000000000000000000000000000000000000000000000000000000000000",
         "cpus": 1.0,
         "mem_limit": "2048m",
     },

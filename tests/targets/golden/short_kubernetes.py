@@ -24,7 +24,7 @@ with DAG(
     schedule=None,
     catchup=False,
     max_active_runs=16,
-    params={"source": Param("s3://wine/rows.csv", schema={"type": "string"})},
+    params={"source": Param("s3://wine/rows.csv", type="string")},
     default_args={
         "pool": "gpu",
         "skip_on_exit_code": [1, 2, 3],
@@ -40,9 +40,7 @@ with DAG(
         "deferrable": False,
         "security_context": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
         "container_security_context": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
-        "image": (
-            "registry.example/pipec-steps@sha256:0000000000000000000000000000000000000000000000000000000000000000"
-        ),
+        "image": "registry.example/pipec-steps@sha256:0000000000000000000000000000000000000000000000000000000000000000",
         "container_resources": {"requests": {"cpu": "1", "memory": "2Gi"}, "limits": {"cpu": "1", "memory": "2Gi"}},
     },
     tags=["environment:dev"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from keyword import iskeyword
 
 from pipec.compiler.plan import Plan, PlanParameter
 from pipec.steps.command import run_folder
@@ -12,6 +13,7 @@ from pipec.targets.airflow.source import Call, Source
 from pipec.targets.base import Options
 from pipec.values import EachRef, OutputRef
 
+_OF_PARAM = frozenset({"default", "description", "schema", "source"})  # words that Airflow's Param takes for itself
 MOST_SOURCE = 32_768  # characters of YAML on a DAG's page: all of it is kept with each version of the DAG
 MOST_RUNS = 16  # Airflow's own default of max_active_runs, said because sites change it
 
@@ -58,7 +60,12 @@ def _param(parameter: PlanParameter) -> Call:
     keywords: list[tuple[str, Source]] = []
     if parameter.description:
         keywords.append(("description", parameter.description))
-    keywords.append(("schema", parameter.schema))
+    # Airflow takes the words of a schema as keywords, but for those that it has itself.
+    words = parameter.schema.keys()
+    if words.isdisjoint(_OF_PARAM) and not any(iskeyword(word) or not word.isidentifier() for word in words):
+        keywords = [*parameter.schema.items(), *keywords]
+    else:
+        keywords.append(("schema", parameter.schema))
     return Call("Param", tuple(keywords), plain=() if parameter.is_required else (parameter.default,))
 
 

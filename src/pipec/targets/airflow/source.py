@@ -77,7 +77,9 @@ def write(value: Source, indent: int = 0, taken: int = 0) -> str:
         case str():
             return _lines("(", _parts(value, WIDTH - inside), ")", indent)
         case Mapping():
-            items = (f"{_quoted(key)}: {write(item, inside, inside + len(key) + 5)}," for key, item in value.items())
+            items = (
+                f"{_quoted(key)}: {write(item, inside, inside + len(_quoted(key)) + 2)}," for key, item in value.items()
+            )
             return _lines("{", items, "}", indent)
         case Call(name, keywords, plain):
             given = [f"{write(item, inside, inside + 1)}," for item in plain]
