@@ -27,7 +27,9 @@ STEP_VALUES = (
     "pipec.steps.interface", "pipec.steps.declare", "pipec.steps.command", "pipec.steps.carried",
     "pipec.steps.argument",
 )  # fmt: skip
-SHARED = tuple(f"pipec.targets.{name}" for name in ("base", "cluster", "judge", "device", "placement", "ends"))
+SHARED = tuple(
+    f"pipec.targets.{name}" for name in ("base", "cluster", "judge", "device", "placement", "folder", "ends")
+)
 TABLE: list[tuple[str, tuple[str, ...]]] = [
     ("pipec.record", ()),
     ("pipec.diagnostics", ("pipec.record",)),

@@ -36,6 +36,7 @@ from pipec.values import (
 WEEK_S = 7 * 24 * 3600  # how long an approval waits where the step says no timeout
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")  # a DNS label (RFC 1123): pods and their labels carry names
 REVISION = "app.kubernetes.io/version"  # the label of a plan's digest: Kubernetes' recommended one for a revision
+OWNER = "pipec-owner"  # the annotation of who keeps a pipeline: a team's name has blanks, which labels have not
 LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]*")
 # In the schema of settings: Airflow renders both names before Kubernetes sees them, so what is no name must not pass.
@@ -43,6 +44,21 @@ KUBERNETES_NAME: Mapping[str, Json] = {
     "type": "string",
     "pattern": "^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$",
     "x-expects": "a name of Kubernetes: lower-case letters, digits, `-` and `.`",
+}
+_ID: Mapping[str, Json] = {"type": "integer", "minimum": 1, "maximum": 2**31 - 1}  # 0 is root
+# In the schema of settings of every target that makes pods.
+POD_SETTINGS: Mapping[str, Json] = {
+    "pull_secrets": {
+        "type": "array",
+        "items": {**KUBERNETES_NAME},
+        "description": "Secrets of the namespace by which images are pulled.",
+    },
+    "pull_policy": {
+        "enum": ["Always", "IfNotPresent", "Never"],
+        "description": "When images are pulled; by default as Kubernetes does.",
+    },
+    "run_as_user": {**_ID, "description": "The number of the user that steps run as; by default the image's."},
+    "run_as_group": {**_ID, "description": "The number of the group that steps run as; by default the image's."},
 }
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 GATES = frozenset({Role.VALIDATE, Role.EVALUATE, Role.APPROVE})

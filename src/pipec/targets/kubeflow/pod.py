@@ -10,9 +10,9 @@ from typing import Any
 
 from pipec.compiler.plan import Plan, Task
 from pipec.steps.command import RUN_ID
-from pipec.steps.interface import Container
 from pipec.targets.base import Options
 from pipec.targets.cluster import (
+    OWNER,
     REVISION,
     Mount,
     Secret,
@@ -25,6 +25,7 @@ from pipec.targets.cluster import (
     step_labels,
     wait_s,
 )
+from pipec.targets.folder import folders
 from pipec.targets.kubeflow.container import marks
 from pipec.targets.kubeflow.profile import Reads, knows
 from pipec.targets.kubeflow.scope import Leaf
@@ -33,10 +34,6 @@ from pipec.targets.placement import Placement, placement
 Spec = dict[str, Any]
 LONGEST_WAIT_S = 3600  # design.md 3.1.7
 SAYING_S = 60  # for what a step leaves behind, and for saying how it ended
-OWNER = "pipec-owner"
-SHARED = "/dev/shm"
-# Read-only roots are the cluster's choice: the launcher writes below /tmp, our steps below /work (the image's HOME).
-SCRATCH, WORK = "/tmp", "/work"
 RESERVED = ("/gcs", "/minio", "/s3", "/oci", "/kfp-launcher", "/kfp-workspace")  # where the backend mounts its own
 
 
@@ -44,7 +41,7 @@ def shared(plan: Plan, options: Options) -> Spec:
     """Return what all pods of a plan have: labels, who they run as, and how their images are pulled."""
     told: Spec = {"labels": labels(plan) | {REVISION: revision(plan)}}
     if plan.owner:
-        told["annotations"] = {OWNER: plan.owner}  # a team's name has blanks, which labels have not
+        told["annotations"] = {OWNER: plan.owner}
     spec: Spec = {"podMetadata": told}
     return spec | _person(options) | _image(options)
 
@@ -126,21 +123,12 @@ def _claim(mount: Mount, options: Options) -> Spec:
 
 
 def _folders(task: Task) -> list[Spec]:
-    """Return the empty folders of a pod, but where the user mounts a volume.
-
-    Shared memory is for what works in several processes, on a device or several cores: Docker gives 64 MiB, which one
-    batch of images fills. As Linux has it by default, half of the memory may be used so; it counts as the pod's memory.
-    (`enabledSharedMemory` has been in the protobuf since 2.3, and no backend reads it.)
-    """
-    resources = task.resources
-    taken = {mount.rstrip("/") for mount, _ in task.volumes}
-    folders: list[Spec] = [{"volumeName": "pipec-tmp", "mountPath": SCRATCH}]
-    if not isinstance(task.interface.container, Container):
-        folders.append({"volumeName": "pipec-work", "mountPath": WORK})
-    if resources.accelerator or resources.cpu > 1:
-        half = f"{max(64, resources.memory_mib // 2)}Mi"
-        folders.append({"volumeName": "pipec-shm", "mountPath": SHARED, "medium": "Memory", "sizeLimit": half})
-    return [folder for folder in folders if folder["mountPath"] not in taken]
+    """Return the empty folders. (`enabledSharedMemory` is in the protobuf since 2.3, and no backend reads it.)"""
+    return [
+        {"volumeName": folder.name, "mountPath": folder.place}
+        | ({"medium": "Memory", "sizeLimit": f"{folder.memory_mib}Mi"} if folder.memory_mib else {})
+        for folder in folders(task)
+    ]
 
 
 def deadline_s(leaf: Leaf, options: Options) -> int | None:

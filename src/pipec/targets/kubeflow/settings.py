@@ -5,14 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pipec.targets.base import Options
-from pipec.targets.cluster import KUBERNETES_NAME
+from pipec.targets.cluster import KUBERNETES_NAME, POD_SETTINGS
 from pipec.values import Json
 
-_ID: Mapping[str, Json] = {
-    "type": "integer",
-    "minimum": 1,
-    "maximum": 2**31 - 1,
-}  # 0 is root, which the backend refuses
 SETTINGS: Mapping[str, Json] = {
     "type": "object",
     "description": "How runs of this environment are placed on Kubeflow.",
@@ -21,17 +16,7 @@ SETTINGS: Mapping[str, Json] = {
         "namespace": {**KUBERNETES_NAME, "description": "The namespace of the user's profile, where runs go."},
         "service_account": {**KUBERNETES_NAME, "description": "The service account that steps run as."},
         "experiment": {"type": "string", "description": "The experiment that runs belong to."},
-        "pull_secrets": {
-            "type": "array",
-            "items": {**KUBERNETES_NAME},
-            "description": "Secrets of the namespace by which images are pulled.",
-        },
-        "pull_policy": {
-            "enum": ["Always", "IfNotPresent", "Never"],
-            "description": "When images are pulled; by default as Kubernetes does.",
-        },
-        "run_as_user": {**_ID, "description": "The number of the user that steps run as; by default the image's."},
-        "run_as_group": {**_ID, "description": "The number of the group that steps run as; by default the image's."},
+        **POD_SETTINGS,
     },
 }
 _OF_RUNS = ("experiment", "namespace", "service_account")  # as kfp.Client calls them
