@@ -11,8 +11,8 @@ from airflow_project import example_project, feature_project
 
 # Whoever teaches Airflow one of these removes it here, and `test_airflow_live` compares its trace from then on.
 NOT_YET = {
-    "config", "foreign", "foreign-node", "hand-file", "hand-last", "hand-loop", "hand-refusing", "hand-values", "heals",
-    "loop-in-loop", "sub-pipeline-in-loop", "volume",
+    "foreign", "foreign-node", "hand-file", "hand-last", "hand-loop", "hand-refusing", "hand-values", "heals",
+    "loop-in-loop", "sub-pipeline-in-loop",
 }  # fmt: skip
 EXAMPLES_NOT_YET = {"scoring"}
 FEATURES = sorted(set(test_ir_features.CASES) - NOT_YET)

@@ -219,18 +219,6 @@ def _accelerator(task: Task, wanted: Accelerator, target: str) -> Iterator[Refus
     )
 
 
-def unchosen(task: Task, target: str) -> Iterator[Refusal]:
-    """Yield the words by which a step chooses its device, for a target that cannot choose yet."""
-    wanted = task.resources.accelerator
-    for name, value in (("model", wanted.model), ("memory", wanted.memory_mib)) if wanted else ():
-        if value is not None:
-            yield Refusal(
-                Use(Feature.ACCELERATOR, task.step, ("resources", "accelerator", name)),
-                f"{target} cannot choose accelerators by {name} yet",
-                "leave it out, and say kind and count",
-            )
-
-
 def is_exact(value: Json) -> bool:
     """Say whether a value survives engines that keep every number as a double: 2^53+1 becomes 2^53."""
     match value:

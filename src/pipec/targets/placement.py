@@ -26,12 +26,17 @@ _WORD = re.compile(r"[A-Za-z0-9./_-]*")
 
 @frozen(kw_only=True)
 class Placement:
-    """Where a pod may run. tolerations: with the language's keys. labels: of the pod, for who admits it."""
+    """Where a pod may run.
+
+    tolerations: with the language's keys. labels: of the pod, for who admits it. priority_class: Kubernetes' own, where
+    no queue reads the priority from a label.
+    """
 
     node_selector: Mapping[str, str]
     tolerations: tuple[Mapping[str, Any], ...]
     labels: Mapping[str, str]
     required: tuple[Requirement, ...]
+    priority_class: str = ""
 
 
 _ANYWHERE = Placement(node_selector={}, tolerations=(), labels={}, required=())
@@ -56,6 +61,7 @@ def placement(task: Task, options: Options) -> Placement:
         tolerations=tuple(pool.get("tolerations", ())),
         labels=labels,
         required=tuple(r for r in required if r.key not in plain),
+        priority_class="" if queue else pool.get("priority", ""),
     )
 
 
@@ -80,10 +86,17 @@ def _unsettled(task: Task, pool: Mapping[str, Any]) -> Accelerator | None:
     )
 
 
-def refuse_placement(task: Task, options: Options, target: str) -> Iterator[Refusal]:
-    """Yield what of a task's placement no pod of `target` can say."""
+def refuse_placement(task: Task, options: Options, target: str, *, has_priority: bool = False) -> Iterator[Refusal]:
+    """Yield what of a task's placement no pod of `target` can say. has_priority: whether one can have its class."""
     if task.resources.pool:
-        yield from _refuse_pool(task, task.resources.pool, _pool(task, options), target)
+        pool = _pool(task, options)
+        yield from _refuse_pool(task, task.resources.pool, pool, target)
+        if pool.get("priority") and not pool.get("queue") and not has_priority:
+            yield Refusal(
+                Use(Feature.POOL, task.step, ("resources", "pool")),
+                f"{target} cannot give a pod the priority class that pool `{task.resources.pool}` names",
+                "name a `queue` of Kueue beside it, which reads its priority from a label, or leave `priority` out",
+            )
     wanted = _unsettled(task, _pool(task, options))
     for name, value in (("model", wanted.model), ("memory", wanted.memory_mib)) if wanted else ():
         if value and wanted and not has_labels(wanted, name):
@@ -105,13 +118,7 @@ def _refuse_pool(task: Task, name: str, pool: Mapping[str, Any], target: str) ->
             f"nothing says where the machines of pool `{name}` are",
             f"say `environments: {{<name>: {{pools: {{{name}: {{node_selector: {{...}}}}}}}}}}` in pipec.yaml",
         )
-    if pool.get("priority") and not pool.get("queue"):
-        yield Refusal(
-            use,
-            f"{target} cannot give a pod the priority class that pool `{name}` names",
-            "name a `queue` of Kueue beside it, which reads its priority from a label, or leave `priority` out",
-        )
-    if len(str(pool.get("queue", ""))) > 63 or len(str(pool.get("priority", ""))) > 63:
+    if pool.get("queue") and any(len(str(pool.get(key, ""))) > 63 for key in ("queue", "priority")):
         yield Refusal(use, f"the queue or priority of pool `{name}` is too long for a label", "use 63 letters at most")
     for key, value in pool.get("node_selector", {}).items():
         if value and not LABEL.fullmatch(value):

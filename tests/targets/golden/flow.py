@@ -12,6 +12,47 @@ RUN = ["--root", "s3://ml-prod/pipec", "--run", "{{ run_id }}"]
 ITEM = ["--item", '{{ task.item | tojson | replace("$", "\\\\u0024") }}', "--iteration", "{{ ti.map_index }}"]
 ENDS = ["--ends", '{{ ti.get_task_states(ti.dag_id, run_ids=[run_id])[run_id] | tojson | replace("$", "\\\\u0024") }}']
 LOOPS = {"again": "again-items", "ask": ""}
+LABELS = {
+    "app.kubernetes.io/managed-by": "pipec",
+    "app.kubernetes.io/part-of": "flow",
+    "app.kubernetes.io/instance": "e",
+    "app.kubernetes.io/version": "030b183c5de290a4",
+}
+POD = {
+    "metadata": {"labels": LABELS},
+    "spec": {
+        "containers": [
+            {
+                "name": "base",
+                "volumeMounts": [
+                    {"name": "pipec-tmp", "mountPath": "/tmp"},
+                    {"name": "pipec-work", "mountPath": "/work"},
+                ],
+            },
+        ],
+        "volumes": [{"name": "pipec-tmp", "emptyDir": {}}, {"name": "pipec-work", "emptyDir": {}}],
+    },
+}
+POD_2 = {
+    "metadata": {"labels": LABELS},
+    "spec": {
+        "containers": [
+            {
+                "name": "base",
+                "volumeMounts": [
+                    {"name": "pipec-tmp", "mountPath": "/tmp"},
+                    {"name": "pipec-work", "mountPath": "/work"},
+                    {"name": "pipec-shm", "mountPath": "/dev/shm"},
+                ],
+            },
+        ],
+        "volumes": [
+            {"name": "pipec-tmp", "emptyDir": {}},
+            {"name": "pipec-work", "emptyDir": {}},
+            {"name": "pipec-shm", "emptyDir": {"medium": "Memory", "sizeLimit": "2048Mi"}},
+        ],
+    },
+}
 
 
 class Step(KubernetesPodOperator):
@@ -66,11 +107,6 @@ with DAG(
     params={"seeds": Param([1, 2], type="array"), "limit": Param(0.5, type="number")},
     default_args={
         "skip_on_exit_code": [1, 2, 3],
-        "labels": {
-            "app.kubernetes.io/managed-by": "pipec",
-            "app.kubernetes.io/part-of": "flow",
-            "app.kubernetes.io/instance": "e",
-        },
         "cmds": ["pipec-step"],
         "startup_timeout_seconds": 900,
         "deferrable": False,
@@ -79,6 +115,12 @@ with DAG(
         "image": "registry.example/steps:1",
         "container_resources": {"requests": {"cpu": "1", "memory": "2Gi"}, "limits": {"cpu": "1", "memory": "2Gi"}},
         "retries": 0,
+        "pod_template_dict": POD,
+        "xcom_sidecar_container_security_context": {
+            "runAsUser": 65534,
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+        },
     },
     tags=["environment:e"],
 ) as dag:
@@ -86,6 +128,7 @@ with DAG(
         task_id="ingest",
         doc="Read a CSV or Parquet file from a path or URL and keep its rows as a data set.",
         name="flow-ingest",
+        labels={"app.kubernetes.io/component": "ingest"},
         arguments=[
             "ingest",
             "--order",
@@ -103,7 +146,8 @@ with DAG(
         fit_split = Step(
             task_id="split",
             doc="Cut rows into a training and a test set, at random but always alike.",
-            name="flow-fit.split",
+            name="flow-fit-split",
+            labels={"app.kubernetes.io/component": "fit.split"},
             arguments=[
                 "split",
                 "--order",
@@ -124,7 +168,8 @@ with DAG(
                 "Fit a model on a training set and write its weights, its signature, "
                 "its metrics and a profile of its rows."
             ),
-            name="flow-fit.train",
+            name="flow-fit-train",
+            labels={"app.kubernetes.io/component": "fit.train"},
             arguments=[
                 "train",
                 "--order",
@@ -140,12 +185,14 @@ with DAG(
                 *RUN,
             ],
             container_resources={"requests": {"cpu": "2", "memory": "4Gi"}, "limits": {"cpu": "2", "memory": "4Gi"}},
+            pod_template_dict=POD_2,
         )
 
     judge = Step(
         task_id="judge",
         doc="Judge a model on rows it has not seen, and refuse it at a gate it does not pass.",
         name="flow-judge",
+        labels={"app.kubernetes.io/component": "judge"},
         arguments=[
             "evaluate",
             "--order",
@@ -161,6 +208,7 @@ with DAG(
             "/airflow/xcom/return.json",
         ],
         container_resources={"requests": {"cpu": "2", "memory": "4Gi"}, "limits": {"cpu": "2", "memory": "4Gi"}},
+        pod_template_dict=POD_2,
         do_xcom_push=True,
     )
 
@@ -176,6 +224,7 @@ with DAG(
             "Fit a model on a training set and write its weights, its signature, its metrics and a profile of its rows."
         ),
         name="flow-again",
+        labels={"app.kubernetes.io/component": "again"},
         arguments=[
             "train",
             "--order",
@@ -192,6 +241,7 @@ with DAG(
             *ITEM,
         ],
         container_resources={"requests": {"cpu": "2", "memory": "4Gi"}, "limits": {"cpu": "2", "memory": "4Gi"}},
+        pod_template_dict=POD_2,
         max_active_tis_per_dagrun=2,
         fail_fast=True,
         when='{{ ti.xcom_pull("judge")["score"] < params["limit"] }}',
@@ -201,6 +251,7 @@ with DAG(
         task_id="best",
         doc="Keep the best of many models by one figure, from their reports or on rows given here.",
         name="flow-best",
+        labels={"app.kubernetes.io/component": "best"},
         arguments=[
             "select",
             "--order",
@@ -215,6 +266,7 @@ with DAG(
             *ENDS,
         ],
         container_resources={"requests": {"cpu": "2", "memory": "4Gi"}, "limits": {"cpu": "2", "memory": "4Gi"}},
+        pod_template_dict=POD_2,
         trigger_rule="all_done",
         needs={"again": [], "ingest": []},
     )
@@ -223,6 +275,7 @@ with DAG(
         task_id="ask",
         doc="Ask for a run of another pipeline; whoever runs pipelines there answers.",
         name="flow-ask",
+        labels={"app.kubernetes.io/component": "ask"},
         arguments=[
             "trigger",
             "--order",
@@ -241,6 +294,7 @@ with DAG(
         task_id="watch",
         doc="Say whether new rows have drifted away from the rows a deployed model learned from.",
         name="flow-watch",
+        labels={"app.kubernetes.io/component": "watch"},
         arguments=[
             "monitor",
             "--order",
@@ -259,6 +313,7 @@ with DAG(
         task_id="warn",
         doc="Say something in the log, and to a webhook where one is given.",
         name="flow-warn",
+        labels={"app.kubernetes.io/component": "warn"},
         arguments=[
             "notify",
             "--order",
@@ -279,6 +334,7 @@ with DAG(
         task_id="tell",
         doc="Say something in the log, and to a webhook where one is given.",
         name="flow-tell",
+        labels={"app.kubernetes.io/component": "tell"},
         arguments=[
             "notify",
             "--order",
@@ -300,6 +356,7 @@ with DAG(
         task_id="note",
         doc="Say something in the log, and to a webhook where one is given.",
         name="flow-note",
+        labels={"app.kubernetes.io/component": "note"},
         arguments=[
             "notify",
             "--order",

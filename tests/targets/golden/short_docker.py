@@ -31,6 +31,7 @@ with DAG(
             "app.kubernetes.io/managed-by": "pipec",
             "app.kubernetes.io/part-of": "short",
             "app.kubernetes.io/instance": "dev",
+            "app.kubernetes.io/version": "6d56ab7372d3fa00",
         },
         "entrypoint": ["pipec-step"],
         "mount_tmp_dir": False,

@@ -7,6 +7,27 @@ from airflow.sdk import DAG, Param
 
 RUN = ["--root", "s3://ml-prod/pipec", "--run", "{{ run_id }}"]
 PARAMETERS = ["--parameters", '{{ params | tojson | replace("$", "\\\\u0024") }}']
+LABELS = {
+    "app.kubernetes.io/managed-by": "pipec",
+    "app.kubernetes.io/part-of": "short",
+    "app.kubernetes.io/instance": "dev",
+    "app.kubernetes.io/version": "6d56ab7372d3fa00",
+}
+POD = {
+    "metadata": {"labels": LABELS},
+    "spec": {
+        "containers": [
+            {
+                "name": "base",
+                "volumeMounts": [
+                    {"name": "pipec-tmp", "mountPath": "/tmp"},
+                    {"name": "pipec-work", "mountPath": "/work"},
+                ],
+            },
+        ],
+        "volumes": [{"name": "pipec-tmp", "emptyDir": {}}, {"name": "pipec-work", "emptyDir": {}}],
+    },
+}
 
 
 class Step(KubernetesPodOperator):
@@ -28,11 +49,6 @@ with DAG(
     default_args={
         "pool": "gpu",
         "skip_on_exit_code": [1, 2, 3],
-        "labels": {
-            "app.kubernetes.io/managed-by": "pipec",
-            "app.kubernetes.io/part-of": "short",
-            "app.kubernetes.io/instance": "dev",
-        },
         "namespace": "ml",
         "service_account_name": "pipec",
         "cmds": ["pipec-step"],
@@ -42,12 +58,14 @@ with DAG(
         "container_security_context": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
         "image": "registry.example/pipec-steps@sha256:0000000000000000000000000000000000000000000000000000000000000000",
         "container_resources": {"requests": {"cpu": "1", "memory": "2Gi"}, "limits": {"cpu": "1", "memory": "2Gi"}},
+        "pod_template_dict": POD,
     },
     tags=["environment:dev"],
 ) as dag:
     ingest = Step(
         task_id="ingest",
         name="short-ingest",
+        labels={"app.kubernetes.io/component": "ingest"},
         arguments=[
             "ingest",
             "--order",
@@ -69,6 +87,7 @@ with DAG(
     train = Step(
         task_id="train",
         name="short-train",
+        labels={"app.kubernetes.io/component": "train"},
         arguments=[
             "train",
             "--order",

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from pipec.compiler.plan import Plan
 from pipec.targets.base import Feature, File, Options, Refusal, Support, Target
-from pipec.targets.cluster import KUBERNETES_NAME
+from pipec.targets.cluster import KUBERNETES_NAME, POD_SETTINGS
 from pipec.values import Json
 
 FEATURES = {
@@ -23,7 +23,7 @@ FEATURES = {
     Feature.LOCATION_INPUT: Support.EMITTED,
     Feature.ENV: Support.EMITTED,
     Feature.SECRETS: Support.EMITTED,
-    Feature.CONFIGS: Support.REFUSED,  # those with a value are known when compiled, and need nothing here
+    Feature.CONFIGS: Support.EMITTED,
     Feature.RUN: Support.EMITTED,
     # Exit codes 1, 2 and 3 are listed in the operator's `skip_on_exit_code`, and the file's one class turns that skip
     # into a failure without retry. Anything else is Airflow's own retry.
@@ -38,8 +38,8 @@ FEATURES = {
     Feature.PIPELINE_STEP: Support.EMITTED,  # task groups
     Feature.ACCELERATOR: Support.EMITTED,
     Feature.MACHINES: Support.REFUSED,
-    Feature.POOL: Support.REFUSED,
-    Feature.VOLUMES: Support.REFUSED,
+    Feature.POOL: Support.EMITTED,
+    Feature.VOLUMES: Support.EMITTED,
     Feature.FOREIGN_IMAGE: Support.REFUSED,
     Feature.OUTPUTS: Support.EMULATED,  # the DAG's page says where a run leaves them
     Feature.SCHEDULE: Support.EMITTED,
@@ -58,6 +58,7 @@ SETTINGS: Mapping[str, Json] = {
     "properties": {
         "namespace": {**KUBERNETES_NAME, "description": "The namespace of the pods."},
         "service_account": {**KUBERNETES_NAME, "description": "The service account that pods run as."},
+        **POD_SETTINGS,
         "pool": {"type": "string", "description": "The Airflow pool that tasks take their slots from."},
         "users": {
             "type": "object",

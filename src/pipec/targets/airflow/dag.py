@@ -14,22 +14,24 @@ from pipec.compiler.plan import Plan, Task
 from pipec.record import frozen
 from pipec.steps.command import ITEMS
 from pipec.targets.airflow.approval import decision_id, human, subject_id
-from pipec.targets.airflow.docker import is_docker
+from pipec.targets.airflow.docker import is_docker, worker_variables
 from pipec.targets.airflow.flow import Flow, flow, has_written_items
 from pipec.targets.airflow.group import Group, grouped
 from pipec.targets.airflow.head import head, page
-from pipec.targets.airflow.hoist import shared, without
+from pipec.targets.airflow.hoist import constants, referring, shared, without
 from pipec.targets.airflow.imports import imports
 from pipec.targets.airflow.name import free, variables
-from pipec.targets.airflow.operators import constants, items, step, subject
+from pipec.targets.airflow.operators import fixed, items, step, subject
+from pipec.targets.airflow.pod import pod_labels, side_car
 from pipec.targets.airflow.source import WIDTH, Call, Name, Source, Spread, write
 from pipec.targets.base import Options, every
-from pipec.targets.cluster import asks_person, secret_variables
+from pipec.targets.cluster import asks_person
 from pipec.values import Literal, OutputRef, references
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
+_POD = ("pod_template_dict", "POD")  # what the operator lays its fields over, and what it is called in the file
 _STEPS, _TEARDOWN = ("Step", "Step.partial"), ".as_teardown()"
 Made = tuple[str, Call]  # an operator, and the id of its task
 
@@ -51,13 +53,18 @@ class _Body:
 def dag_file(plan: Plan, options: Options) -> str:
     """Return the DAG file's text. Assumes that `refuse` found nothing."""
     moves = flow(plan)
-    made = {task.name: tuple(_operators(plan, task, options, moves)) for task in plan.tasks}
+    written = {task.name: tuple(_operators(plan, task, options, moves)) for task in plan.tasks}
+    pods = constants([call for operators in written.values() for _, call in operators], *_POD)
+    made = {
+        name: tuple((task_id, referring(call, _POD[0], pods)) for task_id, call in operators)
+        for name, operators in written.items()
+    }
     calls = [call for operators in made.values() for _, call in operators]
     steps = [call for call in calls if call.name in _STEPS]
     ids = [task_id for operators in made.values() for task_id, _ in operators]
     last = _last(moves, ids)
     body = _Body(made, shared(steps), last, variables([*ids, *last]))
-    opening, groups = head(plan, options, body.common), grouped(plan.tasks)
+    opening, groups = head(plan, options, {**body.common, **_side_car(options, steps)}), grouped(plan.tasks)
     words = _words(plan, options, moves)
     is_grouped = any(isinstance(member, Group) for member in groups.members)
     used = [words["operator"], "AirflowFailException", "AirflowSkipException", *(["TaskGroup"] if is_grouped else [])]
@@ -66,7 +73,8 @@ def dag_file(plan: Plan, options: Options) -> str:
         words,
         imports=imports(used, [opening, *calls, *last.values()], _modules(words)),
         constants=[
-            f"{name} = {write(parts, 0, len(name) + 3)}" for name, parts in _used(options, steps, words["loops"])
+            f"{name} = {write(parts, 0, len(name) + 3)}"
+            for name, parts in [*_used(plan, options, steps, words["loops"]), *pods.items()]
         ],
         # Its arguments stand on lines of their own, however short they are.
         dag=f"{write(opening, 0, WIDTH)} as dag",
@@ -88,13 +96,13 @@ def _words(plan: Plan, options: Options, moves: Flow) -> dict[str, Any]:
         "fail_fast": any(task.loop and task.loop.max_parallel and task.loop.fail_fast for task in loops),
         "reads_output": is_docker(options) and (bool(moves.read) or any(asks_person(task) for task in plan.tasks)),
         "has_decision": any(asks_person(task) for task in plan.tasks),
-        "worker_secrets": is_docker(options) and any(secret_variables(task) for task in every(plan)),
+        "worker_variables": is_docker(options) and any(worker_variables(task, options) for task in every(plan)),
     }
 
 
 def _modules(words: Mapping[str, Any]) -> list[str]:
     """Return the modules of the standard library that the skeleton's own parts use."""
-    users = {"json": "reads_output", "os": "worker_secrets", "re": "loops"}
+    users = {"json": "reads_output", "os": "worker_variables", "re": "loops"}
     return [module for module, part in users.items() if words[part]]
 
 
@@ -117,14 +125,22 @@ def _last(moves: Flow, ids: Sequence[str]) -> dict[str, Call]:
 
 
 def _used(
-    options: Options, steps: Sequence[Call], loops: Mapping[str, str]
+    plan: Plan, options: Options, steps: Sequence[Call], loops: Mapping[str, str]
 ) -> Iterator[tuple[str, Sequence[Source] | Mapping[str, Source]]]:
     """Yield the constants that some call is made with, and the loops, each with the task that lists its items."""
     spread = {item for call in steps for _, given in call.keywords if isinstance(given, list)
               for item in given if isinstance(item, Spread)}  # fmt: skip
-    yield from ((name, parts) for name, parts in constants(options).items() if Spread(name) in spread)
+    yield from ((name, parts) for name, parts in fixed(options).items() if Spread(name) in spread)
     if loops:
         yield "LOOPS", loops
+    if not is_docker(options):
+        yield "LABELS", pod_labels(plan)
+
+
+def _side_car(options: Options, steps: Sequence[Call]) -> Mapping[str, Source]:
+    """Return what is to be said of the container beside those of tasks that hand something on, if there are any."""
+    hands_on = any(("do_xcom_push", True) in call.keywords for call in steps)
+    return side_car(options) if hands_on and not is_docker(options) else {}
 
 
 def _blocks(group: Group, indent: int, body: _Body) -> Iterator[str]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pipec.compiler.plan import Task
 from pipec.steps.interface import Accelerator
 from pipec.targets.airflow.source import Call, Keywords, Source, seconds, templated
 from pipec.targets.base import Options
-from pipec.targets.cluster import secret_variables, variables
+from pipec.targets.cluster import config_variables, secret_variables, variables
+from pipec.targets.folder import shared_memory_mib
+from pipec.values import Json
 
 
 def is_docker(options: Options) -> bool:
@@ -16,13 +20,25 @@ def is_docker(options: Options) -> bool:
 
 def docker_args(options: Options) -> dict[str, Source]:
     """Return what all containers of a file share, as `default_args`."""
+    settings = options.settings
     shared: dict[str, Source] = {"entrypoint": ["pipec-step"], "mount_tmp_dir": False, "auto_remove": "force"}
     shared["do_xcom_push"] = False  # Docker's would be the last line of the log, whatever that is
-    root = options.artifacts or ""
-    if "://" not in root:
-        place = templated(root)
-        shared["mounts"] = [{"source": place, "target": place, "type": "bind"}]
+    if user := settings.get("run_as_user"):
+        shared["user"] = ":".join(str(number) for number in (user, settings.get("run_as_group")) if number)
+    if settings.get("pull_policy") == "Always":
+        shared["force_pull"] = True
+    if root := _root(options):
+        shared["mounts"] = root
     return shared
+
+
+def _root(options: Options) -> list[Source]:
+    root = options.artifacts or ""
+    return [] if "://" in root else [_bind(root, root)]
+
+
+def _bind(source: str, target: str) -> dict[str, Source]:
+    return {"source": templated(source), "target": templated(target), "type": "bind"}
 
 
 def docker(task: Task, options: Options, arguments: list[Source]) -> Keywords:
@@ -32,11 +48,16 @@ def docker(task: Task, options: Options, arguments: list[Source]) -> Keywords:
         ("cpus", task.resources.cpu),
         ("mem_limit", f"{task.resources.memory_mib}m"),
     ]
+    if size := shared_memory_mib(task):
+        keywords.append(("shm_size", f"{size}m"))
     if wanted := task.resources.accelerator:
         keywords.append(("device_requests", [_devices(wanted)]))
+    if task.volumes:
+        binds = [_bind(folder(options, name), place) for place, name in task.volumes]
+        keywords.append(("mounts", [*_root(options), *binds]))
     if env := variables(task):
         keywords.append(("environment", {name: templated(value) for name, value in env.items()}))
-    if names := worker_secrets(task, options):
+    if names := worker_variables(task, options):
         keywords.append(("private_environment", Call("from_worker", plain=(names,))))
     if task.timeout_s is not None:
         keywords.append(("execution_timeout", seconds(task.timeout_s)))
@@ -47,7 +68,17 @@ def _devices(wanted: Accelerator) -> dict[str, Source]:
     return {"count": wanted.count, "capabilities": [["gpu"]]}
 
 
-def worker_secrets(task: Task, options: Options) -> dict[str, str]:
-    """Return, by a step's variable, the worker's variable that holds the secret; `refuse` stops any other kind."""
-    named = {variable: options.secrets.get(name, {}).get("env") for variable, name in secret_variables(task)}
-    return {variable: source for variable, source in named.items() if isinstance(source, str)}
+def folder(options: Options, volume: str) -> str:
+    """Return the folder of the worker's machine that a volume is, or an empty text where it is none."""
+    path = options.volumes.get(volume, {}).get("path")
+    return path if isinstance(path, str) and path.startswith("/") else ""
+
+
+def worker_variables(task: Task, options: Options) -> dict[str, str]:
+    """Return, by a step's variable, the worker's variable that holds a secret or config; `refuse` stops other kinds."""
+    return _held(secret_variables(task), options.secrets) | _held(config_variables(task), options.configs)
+
+
+def _held(named: tuple[tuple[str, str], ...], places: Mapping[str, Mapping[str, Json]]) -> dict[str, str]:
+    sources = {variable: places.get(name, {}).get("env") for variable, name in named}
+    return {variable: source for variable, source in sources.items() if isinstance(source, str)}

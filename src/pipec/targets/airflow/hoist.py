@@ -1,4 +1,6 @@
-"""What most tasks of a file are told alike, said once in the DAG's `default_args`: a reader sees what is special.
+"""What several tasks of a file are told alike, said once: a reader sees what is special.
+
+What most are told goes into the DAG's `default_args`, and what is long into a constant.
 
 Knows calls and their keywords, not what these mean: which may be shared is a list.
 """
@@ -8,12 +10,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from pipec.targets.airflow.source import Call, Keywords, Source, write
+from pipec.targets.airflow.source import Call, Keywords, Name, Source, write
 
 # Keywords that every operator of a file is told, or is told with the next: without one of them it would have another.
 SHARED = (
     "image", "container_resources", "cpus", "mem_limit", "active_deadline_seconds", "retries", "retry_delay",
-    "retry_exponential_backoff", "max_retry_delay",
+    "retry_exponential_backoff", "max_retry_delay", "shm_size", "pod_template_dict",
 )  # fmt: skip
 
 
@@ -42,3 +44,18 @@ def without(call: Call, said: Mapping[str, Source]) -> Call:
     known = {name: write(value) for name, value in said.items()}
     keywords: Keywords = tuple((key, value) for key, value in call.keywords if known.get(key) != write(value))
     return Call(call.name, keywords, call.plain)
+
+
+def constants(calls: Sequence[Call], keyword: str, name: str) -> dict[str, Source]:
+    """Return the values that calls have for a keyword, each once, by names that begin with `name`."""
+    found: list[Source] = []
+    for call in calls:
+        found += [value for key, value in call.keywords if key == keyword and value not in found]
+    return {name if number == 1 else f"{name}_{number}": value for number, value in enumerate(found, 1)}
+
+
+def referring(call: Call, keyword: str, said: Mapping[str, Source]) -> Call:
+    """Return a call that has the constant for a keyword of which `said` has the value."""
+    named = {key: next((Name(name) for name, known in said.items() if known == value), value)
+             for key, value in call.keywords if key == keyword}  # fmt: skip
+    return Call(call.name, tuple((key, named.get(key, value)) for key, value in call.keywords), call.plain)

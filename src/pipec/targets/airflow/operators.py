@@ -16,7 +16,7 @@ from pipec.targets.airflow.flow import Flow, Rule, asks_end
 from pipec.targets.airflow.pod import pod, pod_args
 from pipec.targets.airflow.source import NO_DOLLAR, Call, Keywords, Name, Source, Spread, seconds, templated
 from pipec.targets.base import Options
-from pipec.targets.cluster import asks_person, labels, task_references
+from pipec.targets.cluster import REVISION, asks_person, labels, revision, task_references
 from pipec.values import ParameterRef, RunRef
 
 FINAL = [1, 2, 3]  # a bug, the caller's arguments, a no: design.md 3.1.7 tries 75, 137 and lost machines again
@@ -31,8 +31,10 @@ def default_args(plan: Plan, options: Options) -> dict[str, Source]:
     settings = options.settings
     shared: dict[str, Source] = {"owner": plan.owner} if plan.owner else {}
     shared |= {key: str(settings[key]) for key in ("pool",) if settings.get(key)}
-    shared |= {"skip_on_exit_code": FINAL, "labels": dict(labels(plan))}
-    return shared | (docker_args(options) if is_docker(options) else pod_args(options))
+    shared["skip_on_exit_code"] = FINAL
+    if is_docker(options):
+        return shared | {"labels": {**labels(plan), REVISION: revision(plan)}} | docker_args(options)
+    return shared | pod_args(plan, options)
 
 
 def step(plan: Plan, task: Task, options: Options, moves: Flow) -> Call:
@@ -134,7 +136,7 @@ def _order(plan: Plan, task: Task) -> Order:
     return order(plan, task, ends=ends, forgiven=tuple(each.name for each in others if each.continue_on_error))
 
 
-def constants(options: Options) -> dict[str, list[Source]]:
+def fixed(options: Options) -> dict[str, list[Source]]:
     """Return the parts of calls that are the same in every task that has them, by the names they have in the file."""
     return {
         "RUN": ["--root", templated(options.artifacts or ""), "--run", "{{ " + RUN_ID + " }}"],

@@ -9,12 +9,12 @@ from pipec.compiler.plan import Loop, Plan, Task
 from pipec.steps.command import ITEMS
 from pipec.targets.airflow.approval import decision_id, subject_id, users
 from pipec.targets.airflow.asked import can_list, can_say
-from pipec.targets.airflow.docker import is_docker, worker_secrets
-from pipec.targets.base import Feature, Options, Refusal, Use, inside
-from pipec.targets.cluster import VARIABLE, approvers, asks_person, secret_variables
-from pipec.targets.device import resource
+from pipec.targets.airflow.docker import is_docker
+from pipec.targets.airflow.unfit import refuse_container, refuse_pod
+from pipec.targets.base import Feature, Options, Refusal, Use, every, inside
+from pipec.targets.cluster import approvers, asks_person
 from pipec.targets.ends import may_starve
-from pipec.targets.judge import cluster_secrets, judge, secret_use, unchosen
+from pipec.targets.judge import judge
 
 _ASSET = re.compile(r"(?![a-z0-9+.-]*://[^/]*@)[!-~]([ -~]{0,1498}[!-~])?")
 _NO_ASSET = frozenset({"self", "context"})  # words of Airflow's own
@@ -37,18 +37,15 @@ def refused(plan: Plan, options: Options) -> Iterator[Refusal]:
     names = {task.name for task in plan.tasks}
     known = {task.name: task for task in plan.tasks}
     for task in plan.tasks:
-        yield from _worker_secrets(task, options) if is_docker(options) else _pod_secrets(task, options)
         if task.loop and f"{task.name}{ITEMS}" in names:
             use = Use(Feature.LOOP, task.step, ("for_each",))
             yield Refusal(use, f"airflow needs the name `{task.name}{ITEMS}` for its list", "rename that step")
         if asks_person(task):
             yield from _approval(task, options, names)
         yield from _asked(task, known)
-        yield from unchosen(task, "airflow")
-        accelerator = task.resources.accelerator
-        if is_docker(options) and accelerator and resource(accelerator) not in (None, "nvidia.com/gpu"):
-            use = Use(Feature.ACCELERATOR, task.step, ("resources", "accelerator", "vendor"))
-            yield Refusal(use, "docker gives a container the GPUs of vendor nvidia only", "compile for kubernetes")
+    for task in every(plan):
+        if not task.loop:  # what a loop asks for is its tasks' to say
+            yield from refuse_container(task, options) if is_docker(options) else refuse_pod(task, options)
 
 
 def _root(options: Options) -> Iterator[Refusal]:
@@ -124,25 +121,6 @@ def _loop(task: Task, loop: Loop) -> Iterator[Refusal]:
         yield Refusal(
             use, "airflow's workers cannot find out this list", "give a parameter, an output or a written list"
         )
-
-
-def _worker_secrets(task: Task, options: Options) -> Iterator[Refusal]:
-    held = worker_secrets(task, options)
-    for variable, name in secret_variables(task):
-        if not VARIABLE.fullmatch(held.get(variable, "")):
-            yield Refusal(
-                secret_use(task, name),
-                f"secret `{name}` is not in a variable of the worker, where docker could take it from",
-                f"say `secrets: {{{name}: {{env: <VARIABLE>}}}}` in pipec.yaml",
-            )
-
-
-def _pod_secrets(task: Task, options: Options) -> Iterator[Refusal]:
-    yield from cluster_secrets(task, options, "airflow")
-    for variable, name in secret_variables(task):
-        if variable != variable.upper():
-            use = secret_use(task, name)
-            yield Refusal(use, f"airflow would write `{variable}` in capitals", f"name it `{variable.upper()}`")
 
 
 def _approval(task: Task, options: Options, names: set[str]) -> Iterator[Refusal]:
