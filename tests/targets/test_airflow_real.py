@@ -28,6 +28,26 @@ pytestmark = pytest.mark.airflow
 SETTINGS = {"namespace": "ml", "service_account": "pipec", **USERS}
 
 
+def looked_at(folder: Path, home: Path, program: str = "airflow_check.py") -> dict[str, Any]:
+    """Return what Airflow says of the DAG files in a folder. home: an empty folder for its own files.
+
+    program: what asks it, beside this file.
+    """
+    environment = {
+        "PATH": os.environ["PATH"],
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR",
+    }
+    script = str(Path(__file__).with_name(program))
+    done = subprocess.run(
+        [str(airflow_python()), script, str(folder)], capture_output=True, text=True, check=False, env=environment
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Return what Airflow says of a folder with every form of DAG file, the hostile ones too."""
@@ -46,20 +66,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         text, errors = project.compiled(case.file, case.pipeline)
         assert text, errors
         (folder / f"example-{name}.py").write_text(text, encoding="utf-8")
-    home = tmp_path_factory.mktemp("airflow")
-    environment = {
-        "PATH": os.environ["PATH"],
-        "AIRFLOW_HOME": str(home),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR",
-    }
-    script = str(Path(__file__).with_name("airflow_check.py"))
-    done = subprocess.run(
-        [str(airflow_python()), script, str(folder)], capture_output=True, text=True, check=False, env=environment
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    return looked_at(folder, tmp_path_factory.mktemp("airflow"))
 
 
 def test_every_file_loads_without_errors_or_warnings(seen: dict[str, Any]) -> None:
