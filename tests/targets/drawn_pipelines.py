@@ -66,7 +66,8 @@ class Drawn:
 class _Scope:
     """What is being drawn. made: references by type. ended: steps by name, with how they are spread out.
 
-    ends: what every step does, by its name from the outermost pipeline on. depth: of pipelines around.
+    ends: what every step does, by its name from the outermost pipeline on. depth: of pipelines around. has_loops:
+    whether steps may go over lists; where not, cells are counted instead.
     """
 
     draw: Draw
@@ -76,6 +77,7 @@ class _Scope:
     steps: dict[str, dict[str, object]] = field(default_factory=dict)
     parameters: dict[str, dict[str, object]] = field(default_factory=dict)
     is_last: bool = False
+    has_loops: bool = True
 
     def one_in(self, most: int) -> bool:
         """Say so once in `most`; what is simplest says no."""
@@ -130,9 +132,12 @@ def _spread(scope: _Scope, step: dict[str, object], uses: str, given: dict[str, 
     key = {"split": "seed", "train": "seed", "notify": "message", "fetch-model": "name"}.get(uses)
     if key is None or not scope.one_in(4):
         return "made"
-    if scope.one_in(2):
+    if not scope.has_loops or scope.one_in(2):
         values: list[object] = ["u", "v"] if key != "seed" else [1, 2]
         step["matrix"] = {"axes": {"x": values}, **({"fail_fast": False} if scope.one_in(2) else {})}
+        if not scope.has_loops and scope.one_in(2):
+            values.append("w" if key != "seed" else 3)
+            step["matrix"] |= {"max_parallel": scope.choose((1, 2))}  # type: ignore[operator]
         given[key] = "${{ matrix.x }}"
         return "many"
     lists: list[object] = (
@@ -211,7 +216,7 @@ def _inner(scope: _Scope, name: str, file: str, makes: Mapping[str, str]) -> dic
     """Return a step that is another pipeline."""
     given: dict[str, object] = {"rows": scope.reference("rows") or ROWS}
     step: dict[str, object] = {"uses": f"./{file}", "with": given}
-    is_loop = scope.one_in(4)
+    is_loop = scope.has_loops and scope.one_in(4)
     if is_loop:
         step["for_each"] = scope.choose(([1, 2], "${{ parameters.seeds }}"))
         given["n"] = "${{ item }}"
@@ -245,7 +250,9 @@ def _body(scope: _Scope, most: int, below: tuple[str, Mapping[str, str]] | None)
             scope.steps[name] = _step(scope, name)
 
 
-def _used(draw: Draw, file: str, most: int, below: tuple[str, Mapping[str, str]] | None) -> tuple[str, dict[str, str]]:
+def _used(
+    draw: Draw, file: str, most: int, below: tuple[str, Mapping[str, str]] | None, *, has_loops: bool
+) -> tuple[str, dict[str, str]]:
     """Return the text of a pipeline that is used as a step, and what it gives out."""
     declared = {
         "n": PARAMETERS["n"],
@@ -253,7 +260,7 @@ def _used(draw: Draw, file: str, most: int, below: tuple[str, Mapping[str, str]]
         "names": PARAMETERS["names"],
         "none": PARAMETERS["none"],
     }
-    scope = _Scope(draw, made={"rows": ["inputs.rows"]}, parameters=dict(declared))
+    scope = _Scope(draw, made={"rows": ["inputs.rows"]}, parameters=dict(declared), has_loops=has_loops)
     _body(scope, most, below)
     outputs, makes = {}, {}
     for kind in ("rows", "integer", "model"):
@@ -281,16 +288,16 @@ def _written(body: Mapping[str, object]) -> str:
 
 
 @st.composite
-def drawn(draw: Draw) -> Drawn:
+def drawn(draw: Draw, *, has_loops: bool = True) -> Drawn:
     """Return a pipeline with the pipelines that it uses, and how its steps end."""
     texts: dict[str, str] = {}
     below: tuple[str, Mapping[str, str]] | None = None
     names: list[str] = []
     for file, most in (("deep.yaml", 2), ("inner.yaml", 3)):
         if draw(st.integers(0, 2)) == 2:
-            text, makes = _used(draw, file, most, below)
+            text, makes = _used(draw, file, most, below, has_loops=has_loops)
             texts[file], below = text, (file, makes)
-    scope = _Scope(draw, parameters=dict(PARAMETERS))
+    scope = _Scope(draw, parameters=dict(PARAMETERS), has_loops=has_loops)
     _body(scope, 7, below)
     body: dict[str, object] = {
         "apiVersion": "pipec/v1alpha1", "kind": "Pipeline", "metadata": {"name": "p"}, "parameters": PARAMETERS,
@@ -299,7 +306,7 @@ def drawn(draw: Draw) -> Drawn:
     if draw(st.integers(0, 2)) == 2:
         last = _Scope(
             draw, made={"report": scope.made.get("report", [])}, steps=dict(scope.steps),
-            parameters=dict(PARAMETERS), is_last=True,
+            parameters=dict(PARAMETERS), is_last=True, has_loops=has_loops,
         )  # fmt: skip
         body["finally"] = {name: _step(last, name) for name in ("y", "z")[: draw(st.integers(1, 2))]}
     texts["p.yaml"] = _written(body)

@@ -1,7 +1,8 @@
-"""The engine's own run of a plan, with a script in the place of processes, beside a run that Kubeflow made of it.
+"""The engine's own run of a plan, with a script in the place of processes, beside a run that a target made of it.
 
-The engine judges, unrolls and concludes as ever; what Kubeflow left out because of a failure is left out here too, if
-that is one of the ways in which the two may differ, and anything else that differs is told.
+The engine judges, unrolls and concludes as ever; what Kubeflow left out because of a failure, or Airflow by
+`fail_fast`, is left out here too, if that is one of the ways in which the two may differ, and anything else that
+differs is told.
 """
 
 from __future__ import annotations
@@ -38,14 +39,15 @@ BAD = (State.FAILED, State.REFUSED)
 
 @dataclass(frozen=True, slots=True)
 class There:
-    """A run on Kubeflow. states: of tasks that came to something. fatal: those whose failure stopped others.
+    """A run of a target. states: of tasks that came to something. fatal: those whose failure stopped others.
 
-    given: what each task got that began.
+    given: what each task got that began. excused: those that may be left out.
     """
 
     states: Mapping[Key, State]
     fatal: frozenset[Key]
     given: Mapping[Key, Given]
+    excused: frozenset[Key] = frozenset()
 
 
 class _Quiet:
@@ -181,7 +183,9 @@ class Here:
         return digest.of_text(self.texts[str(resolve(value, facts.lookup))])
 
     def _is_left_out(self, key: Key, name: str) -> bool:
-        """Say whether a task may be left out on Kubeflow: a failure that it does not follow stopped what it is in."""
+        """Say whether a task may be left out there: on Kubeflow, a failure that it does not follow stopped it."""
+        if key in self.there.excused:
+            return True
         is_final = self.run.tasks[name].is_final
         stopping = [one for one in self.there.fatal if self._is_final(one) == is_final]
         return bool(stopping) and not any(self._follows(key, one) for one in stopping)

@@ -62,6 +62,12 @@ class Containers:
         key = (parse_order(dict(pairwise(rest))["--order"]).task, numbers_in(pod.path))
         return self._tried(_Work(self, key, rest, pod.env), account_of(name, rest))
 
+    def airflow(self, key: Key, arguments: list[str]) -> tuple[int, Mapping[str, Json] | None]:
+        """Run a container that Airflow starts; return its exit code, and what it hands on."""
+        work = _Work(self, key, arguments[1:], {})
+        code = work.attempt(is_last=True)
+        return code, None if code or "--xcom" not in arguments else work.values
+
     def _tried(self, work: _Work, account: Account | None) -> Exit:
         """Make all attempts that a pod makes, as `tries.py` has them."""
         if account is None:
@@ -88,7 +94,7 @@ def _exit(code: int, log: str) -> Exit:
 
 @dataclass(slots=True)
 class _Work:
-    """The process that works. is_told: it has told its end by itself."""
+    """The process that works. is_told: it has told its end by itself. values: the small outputs that it made."""
 
     around: Containers
     key: Key
@@ -97,6 +103,7 @@ class _Work:
     log: str = ""
     last: str = ""
     is_told: bool = False
+    values: Mapping[str, Json] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -159,9 +166,9 @@ class _Work:
     def _succeed(self, call: Call, end: End) -> None:
         interface = catalog.find(call.step.partition("@")[0])
         assert interface is not None
-        values = end.values(interface)
+        values = self.values = end.values(interface)
         for name, _, text in end.contents(interface, self.key):
-            Path(call.outputs[name]).write_text(text, encoding="utf-8")
+            store.write_text(call.outputs.get(name) or f"{call.outputs['*']}/{name}", text, call.base)
         written = end.artifacts(interface, self.key)
         result.tell_kubeflow(call, values, {name: one.digest for name, one in written.items()})
         typed = {name: (kind, digest.of_text(text)) for name, kind, text in end.contents(interface, self.key)}

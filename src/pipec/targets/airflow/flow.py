@@ -9,7 +9,7 @@ skipped or has failed. Where the language says more (soft edges, status function
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 
 from pipec.compiler.plan import Need, Plan, Task
 from pipec.condition import Condition, both, named, statuses
@@ -61,7 +61,7 @@ def flow(plan: Plan) -> Flow:
     last = _last(ordinary, rules)
     for task in plan.tasks:
         if task.is_final:
-            rules[task.name] = Rule(after=last, is_judged=True, when=seen(task.when, known) if task.when else None)
+            rules[task.name] = _final(task, last, known, queued.get(task.name))
     asked = [ref for rule in rules.values() if rule.when for ref in named(rule.when)]
     asked += [ref for task in plan.tasks if task.loop for ref in references(task.loop.items)]
     read = frozenset(ref.task for ref in asked if isinstance(ref, OutputRef))
@@ -155,6 +155,14 @@ def _rule(task: Task, known: Mapping[str, Task], queue: _Queue | None, is_judged
         siblings=queue.siblings if queue else (),
         when=when,
     )
+
+
+def _final(task: Task, last: tuple[str, ...], known: Mapping[str, Task], queue: _Queue | None) -> Rule:
+    """Return the rule of a final task. What one final step became keeps its edges among itself (rule 10)."""
+    step = task.step.partition(".")[0]
+    own = (need for need in task.needs if known[need.task].is_final and known[need.task].step.partition(".")[0] == step)
+    rule = _rule(replace(task, needs=tuple(own)), known, queue, is_judged=True)
+    return replace(rule, after=(*last, *rule.after))
 
 
 def _others(need: Need, producer: Task) -> tuple[str, ...]:
