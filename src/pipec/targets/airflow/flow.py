@@ -195,8 +195,16 @@ def _ending(tasks: Sequence[Task], rules: Mapping[str, Rule]) -> tuple[tuple[str
     past would be forgotten.
     """
     followed = {name for task in tasks for name in rules[task.name].after}
-    passing = [task for task in tasks if not (rules[task.name].is_judged or task.continue_on_error)]
-    told = {name for task in passing for name in rules[task.name].after}
+    skipped: set[str] = set()  # those that may be
+    told: set[str] = set()
+    for task in tasks:
+        rule = rules[task.name]
+        # Airflow skips a task at the first skip before it, and then never hears of a failure that comes later.
+        is_deaf = rule.is_judged or (len(rule.after) > 1 and not skipped.isdisjoint(rule.after))
+        if not is_deaf and not task.continue_on_error:
+            told.update(rule.after)
+        if rule.is_judged or rule.when or not skipped.isdisjoint(rule.after):
+            skipped.add(task.name)
     counted = [task for task in tasks if not task.continue_on_error and task.name not in told]
     forgiven = tuple(task.name for task in tasks if task.continue_on_error and task.name not in followed)
     if not forgiven and all(task.name not in followed for task in counted):
