@@ -23,6 +23,7 @@ CASES: dict[str, Case] = {
         "steps: {a: {INGEST}}\nfinally: {y: {uses: ./deep.yaml}}", {"y.a": FAILS},
         deep="steps: {a: {SAY}, b: {needs: [a], SAY}}",
     ),
+    "failures-that-are-all-forgiven": Case("steps: {a: {continue_on_error: true, INGEST}}", {"a": FAILS}),
     "a-failure-after-a-skip-beside-it": Case(
         "parameters: {go: {type: boolean, default: false}}\n"
         "steps: {a: {SAY}, b: {when: parameters.go, SAY}, c: {needs: [a, b], SAY}}", {"a": FAILS},

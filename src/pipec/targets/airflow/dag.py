@@ -187,18 +187,16 @@ def _edges(plan: Plan, moves: Flow, body: _Body) -> list[str]:
             lines += _edge(tuple(first), chain[:1], body)
             after, chain = (*(each for each in after if each not in first), *chain[:1]), chain[1:]
         lines += _edge(after, chain, body)
-    *forgiven, end = body.last or ("",)
-    for each in forgiven:
-        lines += _edge(moves.forgiven, [each], body)
-    if end:
-        lines += _edge([*moves.ending, *forgiven], [end], body)
-    return lines
+    last = iter(body.last)
+    forgiven = [next(last)] if moves.forgiven else []
+    lines += _edge(moves.forgiven, forgiven, body)
+    return lines + _edge([*moves.ending, *forgiven], list(last), body)
 
 
 def _edge(before: Sequence[str], chain: Sequence[str], body: _Body) -> list[str]:
     """Return what puts a chain of tasks behind others."""
     first, after = [body.names[each] for each in before], " >> ".join(body.names[each] for each in chain)
-    if not first:
+    if not first or not chain:
         return [after] if len(chain) > 1 else []
     if len(first) == 1:
         return [f"{first[0]} >> {after}"]
