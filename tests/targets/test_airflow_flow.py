@@ -28,6 +28,10 @@ CASES: dict[str, Case] = {
         "parameters: {go: {type: boolean, default: false}}\n"
         "steps: {a: {SAY}, b: {when: parameters.go, SAY}, c: {needs: [a, b], SAY}}", {"a": FAILS},
     ),
+    "a-value-that-is-absent-looked-for-in-nothing": Case(
+        "steps: {a: {INGEST}, b: {when: 'not failed(a) or steps.a.n_rows in []', SAY}}",
+        refused="airflow's workers cannot answer this condition",
+    ),
 }  # fmt: skip
 
 

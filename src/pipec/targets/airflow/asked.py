@@ -20,11 +20,12 @@ RUN_ID = "run_id"
 def can_say(condition: Condition) -> bool:
     """Say whether a condition means the same in Jinja.
 
-    It does not fail where a list that only a run knows has nothing of the kind that is looked for in it.
+    It does not fail where a list that only a run knows has nothing of the kind that is looked for in it, nor where a
+    value that is absent is looked for in an empty one: nothing there asks it.
     """
     match condition:
         case Compare("in", left, right):
-            return _is_known(left) and isinstance(right, Literal | ListOf) and _is_known(right)
+            return _is_known(left) and _has_items(right) and _is_known(right)
         case Compare(_, left, right):
             return _is_known(left) and _is_known(right)
         case Holds(value):
@@ -37,6 +38,14 @@ def can_say(condition: Condition) -> bool:
             return True
         case _:
             assert_never(condition)
+
+
+def _has_items(value: Value) -> bool:
+    match value:
+        case Literal(list() | tuple() as items) | ListOf(items):
+            return bool(items)
+        case _:
+            return False
 
 
 def _is_known(value: Value) -> bool:
