@@ -24,6 +24,12 @@ CASES: dict[str, Case] = {
         deep="steps: {a: {SAY}, b: {needs: [a], SAY}}",
     ),
     "failures-that-are-all-forgiven": Case("steps: {a: {continue_on_error: true, INGEST}}", {"a": FAILS}),
+    "a-failure-that-is-forgiven-before-the-end": Case(
+        "steps: {a: {INGEST}, b: {continue_on_error: true, SAY}}\nfinally: {y: {SAY}}", {"b": FAILS},
+    ),
+    "a-failure-that-is-forgiven-at-the-end": Case(
+        "steps: {a: {INGEST}, b: {SAY}}\nfinally: {y: {continue_on_error: true, SAY}}", {"y": FAILS},
+    ),
     "a-failure-after-a-skip-beside-it": Case(
         "parameters: {go: {type: boolean, default: false}}\n"
         "steps: {a: {SAY}, b: {when: parameters.go, SAY}, c: {needs: [a, b], SAY}}", {"a": FAILS},

@@ -192,9 +192,9 @@ def _ending(tasks: Sequence[Task], rules: Mapping[str, Rule]) -> tuple[tuple[str
     """Return the tasks that a last one must ask, and those that must be followed by one that does not.
 
     Airflow takes a run for what the tasks at the end of its branches came to: a failure that a task after it has looked
-    past would be forgotten.
+    past would be forgotten. Teardowns, which final tasks are, count neither as an end nor as what follows one.
     """
-    followed = {name for task in tasks for name in rules[task.name].after}
+    followed = {name for task in tasks if not task.is_final for name in rules[task.name].after}
     skipped: set[str] = set()  # those that may be
     told: set[str] = set()
     for task in tasks:
@@ -206,7 +206,8 @@ def _ending(tasks: Sequence[Task], rules: Mapping[str, Rule]) -> tuple[tuple[str
         if rule.is_judged or rule.when or not skipped.isdisjoint(rule.after):
             skipped.add(task.name)
     counted = [task for task in tasks if not task.continue_on_error and task.name not in told]
-    forgiven = tuple(task.name for task in tasks if task.continue_on_error and task.name not in followed)
-    if not forgiven and all(task.name not in followed for task in counted):
+    ends = {task.name for task in tasks if not task.is_final and task.name not in followed}
+    forgiven = tuple(task.name for task in tasks if task.continue_on_error and task.name in ends)
+    if not forgiven and all(task.name in ends for task in counted):
         return (), ()
     return tuple(task.name for task in counted), forgiven
