@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from airflow_bench import Bench
 from scripted import Script
 from test_same_meaning import FAILS, Case
+
+from pipec.compiler.plan import Plan
+from pipec.targets.airflow.flow import flow
 
 # The smallest pipelines on which the two once differed, by what had been forgotten.
 CASES: dict[str, Case] = {
@@ -54,3 +58,42 @@ def test_a_pipeline_that_once_differed_means_the_same_on_airflow(bench: Bench, n
     told = [one.message for one in checked.report.findings]
     assert (bool(files), case.refused in told) == (not case.refused, bool(case.refused)), told
     assert bench.wrong(case.files, Script(case.ends), *range(8)) == []
+
+
+GO = "parameters: {go: {type: boolean, default: false}}\n"
+# Small pipelines: which of their tasks are judged, what comes right behind the rest, what a last task asks, and what is
+# looked past.
+FLOWS: dict[str, tuple[str, str, str, str, str]] = {
+    "hard-edges": ("steps: {a: {SAY}, b: {needs: [a], SAY}}", "", "b", "", ""),
+    "a-condition-on-values": (GO + "steps: {a: {when: parameters.go, SAY}, b: {needs: [a], SAY}}", "", "b", "", ""),
+    "a-condition-on-ends": ("steps: {a: {SAY}, b: {when: failed(a), SAY}}", "b", "b", "a b", ""),
+    "a-skip-beside-another-need": (
+        GO + "steps: {a: {SAY}, b: {when: parameters.go, SAY}, c: {needs: [a, b], SAY}}", "", "a b c", "a b c", "",
+    ),
+    "a-failure-that-is-forgiven": ("steps: {a: {continue_on_error: true, SAY}, b: {SAY}}", "", "a b", "b", "a"),
+    "behind-a-failure-that-is-forgiven": (
+        "steps: {a: {continue_on_error: true, SAY}, b: {needs: [a], SAY}}", "b", "b", "", "",
+    ),
+    "a-final-step": ("steps: {a: {SAY}, b: {needs: [a], SAY}}\nfinally: {y: {SAY}}", "y", "b", "b y", ""),
+    "a-final-step-behind-what-may-be-over-early": (
+        "steps: {a: {SAY}, b: {SAY}, c: {needs: [a, b], SAY}}\nfinally: {y: {SAY}}", "y", "a b c", "c y", "",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_a_plan_has_the_rules_of_its_edges(bench: Bench, name: str) -> None:
+    text, judged, last, ending, forgiven = FLOWS[name]
+    checked, _ = bench.compiled(Case(text + "\n").files)
+    (unit,) = checked.units
+    assert unit.plan
+    # One more final step is placed behind all that together is the end of the others.
+    found, asked = flow(unit.plan), flow(_closed(unit.plan))
+    assert [name for name, rule in found.rules.items() if rule.is_judged] == judged.split()
+    assert asked.rules["z"].after == tuple(last.split())
+    assert (found.ending, found.forgiven) == (tuple(ending.split()), tuple(forgiven.split()))
+
+
+def _closed(plan: Plan) -> Plan:
+    last = replace(plan.tasks[0], name="z", step="z", needs=(), when=None, is_final=True, continue_on_error=False)
+    return replace(plan, tasks=(*plan.tasks, last))
