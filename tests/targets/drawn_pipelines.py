@@ -67,7 +67,7 @@ class _Scope:
     """What is being drawn. made: references by type. ended: steps by name, with how they are spread out.
 
     ends: what every step does, by its name from the outermost pipeline on. depth: of pipelines around. has_loops:
-    whether steps may go over lists; where not, cells are counted instead.
+    whether steps may go over lists; where not, cells are counted instead, and steps wait for more than one.
     """
 
     draw: Draw
@@ -158,6 +158,8 @@ def _settings(scope: _Scope, step: dict[str, object]) -> None:
     before = [*scope.steps]
     if before and not scope.is_last and scope.one_in(5):
         step["needs"] = [scope.choose(before)]
+        if not scope.has_loops:
+            step["needs"] = list(dict.fromkeys([*step["needs"], scope.choose(before)]))  # type: ignore[misc]
     if scope.one_in(3):
         # A loop whose `when` asks how a step ended: the engine's iterations then ask that step's success once more.
         step["when"] = _condition(scope, 0 if "for_each" not in step else NO_STATUS)
