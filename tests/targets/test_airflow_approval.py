@@ -102,7 +102,7 @@ def test_a_person_is_asked_between_what_is_shown_and_what_is_sealed() -> None:
     ]
     assert (human["defaults"], human["response_timeout"]) == ("Reject", timedelta(days=7))
     assert human["retries"] == 1
-    assert "    evaluate >> approve_subject >> approve_decision >> approve\n    approve >> deploy\n" in text
+    assert "evaluate >> approve_subject >> approve_decision >> approve >> deploy\n" in text
 
 
 @pytest.mark.parametrize("text", ["is it good {", *HOSTILE], ids=range(len(HOSTILE) + 1))

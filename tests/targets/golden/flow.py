@@ -378,8 +378,7 @@ with DAG(
     [fit_split, fit_train] >> judge
     [ingest, judge] >> again_items >> again
     [again, ingest] >> best
-    ingest >> watch
-    watch >> warn
+    ingest >> watch >> warn
     [fit_split, fit_train, judge, best, ask, warn] >> tell
     [fit_split, fit_train, judge, best, ask, warn] >> note
     [again, best, ask, watch, warn, tell, note] >> end

@@ -190,7 +190,19 @@ def _edges(plan: Plan, moves: Flow, body: _Body) -> list[str]:
     last = iter(body.last)
     forgiven = [next(last)] if moves.forgiven else []
     lines += _edge(moves.forgiven, forgiven, body)
-    return lines + _edge([*moves.ending, *forgiven], list(last), body)
+    return _chained([*lines, *_edge([*moves.ending, *forgiven], list(last), body)])
+
+
+def _chained(lines: Sequence[str]) -> list[str]:
+    """Return lines of edges, joined where one begins with what the one before it ends in: `a >> b` and `b >> c`."""
+    found: list[str] = []
+    for line in lines:
+        first, _, rest = line.partition(" >> ")
+        if found and rest and found[-1].endswith(f">> {first}") and len(found[-1]) + len(rest) <= WIDTH - 8:
+            found[-1] += f" >> {rest}"
+        else:
+            found.append(line)
+    return found
 
 
 def _edge(before: Sequence[str], chain: Sequence[str], body: _Body) -> list[str]:
