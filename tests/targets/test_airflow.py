@@ -273,6 +273,7 @@ def test_secrets_come_from_the_cluster_or_from_the_worker(monkeypatch: pytest.Mo
             ["task_class", "task_print", "task_dag", "task_1st", "task_import"],
         ),
         (["train", "train-2", "train-3"], ["train", "train_2", "train_3"]),
+        (["ast", "json", "os", "re"], ["task_ast", "task_json", "task_os", "task_re"]),  # modules that files import
     ],
 )
 def test_variables_are_names_of_their_own(ids: list[str], names: list[str]) -> None:

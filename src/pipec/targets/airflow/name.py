@@ -7,7 +7,7 @@ import keyword
 import re
 from collections.abc import Container, Iterable
 
-_OURS = frozenset({"dag", "json", "os", "from_worker", "timedelta", "names", "context"})
+_OURS = frozenset({"ast", "context", "dag", "from_worker", "json", "names", "os", "re", "timedelta"})
 _PLAIN = re.compile(r"[a-z][a-z0-9_]*")
 
 
