@@ -224,8 +224,13 @@ def revision(plan: Plan) -> str:
     return plan.digest.removeprefix("sha256:")[:16]
 
 
+def pod_labels(plan: Plan) -> dict[str, str]:
+    """Return the labels of a pipeline's pods: Kubernetes' recommended ones, the user's, and the plan's revision."""
+    return labels(plan) | {REVISION: revision(plan)}
+
+
 def labels(plan: Plan) -> dict[str, str]:
-    """Return the labels of a pipeline's pods: Kubernetes' recommended ones, then the user's."""
+    """Return the labels that stay the same when the plan changes: Kubernetes' recommended ones, then the user's."""
     own = {
         "app.kubernetes.io/managed-by": "pipec",
         "app.kubernetes.io/part-of": plan.pipeline,

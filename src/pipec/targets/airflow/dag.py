@@ -22,10 +22,10 @@ from pipec.targets.airflow.hoist import constants, referring, shared, without
 from pipec.targets.airflow.imports import imports
 from pipec.targets.airflow.name import free, variables
 from pipec.targets.airflow.operators import fixed, items, step, subject
-from pipec.targets.airflow.pod import pod_labels, side_car
+from pipec.targets.airflow.pod import side_car
 from pipec.targets.airflow.source import WIDTH, Call, Name, Source, Spread, write
 from pipec.targets.base import Options, every
-from pipec.targets.cluster import asks_person
+from pipec.targets.cluster import asks_person, pod_labels
 from pipec.values import Literal, OutputRef, references
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def _used(
     if loops:
         yield "LOOPS", loops
     if not is_docker(options):
-        yield "LABELS", pod_labels(plan)
+        yield "LABELS", dict(pod_labels(plan))
 
 
 def _side_car(options: Options, steps: Sequence[Call]) -> Mapping[str, Source]:

@@ -42,7 +42,9 @@ _OF_ALL = frozenset(SHARED) - {"retry_delay", "retry_exponential_backoff", "max_
 def without(call: Call, said: Mapping[str, Source]) -> Call:
     """Return a call without the keywords that `default_args` says already."""
     known = {name: write(value) for name, value in said.items()}
-    keywords: Keywords = tuple((key, value) for key, value in call.keywords if known.get(key) != write(value))
+    keywords: Keywords = tuple(
+        (key, value) for key, value in call.keywords if key not in known or known[key] != write(value)
+    )
     return Call(call.name, keywords, call.plain)
 
 

@@ -13,17 +13,17 @@ from pipec.targets.airflow.approval import decision, subject_id
 from pipec.targets.airflow.asked import RUN_ID, SCHEDULED_AT, expression, listed
 from pipec.targets.airflow.docker import docker, docker_args, is_docker
 from pipec.targets.airflow.flow import Flow, Rule, asks_end
-from pipec.targets.airflow.pod import pod, pod_args
+from pipec.targets.airflow.pod import XCOM, pod, pod_args
 from pipec.targets.airflow.source import NO_DOLLAR, Call, Keywords, Name, Source, Spread, seconds, templated
 from pipec.targets.base import Options
-from pipec.targets.cluster import REVISION, asks_person, labels, revision, task_references
+from pipec.targets.cluster import asks_person, pod_labels, task_references
 from pipec.values import ParameterRef, RunRef
 
 FINAL = [1, 2, 3]  # a bug, the caller's arguments, a no: design.md 3.1.7 tries 75, 137 and lost machines again
 LONGEST_WAIT_S = 3600  # design.md 3.1.7
 # How Airflow says that the tasks of this run have ended; those that are mapped have their number behind a `_`.
 ENDS = "{{ ti.get_task_states(ti.dag_id, run_ids=[run_id])[run_id]" + NO_DOLLAR + " }}"
-XCOM, LAST_LINE = "/airflow/xcom/return.json", "-"  # where the two operators look for what a task hands on
+LAST_LINE = "-"  # where the Docker operator looks for what a task hands on
 
 
 def default_args(plan: Plan, options: Options) -> dict[str, Source]:
@@ -33,7 +33,7 @@ def default_args(plan: Plan, options: Options) -> dict[str, Source]:
     shared |= {key: str(settings[key]) for key in ("pool",) if settings.get(key)}
     shared["skip_on_exit_code"] = FINAL
     if is_docker(options):
-        return shared | {"labels": {**labels(plan), REVISION: revision(plan)}} | docker_args(options)
+        return shared | {"labels": dict(pod_labels(plan))} | docker_args(options)
     return shared | pod_args(plan, options)
 
 

@@ -15,15 +15,12 @@ from pipec.targets.airflow.source import Call, Keywords, Name, Source, templated
 from pipec.targets.base import Options
 from pipec.targets.cluster import (
     OWNER,
-    REVISION,
     Mount,
     configs,
     cpu_quantity,
     guard_dollars,
-    labels,
     memory_quantity,
     mounts,
-    revision,
     secrets,
     step_labels,
     variables,
@@ -35,6 +32,7 @@ from pipec.targets.placement import Placement, placement
 STARTUP_S = 900  # pulling an image with torch in it to a fresh GPU machine takes minutes; Airflow's default is 120
 NOBODY = 65534
 HANDED = "/airflow/xcom"  # where the operator mounts what a task hands on
+XCOM = f"{HANDED}/return.json"  # and the file that its side-car reads
 _CONFINED: Mapping[str, Source] = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
 
@@ -74,11 +72,6 @@ def side_car(options: Options) -> dict[str, Source]:
     """
     person: dict[str, Source] = {} if options.settings.get("run_as_user") else {"runAsUser": NOBODY}
     return {"xcom_sidecar_container_security_context": {**person, **_CONFINED}}
-
-
-def pod_labels(plan: Plan) -> dict[str, Source]:
-    """Return the labels of all pods of a file."""
-    return {**labels(plan), REVISION: revision(plan)}
 
 
 def pod(plan: Plan, task: Task, options: Options, arguments: list[Source]) -> Keywords:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 
 from pipec.compiler.plan import Loop, Plan, Task
 from pipec.steps.command import ITEMS
@@ -34,14 +34,13 @@ def refused(plan: Plan, options: Options) -> Iterator[Refusal]:
             yield Refusal(use, f"airflow labels its pods `{key}` itself", "give the label another name")
         if len(key) + 1 + len(value) > LONGEST_TAG:
             yield Refusal(use, f"airflow shows labels as tags, of {LONGEST_TAG} characters at most", "shorten it")
-    names = {task.name for task in plan.tasks}
     known = {task.name: task for task in plan.tasks}
     for task in plan.tasks:
-        if task.loop and f"{task.name}{ITEMS}" in names:
+        if task.loop and f"{task.name}{ITEMS}" in known:
             use = Use(Feature.LOOP, task.step, ("for_each",))
             yield Refusal(use, f"airflow needs the name `{task.name}{ITEMS}` for its list", "rename that step")
         if asks_person(task):
-            yield from _approval(task, options, names)
+            yield from _approval(task, options, known)
         yield from _asked(task, known)
     for task in every(plan):
         if not task.loop:  # what a loop asks for is its tasks' to say
@@ -123,9 +122,9 @@ def _loop(task: Task, loop: Loop) -> Iterator[Refusal]:
         )
 
 
-def _approval(task: Task, options: Options, names: set[str]) -> Iterator[Refusal]:
+def _approval(task: Task, options: Options, taken: Container[str]) -> Iterator[Refusal]:
     for needed, what in ((subject_id(task), "what shows the subject"), (decision_id(task), "the person's task")):
-        if needed in names:
+        if needed in taken:
             use = Use(Feature.APPROVAL, task.step, ("uses",))
             yield Refusal(use, f"airflow needs the name `{needed}` for {what}", "rename that step")
     known = users(options)

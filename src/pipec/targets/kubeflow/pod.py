@@ -13,14 +13,12 @@ from pipec.steps.command import RUN_ID
 from pipec.targets.base import Options
 from pipec.targets.cluster import (
     OWNER,
-    REVISION,
     Mount,
     Secret,
     asks_person,
     configs,
-    labels,
     mounts,
-    revision,
+    pod_labels,
     secrets,
     step_labels,
     wait_s,
@@ -39,7 +37,7 @@ RESERVED = ("/gcs", "/minio", "/s3", "/oci", "/kfp-launcher", "/kfp-workspace") 
 
 def shared(plan: Plan, options: Options) -> Spec:
     """Return what all pods of a plan have: labels, who they run as, and how their images are pulled."""
-    told: Spec = {"labels": labels(plan) | {REVISION: revision(plan)}}
+    told: Spec = {"labels": pod_labels(plan)}
     if plan.owner:
         told["annotations"] = {OWNER: plan.owner}
     spec: Spec = {"podMetadata": told}
