@@ -18,7 +18,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import ENVIRON, ROOT
+from bench import ENVIRON, ROOT, tell
 
 RESULTS = ROOT / "benchmarks" / "results" / "airflow.json"
 PYTHON = Path(os.environ.get("PIPEC_AIRFLOW_PYTHON", ROOT / ".venv-airflow/bin/python"))
@@ -30,7 +30,7 @@ kind: Project
 metadata: {name: bench, owner: ml}
 image: registry.example/steps:1
 defaults: {retry: {attempts: 2, backoff: 30s}, timeout: 1h}
-environments: {prod: {artifacts: "s3://bucket/root", airflow: {namespace: ml, service_account: pipec}}}
+environments: {prod: {artifacts: "s3://bucket/store", airflow: {namespace: ml, service_account: pipec}}}
 """
 HEADER = "apiVersion: pipec/v1alpha1\nkind: Pipeline\nmetadata: {name: ours}\nsteps:\n"
 FIRST = '  t%d: {uses: ingest, with: {source: "s3://bucket/rows.parquet"}, resources: {cpu: %d}}\n'
@@ -59,9 +59,9 @@ TASK = """    t%d = KubernetesPodOperator(
         doc="Cut rows into a training and a test set, at random but always alike.",
         name="hand-t%d",
         arguments=[
-            "split", "--data", "s3://bucket/root/runs/hand/{{ run_id }}/t%d/train", "--seed", "%d",
-            "--train", "s3://bucket/root/runs/hand/{{ run_id }}/t%d/train",
-            "--test", "s3://bucket/root/runs/hand/{{ run_id }}/t%d/test",
+            "split", "--data", "s3://bucket/store/runs/hand/{{ run_id }}/t%d/train", "--seed", "%d",
+            "--train", "s3://bucket/store/runs/hand/{{ run_id }}/t%d/train",
+            "--test", "s3://bucket/store/runs/hand/{{ run_id }}/t%d/test",
         ],
         container_resources={
             "requests": {"cpu": "%d", "memory": "2Gi"},
@@ -115,7 +115,7 @@ def written(folder: Path, n_tasks: int) -> dict[str, Path]:
 def factory(n_tasks: int) -> dict[str, object]:
     """Return the tasks as dag-factory's document; YAML holds JSON."""
     sizes = [{"cpu": str(cpu), "memory": "2Gi"} for cpu in (1, 2, 3)]
-    root = "s3://bucket/root/runs/factory/{{ run_id }}"
+    root = "s3://bucket/store/runs/factory/{{ run_id }}"
     tasks = [
         {
             "task_id": f"t{i}", "operator": "airflow.providers.cncf.kubernetes.operators.pod.KubernetesPodOperator",
@@ -171,10 +171,7 @@ def main() -> int:
         "warm DagBag, CPU s": seconds,
         "ratios": ratios,
     }
-    text = json.dumps(figures, indent=2)
-    print(text)
-    if options.save:
-        RESULTS.write_text(text + "\n", encoding="utf-8")
+    tell(figures, RESULTS, save=options.save)
     return 0
 
 

@@ -209,6 +209,14 @@ def cpu_seconds(command: list[str]) -> float:
     return usage.ru_utime + usage.ru_stime
 
 
+def tell(figures: dict[str, object], results: Path, *, save: bool) -> None:
+    """Print figures, and keep them if they are to be."""
+    text = json.dumps(figures, indent=2)
+    print(text)
+    if save:
+        results.write_text(text + "\n", encoding="utf-8")
+
+
 def measure(commands: dict[str, list[str]], rounds: int) -> dict[str, float]:
     """Return each command's median, the commands taking turns so that a slow minute slows them all."""
     seen: dict[str, list[float]] = {name: [] for name in commands}
@@ -262,10 +270,7 @@ def main() -> int:
             "pipec / kfp, whole process (at most 0.25)": round(large["compile"] / large["kfp"], 3),
         },
     }  # fmt: skip
-    text = json.dumps(figures, indent=2)
-    print(text)
-    if options.save:
-        RESULTS.write_text(text + "\n", encoding="utf-8")
+    tell(figures, RESULTS, save=options.save)
     for shape in far_off(grown):
         print(f"too slow: {shape}", file=sys.stderr)
     return 1 if far_off(grown) else 0

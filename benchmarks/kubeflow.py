@@ -9,7 +9,6 @@ benchmarks/results/kubeflow.json. Both have their bytecode, as both have where t
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import statistics
@@ -18,7 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import ENVIRON, KFP, ROOT, ROUNDS, chain, measure
+from bench import ENVIRON, KFP, ROOT, ROUNDS, chain, measure, tell
 
 RESULTS = ROOT / "benchmarks" / "results" / "kubeflow.json"
 TARGETS = {100: 0.25, 1000: 0.2}  # at most so much of kfp's CPU
@@ -82,10 +81,7 @@ def main() -> int:
         f"emission of 1,000 tasks after the plan, CPU s (at most {EMIT_S})": round(statistics.median(emitted), 4),
         f"compiling 1,000 steps, MiB (at most {MOST_MIB})": memory,
     }
-    text = json.dumps(figures, indent=2)
-    print(text)
-    if options.save:
-        RESULTS.write_text(text + "\n", encoding="utf-8")
+    tell(figures, RESULTS, save=options.save)
     return 0
 
 

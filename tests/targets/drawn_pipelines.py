@@ -7,15 +7,19 @@ runs at the end come as often as they may stand there. What no rule allows is le
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import seed as seeded
 from hypothesis import strategies as st
 from scripted import End, Script
 
 Draw = Any  # hypothesis's own function: it returns what a strategy gives
 ROWS = "file://PLACE/rows.csv"
+N_DRAWN = int(os.environ.get("PIPEC_N_DRAWN", "500"))
 NAMES = ("a", "b", "c", "d", "e", "f", "g", "h", "i")
 PARAMETERS = {
     "n": {"type": "integer", "default": 1}, "share": {"type": "number", "default": 0.5},
@@ -322,3 +326,17 @@ def drawn(draw: Draw, *, has_loops: bool = True) -> Drawn:
                 for _ in range(draw(st.integers(1, 2)))
             )
     return Drawn(texts, Script(ends))
+
+
+def walk(inputs: Callable[[], None]) -> None:
+    """Ask a test that is given drawn inputs about N_DRAWN of them.
+
+    PIPEC_N_DRAWN with PIPEC_DRAWN_SEED goes further; without a seed, every commit is asked about the same ones.
+    """
+    seed = os.environ.get("PIPEC_DRAWN_SEED")
+    if seed:
+        inputs = seeded(seed)(inputs)
+    settings(
+        max_examples=N_DRAWN, derandomize=not seed, database=None, deadline=None,
+        phases=[Phase.generate, Phase.shrink], suppress_health_check=list(HealthCheck),
+    )(inputs)()  # fmt: skip

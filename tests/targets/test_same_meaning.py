@@ -8,18 +8,16 @@ no part of the comparison either: which ones depends on the clock.
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 import yaml
-from drawn_pipelines import ROWS, Drawn, drawn
+from drawn_pipelines import N_DRAWN, ROWS, Drawn, drawn, walk
 from engine_replay import Here, There
 from fake_container import Containers
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import seed as seeded
+from hypothesis import given
 from ir_container import Cluster
 from ir_inputs import Status
 from ir_project import opened
@@ -33,7 +31,6 @@ from pipec.engine.outcome import State
 from pipec.targets.base import File
 from pipec.targets.kubeflow.verify import verify
 
-N_DRAWN = int(os.environ.get("PIPEC_N_DRAWN", "500"))
 PROJECT = """apiVersion: pipec/v1alpha1
 kind: Project
 metadata: {name: drawn}
@@ -249,18 +246,9 @@ def bench(tmp_path: Path) -> Bench:
 
 
 def test_drawn_pipelines_mean_the_same_here_and_on_kubeflow(bench: Bench) -> None:
-    # PIPEC_N_DRAWN with PIPEC_DRAWN_SEED goes further; without a seed, every commit is asked about the same ones.
-    seed = os.environ.get("PIPEC_DRAWN_SEED")
-
     def judge(one: Drawn) -> None:
         assert bench.wrong(dict(one.texts), one.script) == []
 
-    inputs = given(drawn())(judge)
-    if seed:
-        inputs = seeded(seed)(inputs)
-    settings(
-        max_examples=N_DRAWN, derandomize=not seed, database=None, deadline=None,
-        phases=[Phase.generate, Phase.shrink], suppress_health_check=list(HealthCheck),
-    )(inputs)()  # fmt: skip
+    walk(given(drawn())(judge))
     assert bench.told["compiled"] > N_DRAWN // 3, "a walk over refusals alone compares nothing"
     assert {"succeeded", "failed", "refused", "skipped"} <= bench.told.keys()
