@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Set
 
-from pipec.compiler.plan import Need, Task
+from pipec.compiler.plan import Need, Plan, Task
 from pipec.condition import AllOf, AnyOf, Compare, Condition, Holds, Not, Status, rewritten, statuses
+from pipec.targets.base import every
 from pipec.values import EachRef, Literal, OutputRef, Value
 from pipec.verdict import FAILED, SKIPPED
 
@@ -90,3 +91,20 @@ def seen(condition: Condition, known: Mapping[str, Task]) -> Condition:
         return _NEVER if given.state == "failed" else Not(Status("succeeded", given.task))
 
     return rewritten(condition, lambda reference: None, status)
+
+
+def makes_room(plan: Plan) -> dict[str, str]:
+    """Return, by cell of a matrix, the cell whose end it waits for, so that no more run at once than the matrix says.
+
+    Each waits for the one that stands as far before it as may run at once: of no more is known there when it ends.
+    """
+    cells: dict[str, list[str]] = {}
+    for task in every(plan):
+        if task.group:
+            cells.setdefault(task.group, []).append(task.name)
+    found: dict[str, str] = {}
+    for group in plan.groups:
+        names = cells.get(group.name, [])
+        later = names[group.max_parallel :] if group.max_parallel else ()
+        found |= {name: before for before, name in zip(names, later, strict=False)}
+    return found

@@ -14,7 +14,7 @@ from dataclasses import field, replace
 from pipec.compiler.plan import Need, Plan, Task
 from pipec.condition import Condition, both, named, statuses
 from pipec.record import frozen
-from pipec.targets.ends import is_firm, may_starve, seen
+from pipec.targets.ends import is_firm, makes_room, may_starve, seen
 from pipec.values import EachRef, Literal, OutputRef, RunRef, references
 from pipec.verdict import FAILED, SKIPPED
 
@@ -94,11 +94,13 @@ class _Queue:
 
 def _queued(plan: Plan) -> dict[str, _Queue]:
     """Return the cells that wait for another, so that no more run at once than the matrix says."""
-    found: dict[str, _Queue] = {}
+    before, found = makes_room(plan), {}
     for group in plan.groups:
-        cells = tuple(task.name for task in plan.tasks if task.group == group.name)
-        for before, name in zip(cells, cells[group.max_parallel :] if group.max_parallel else (), strict=False):
-            found[name] = _Queue(before, tuple(each for each in cells if each != name) if group.fail_fast else ())
+        cells = [task.name for task in plan.tasks if task.group == group.name]
+        for name in cells:
+            if name in before:
+                siblings = tuple(each for each in cells if each != name) if group.fail_fast else ()
+                found[name] = _Queue(before[name], siblings)
     return found
 
 

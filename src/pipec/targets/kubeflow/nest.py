@@ -12,7 +12,7 @@ from dataclasses import replace
 from pipec.compiler.plan import Need, Plan, Task
 from pipec.condition import AllOf, Condition
 from pipec.steps.interface import Interface
-from pipec.targets.base import every
+from pipec.targets.ends import makes_room
 from pipec.targets.kubeflow.hand import prepare
 from pipec.targets.kubeflow.ledger import forgive, keep
 from pipec.targets.kubeflow.reporting import asked, named_in, report, reporting
@@ -31,7 +31,7 @@ def arrange(plan: Plan) -> Dag:
 
 def _arranged(plan: Plan) -> Dag:
     root = Dag(name="root", label="root", title="")
-    queued = queues(plan)
+    queued = {name: frozenset({before}) for name, before in makes_room(plan).items()}
     if is_flat(plan):
         waits = {task.name: _needs(task) | queued.get(task.name, frozenset()) for task in plan.tasks}
         fill(root, [Unit(leaf(t, t.name, t.name), frozenset({t.name}), waits[t.name]) for t in plan.tasks])
@@ -52,23 +52,6 @@ def _arranged(plan: Plan) -> Dag:
     return root
 
 
-def queues(plan: Plan) -> dict[str, frozenset[str]]:
-    """Return what cells of a matrix wait for beside their needs, so that no more run at once than it says.
-
-    Each waits for the one that stands as far before it as may run at once: of no more is known there when it ends.
-    """
-    cells: dict[str, list[str]] = {}
-    for task in every(plan):
-        if task.group:
-            cells.setdefault(task.group, []).append(task.name)
-    found: dict[str, frozenset[str]] = {}
-    for group in plan.groups:
-        names = cells.get(group.name, [])
-        for before, name in zip(names, names[group.max_parallel :] if group.max_parallel else (), strict=False):
-            found[name] = frozenset({before})
-    return found
-
-
 def _needs(task: Task) -> frozenset[str]:
     return frozenset(need.task for need in task.needs)
 
@@ -76,7 +59,7 @@ def _needs(task: Task) -> frozenset[str]:
 class _Work:
     """What all scopes of one plan share.
 
-    labels: of the tasks that become containers. names: labels taken. queued: what `queues` returns.
+    labels: of the tasks that become containers. names: labels taken. queued: what cells wait for beside their needs.
     """
 
     def __init__(
