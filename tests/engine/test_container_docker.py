@@ -216,6 +216,7 @@ def test_an_image_that_nobody_has_is_told_before_anything_runs(bench: Bench) -> 
 @pytest.fixture
 def foreigner() -> Iterator[str]:
     """An image for a machine of another kind."""
+    shell()  # says what is missing, where no daemon answers
     name = "pipec-test-foreigner:1"
     docker.ask("import", "-", name, wanted=name, given=tar({"empty": b""}))
     with tarfile.open(fileobj=io.BytesIO(docker.ask("save", name, wanted=name))) as saved:
@@ -276,6 +277,7 @@ made.run(plan(inside("long", "sleep 86372; echo done > $0")), launcher=Container
 
 def killed_or_asked(bench: Bench, number: int) -> int:
     """Start an engine in a process of its own, send it a signal while its container runs, and return its exit code."""
+    shell()  # here, and not only in the process below, whose skip nobody would hear of
     code = ENGINE.format(path=sys.path, folder=str(bench.base.parent))
     with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL) as process:
         until_running(bench)
