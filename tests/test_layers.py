@@ -24,7 +24,7 @@ LOW = (
     "pipec.contents", "pipec.verdict", "pipec.record",
 )  # fmt: skip
 STEP_VALUES = (
-    "pipec.steps.interface", "pipec.steps.declare", "pipec.steps.command", "pipec.steps.carried",
+    "pipec.steps.interface", "pipec.steps.declare", "pipec.steps.command", "pipec.steps.brief", "pipec.steps.carried",
     "pipec.steps.argument",
 )  # fmt: skip
 SHARED = tuple(
@@ -46,6 +46,7 @@ TABLE: list[tuple[str, tuple[str, ...]]] = [
     ("pipec.steps.declare", (*LOW, "pipec.steps.interface")),
     ("pipec.steps.command", (*LOW, "pipec.steps.interface", "pipec.steps.declare")),
     ("pipec.steps.argument", (*LOW, "pipec.steps.interface", "pipec.steps.declare")),
+    ("pipec.steps.brief", (*LOW, "pipec.steps.interface", "pipec.steps.declare", "pipec.steps.command")),
     # Plain heavy code: it knows nothing of pipec but how content is addressed.
     ("pipec.steps.data", ("pipec.steps.data", "pipec.digest")),
     ("pipec.steps.ml", ("pipec.steps.ml", "pipec.digest")),

@@ -15,7 +15,7 @@ from pipec.compiler.shift import shifted
 from pipec.condition import Condition, describe, named
 from pipec.record import frozen
 from pipec.steps.command import Ended, Order, Report
-from pipec.steps.interface import Artifact, Interface, Kind, Resources, Retry, Role
+from pipec.steps.interface import Interface, Kind, Resources, Retry
 from pipec.values import (
     EachRef,
     Gather,
@@ -300,18 +300,12 @@ def uncacheable(task: Task) -> str:
     """
     if not task.cache:
         return "it says `cache: false`"
-    if task.interface.role in (Role.APPROVE, Role.DEPLOY):
-        return f"a step of role `{task.interface.role}` always runs"
+    if task.interface.always_runs:
+        return task.interface.always_runs
     if task.functions:  # its arguments say neither that code nor what it imports
         return "it calls a function of yours, and what that does may have changed"
-    if task.interface.world:
-        return "it asks or changes what lies outside of the run"
     if task.is_final:
         return "a `finally` step always runs"
-    if not task.interface.outputs:
-        return "it has no outputs, so it runs for its effect"
-    if any(given.type is Artifact.ENDPOINT for given in task.interface.inputs):
-        return "it asks a server"
     if any(isinstance(value, SecretRef) for _, value in (*task.parameters, *task.env)):
         return "it uses a secret, and what that opens may change"
     return ""

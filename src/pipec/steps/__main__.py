@@ -22,6 +22,7 @@ from pipec.diagnostics import guess
 from pipec.steps import catalog, mark, result, runtime, store, subject, xcom
 from pipec.steps.again import again
 from pipec.steps.attempt import Attempt
+from pipec.steps.brief import split_name
 from pipec.steps.command import ATTEMPT, Call
 from pipec.steps.declare import CallerError
 from pipec.steps.decode import decode_arguments
@@ -43,6 +44,7 @@ USAGE = """usage: pipec-step NAME --call FILE
        pipec-step NAME --order JSON --executor-input JSON [--root ROOT]
        pipec-step NAME --order JSON --root ROOT --run ID [--parameters JSON] [--scheduled-at TIME]
                   [--outcome OUTCOME] [--ends JSON] [--decision JSON] [--xcom FILE|-]
+       pipec-step NAME@VERSION:MARK JSON --pipeline NAME --task NAME --root ROOT --run ID ...
        pipec-step --subject NAME --order JSON --root ROOT --run ID --xcom FILE|-
        pipec-step --verdict [NAME] --executor-input JSON
        pipec-step --hand NAME --order JSON --executor-input JSON [--root ROOT]
@@ -73,7 +75,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _called(arguments: Sequence[str]) -> str:
     """Return what messages begin with before the work says better."""
     name, *rest = arguments
-    return "pipec-step" if name == FOREIGN else rest[0] if name in (HAND, SUBJECT) and rest else name
+    told = rest[0] if name in (HAND, SUBJECT) and rest else name
+    return "pipec-step" if name == FOREIGN else split_name([told])[0]
 
 
 def _leave(code: int) -> NoReturn:
@@ -95,7 +98,7 @@ def _main(arguments: Sequence[str], told: Told) -> int:
     if not arguments or arguments[0] in HELP:
         print(_overview())
         return 0 if arguments else 2
-    name, *rest = arguments
+    name, rest = split_name(arguments)
     if name == VERDICT:
         return verdict(rest)
     if name == FOREIGN:
@@ -105,7 +108,7 @@ def _main(arguments: Sequence[str], told: Told) -> int:
         return _run(step, rest, lambda call: call.foreign is not None and _is_of(call, step), told)
     work = None
     if name == SUBJECT and rest:
-        (name, *rest), work = rest, subject.show
+        (name, rest), work = split_name(rest), subject.show
     if name not in catalog.names():
         near = guess(name, catalog.names())
         hint = f"did you mean `{near}`?" if near else f"there are {', '.join(sorted(catalog.names()))}"

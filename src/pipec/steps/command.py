@@ -260,7 +260,7 @@ def parse_order(text: str) -> Order:
             backoff_s=body.get("backoff_s", 0),
             env=body.get("env", ""),
             hidden=tuple(body.get("hidden", ())),
-            devices=_devices(body.get("devices")),
+            devices=devices_of(body.get("devices")),
             cache=body.get("cache", False),
             report=_report(body.get("report")),
             ledger=body.get("ledger", ""),
@@ -304,7 +304,7 @@ def _ended(written: Json) -> Ended:
     raise ValueError("an end that it names is not one")
 
 
-def _devices(written: list[Json] | None) -> tuple[str, int] | None:
+def devices_of(written: list[Json] | None) -> tuple[str, int] | None:
     match written:
         case None:
             return None
@@ -321,7 +321,7 @@ def parse_call(text: str) -> Call:
             raise CallerError(f"the call has another format than {FORMAT}: engine and step library differ in version")
         body["inputs"] = {name: tuple(Location(**at) for at in places) for name, places in body["inputs"].items()}
         body["hidden"] = tuple(body.get("hidden", ()))
-        body["devices"] = _devices(body.get("devices"))
+        body["devices"] = devices_of(body.get("devices"))
         body["prefix"] = tuple(body.get("prefix", ()))
         return Call(**body)
     except (ValueError, KeyError, TypeError, AttributeError) as fault:

@@ -11,23 +11,32 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pipec.steps import secret
+from pipec.steps import catalog, secret
 from pipec.steps.arguments import decode_airflow
-from pipec.steps.command import Call, parse_call, parse_order
+from pipec.steps.brief import parse_brief
+from pipec.steps.command import Call, Order, parse_call, parse_order
 from pipec.steps.declare import CallerError
 from pipec.steps.executor import decode_kubeflow
+from pipec.steps.interface import Interface
 
 
-def decode_arguments(argv: Sequence[str], environ: Mapping[str, str], read: Callable[[str], str | None]) -> Call:
+def decode_arguments(
+    argv: Sequence[str],
+    environ: Mapping[str, str],
+    read: Callable[[str], str | None],
+    find: Callable[[str], Interface | None] = catalog.find,
+) -> Call:
     """Return the call that a step's arguments mean.
 
     environ: where secrets and configs arrive (`secret.py`). read: returns the text at a location, or None if nothing is
-    there; used for the result files of earlier tasks. Raises CallerError, and Skipped if the step
-    is not to run.
+    there; used for the result files of earlier tasks. find: returns the interface of a step. Raises CallerError, and
+    Skipped if the step is not to run.
     """
     options = _parser().parse_args(argv)
     if options.call:
         return _with_secrets(parse_call(Path(options.call).read_text(encoding="utf-8")), environ)
+    if options.step:
+        return decode_airflow(_brief(options, find), options, environ, read)
     if not options.order:
         raise CallerError("a step needs `--call FILE`, or `--order JSON` with `--executor-input JSON` or `--run ID`")
     order = parse_order(options.order)
@@ -40,6 +49,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="pipec-step", add_help=False)
     parser.add_argument("--call", help="a file holding the whole call, as the engine writes it")
     parser.add_argument("--order", help="the compiler's half of the call, as JSON")
+    parser.add_argument("--step", help="the step that a brief order is for, with the mark of its interface")
+    parser.add_argument("brief", nargs="?", default="", help="what of an order its step does not say, as JSON")
+    parser.add_argument("--pipeline", default="", help="of a brief order: the pipeline")
+    parser.add_argument("--env", default="", help="of a brief order: the environment")
+    parser.add_argument("--task", default="", help="of a brief order: what the caller calls the task")
     parser.add_argument("--executor-input", help="Kubeflow's half of the call, as JSON")
     parser.add_argument("--root", help="the artifact root of the environment: a path or URL")
     parser.add_argument("--run", help="the run's id")
@@ -52,6 +66,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--decision", help="a person's decision, as JSON, where the orchestrator asked for it")
     parser.add_argument("--xcom", help="where the small outputs go, as one JSON object: a file, or `-`")
     return parser
+
+
+def _brief(options: argparse.Namespace, find: Callable[[str], Interface | None]) -> Order:
+    name = options.step.partition("@")[0]
+    interface = find(name)
+    if interface is None:
+        raise CallerError(f"this image has no step `{name}`: it has {', '.join(sorted(catalog.names()))}")
+    names = {"pipeline": options.pipeline, "environment": options.env, "task": options.task}
+    return parse_brief(options.step, options.brief, interface, **names)
 
 
 def _with_secrets(call: Call, environ: Mapping[str, str]) -> Call:

@@ -295,6 +295,19 @@ class Interface:
         """The outputs that are small values."""
         return tuple(o for o in self.outputs if isinstance(o.type, Kind))
 
+    @property
+    def always_runs(self) -> str:
+        """Why no cache may answer for a step that declares this, or an empty text."""
+        if self.role in (Role.APPROVE, Role.DEPLOY):
+            return f"a step of role `{self.role}` always runs"
+        if self.world:
+            return "it asks or changes what lies outside of the run"
+        if not self.outputs:
+            return "it has no outputs, so it runs for its effect"
+        if any(given.type is Artifact.ENDPOINT for given in self.inputs):
+            return "it asks a server"
+        return ""
+
     def describe(self) -> dict[str, Json]:
         """Return the contract as JSON: what callers and callee must agree on, without help texts and resources."""
         contract: dict[str, Json] = {
