@@ -76,8 +76,12 @@ class Project:
         Without its devices, which this machine need not have: what a step computes does not hang on them here.
         """
         mine = [one.replace(f"{self.folder.as_uri()}/root", root.as_uri()) for one in arguments]
-        at = mine.index("--order") + 1
-        mine[at] = order_text(replace(parse_order(mine[at]), devices=None))
+        if "--order" in mine:
+            at = mine.index("--order") + 1
+            mine[at] = order_text(replace(parse_order(mine[at]), devices=None))
+        else:
+            at = next(at for at, one in enumerate(mine) if one.startswith("{"))
+            mine[at] = json.dumps({name: value for name, value in json.loads(mine[at]).items() if name != "$devices"})
         return call("pipec.steps", *mine, cwd=self.folder / "data")
 
 
@@ -170,7 +174,7 @@ def run_as_airflow(project: Project) -> Results:
     root = project.folder / "airflow-root"
     order = TopologicalSorter({name: task.upstream for name, task in dag.tasks.items()}).static_order()
     for task in (dag.tasks[name] for name in order if isinstance(dag.tasks[name], KubernetesPodOperator)):
-        arguments = [jinja.from_string(one).render(context) for one in task.keywords["arguments"]]
+        arguments = [jinja.from_string(one).render({**context, "task": task}) for one in task.keywords["arguments"]]
         assert task.keywords["cmds"] == ["pipec-step"]
         said = project.call(["-" if one == XCOM else one for one in arguments], root)
         if XCOM in arguments:

@@ -66,6 +66,7 @@ def rendered(dag: Any, task: Any) -> dict[str, Any]:
             "params": dag.params.dump(),
             "run_id": "manual__1",
             "ti": pull,
+            "task": task,
             "dag_run": SimpleNamespace(run_after=moment),
         }
     )
@@ -97,6 +98,7 @@ def final(task: Any) -> bool:
 def pod(task: Any) -> Any:
     from kubernetes.client import ApiClient
 
+    task.name = task._set_name(task.name)  # as its own `execute` does
     return ApiClient().sanitize_for_serialization(task.build_pod_request_obj(dry_run=True))
 
 

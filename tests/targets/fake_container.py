@@ -24,6 +24,7 @@ from pipec import digest
 from pipec.steps import argument, catalog, inputs, mark, result, runtime, store
 from pipec.steps.again import again
 from pipec.steps.attempt import Attempt
+from pipec.steps.brief import split_name
 from pipec.steps.command import STATE, Call, parse_order
 from pipec.steps.declare import TryAgain
 from pipec.steps.decode import decode_arguments
@@ -64,7 +65,7 @@ class Containers:
 
     def airflow(self, key: Key, arguments: list[str]) -> tuple[int, Mapping[str, Json] | None]:
         """Run a container that Airflow starts; return its exit code, and what it hands on."""
-        work = _Work(self, key, arguments[1:], {})
+        work = _Work(self, key, split_name(arguments)[1], {})
         code = work.attempt(is_last=True)
         return code, None if code or "--xcom" not in arguments else work.values
 

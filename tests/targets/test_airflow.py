@@ -21,6 +21,7 @@ from jinja2.sandbox import SandboxedEnvironment
 from plans import HOSTILE
 
 from pipec.compiler.plan import Concurrency, Plan, Schedule
+from pipec.steps.brief import split_name
 from pipec.steps.command import Call, Location
 from pipec.steps.decode import decode_arguments
 from pipec.steps.interface import Kind
@@ -160,12 +161,13 @@ class Moment:
 SHOWN = {"subject": {"model": "sha256:m", "evidence": None}, "shown": "- model (model): `sha256:m`"}
 
 
-def rendered(text: str, answer: dict[str, Any] | None = None, shown: object = SHOWN) -> str:
+def rendered(text: str, answer: dict[str, Any] | None = None, shown: object = SHOWN, task: str = "") -> str:
     """Return what Airflow makes of a templated text."""
     left = {"approve-decision": answer, "approve-subject": shown}
     pull = SimpleNamespace(xcom_pull=lambda task_ids: left[task_ids])
     context = {
         "params": PARAMETERS, "run_id": RUN, "dag_run": SimpleNamespace(run_after=Moment()), "ti": pull,
+        "task": SimpleNamespace(task_id=task),
     }  # fmt: skip
     return SandboxedEnvironment().from_string(text).render(context)
 
@@ -193,10 +195,12 @@ RESULTS = {
 
 def decoded(task: str, answer: dict[str, Any] | None = None, settings: dict[str, Any] | None = None) -> Call:
     text = emitted(plans.wine(), plans.options(settings=settings or {}))
-    argv = [rendered(argument, answer) for argument in tasks_of(text)[task]["arguments"]]
-    assert argv[0] == plans.wine().task(task).interface.name
+    argv = [rendered(argument, answer, task=task) for argument in tasks_of(text)[task]["arguments"]]
+    interface = plans.wine().task(task).interface
+    name, rest = split_name(argv)
+    assert name == interface.name
     files = {f"{FOLDER}/{name}/result.json": json.dumps(result) for name, result in RESULTS.items()}
-    return decode_arguments(argv[1:], {"PIPEC_SECRET_WAREHOUSE": "postgres://h"}, files.get)
+    return decode_arguments(rest, {"PIPEC_SECRET_WAREHOUSE": "postgres://h"}, files.get, {name: interface}.get)
 
 
 def test_the_runtime_decodes_a_task_s_parameters_and_artifacts() -> None:

@@ -20,7 +20,7 @@ from test_airflow import USERS, docker, hostile
 from test_airflow_says import EXAMPLES
 
 from pipec.compiler.plan import order
-from pipec.steps.command import order_text
+from pipec.steps.brief import brief_text
 from pipec.targets.airflow import TARGET
 from pipec.targets.cluster import guard_dollars
 
@@ -89,7 +89,8 @@ def test_a_user_s_text_arrives_byte_for_byte(seen: dict[str, Any], form: str, nu
     for name, task in dag["tasks"].items():
         if task["type"] == "Step" and name != "approve-subject":
             given = task["arguments" if form == "pods" else "command"]
-            assert given[2] == order_text(order(plan, plan.task(name), cache=True))
+            made = plan.task(name)
+            assert given[1] == brief_text(order(plan, made, cache=True), made.interface, name)
     split = dag["tasks"]["split"]
     if form == "docker":
         assert split["environment"] == {"NOTE": text}
@@ -100,8 +101,10 @@ def test_a_user_s_text_arrives_byte_for_byte(seen: dict[str, Any], form: str, nu
 def test_arguments_are_rendered_as_the_runtime_reads_them(seen: dict[str, Any]) -> None:
     tasks = seen["dags"]["wine-pods"]["tasks"]
     train = tasks["train"]["arguments"]
-    assert train[:2] == ["train", "--order"]
-    assert train[3:7] == ["--root", plans.ROOT, "--run", "manual__1"]
+    assert train[0].startswith("train@1:")
+    assert train[2:7] == [
+        "--pipeline=wine-pods", "--env=prod", "--task=train", f"--root={plans.ROOT}", "--run=manual__1",
+    ]  # fmt: skip
     assert json.loads(train[8])["layers"] == [64, 32]
     assert tasks["deploy"]["arguments"][-2:] == ["--scheduled-at", "2026-11-23T03:00:00Z"]
     assert json.loads(tasks["approve"]["arguments"][-1]) == {

@@ -36,6 +36,7 @@ from pipec.values import (
 WEEK_S = 7 * 24 * 3600  # how long an approval waits where the step says no timeout
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")  # a DNS label (RFC 1123): pods and their labels carry names
 REVISION = "app.kubernetes.io/version"  # the label of a plan's digest: Kubernetes' recommended one for a revision
+COMPONENT = "app.kubernetes.io/component"
 OWNER = "pipec-owner"  # the annotation of who keeps a pipeline: a team's name has blanks, which labels have not
 LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]*")
@@ -216,7 +217,7 @@ def needs_root(task: Task) -> bool:
 
 def step_labels(task: Task) -> dict[str, str]:
     """Return the labels that tell a step's pods from those of others."""
-    return {"app.kubernetes.io/component": _label(task.step)}
+    return {COMPONENT: _label(task.step)}
 
 
 def revision(plan: Plan) -> str:

@@ -23,12 +23,15 @@ class Folder:
     memory_mib: int = 0
 
 
-def folders(task: Task) -> tuple[Folder, ...]:
-    """Return the empty folders of a task's pod, but where the user mounts a volume."""
+def folders(task: Task, *, has_shared: bool = False) -> tuple[Folder, ...]:
+    """Return the empty folders of a task's pod, but where the user mounts a volume.
+
+    has_shared: whether there is one for memory that processes share, though this task does not ask for it.
+    """
     found = [Folder("pipec-tmp", SCRATCH)]
     if not isinstance(task.interface.container, Container):
         found.append(Folder("pipec-work", WORK))
-    if size := shared_memory_mib(task):
+    if size := shared_memory_mib(task) or has_shared * LEAST_SHARED_MIB:
         found.append(Folder("pipec-shm", SHARED, size))
     taken = {mount.rstrip("/") for mount, _ in task.volumes}
     return tuple(folder for folder in found if folder.place not in taken)

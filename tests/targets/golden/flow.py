@@ -8,7 +8,7 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import DAG, Param, TaskGroup
 
-RUN = ["--root", "s3://ml-prod/pipec", "--run", "{{ run_id }}"]
+RUN = ["--pipeline=flow", "--env=e", "--task={{ task.task_id }}", "--root=s3://ml-prod/pipec", "--run={{ run_id }}"]
 ITEM = ["--item", '{{ task.item | tojson | replace("$", "\\\\u0024") }}', "--iteration", "{{ ti.map_index }}"]
 ENDS = ["--ends", '{{ ti.get_task_states(ti.dag_id, run_ids=[run_id])[run_id] | tojson | replace("$", "\\\\u0024") }}']
 LOOPS = {"again": "again-items", "ask": ""}
@@ -17,23 +17,9 @@ LABELS = {
     "app.kubernetes.io/part-of": "flow",
     "app.kubernetes.io/instance": "e",
     "app.kubernetes.io/version": "030b183c5de290a4",
+    "app.kubernetes.io/component": "{{ task.task_id }}",
 }
 POD = {
-    "metadata": {"labels": LABELS},
-    "spec": {
-        "containers": [
-            {
-                "name": "base",
-                "volumeMounts": [
-                    {"name": "pipec-tmp", "mountPath": "/tmp"},
-                    {"name": "pipec-work", "mountPath": "/work"},
-                ],
-            },
-        ],
-        "volumes": [{"name": "pipec-tmp", "emptyDir": {}}, {"name": "pipec-work", "emptyDir": {}}],
-    },
-}
-POD_2 = {
     "metadata": {"labels": LABELS},
     "spec": {
         "containers": [
@@ -49,7 +35,7 @@ POD_2 = {
         "volumes": [
             {"name": "pipec-tmp", "emptyDir": {}},
             {"name": "pipec-work", "emptyDir": {}},
-            {"name": "pipec-shm", "emptyDir": {"medium": "Memory", "sizeLimit": "2048Mi"}},
+            {"name": "pipec-shm", "emptyDir": {"medium": "Memory"}},
         ],
     },
 }
@@ -107,6 +93,7 @@ with DAG(
     params={"seeds": Param([1, 2], type="array"), "limit": Param(0.5, type="number")},
     default_args={
         "skip_on_exit_code": [1, 2, 3],
+        "name": "flow-{{ task.task_id }}",
         "cmds": ["pipec-step"],
         "startup_timeout_seconds": 900,
         "deferrable": False,
@@ -127,39 +114,14 @@ with DAG(
     ingest = Step(
         task_id="ingest",
         doc="Read a CSV or Parquet file from a path or URL and keep its rows as a data set.",
-        name="flow-ingest",
-        labels={"app.kubernetes.io/component": "ingest"},
-        arguments=[
-            "ingest",
-            "--order",
-            (
-                '{"format": "1", "pipeline": "flow", "task": "ingest", "step": "ingest@1", '
-                '"interface": "sha256:2a67f4910100dea9ff991a4c91415a2faa72f08bfda6fa62c1e565ac0d886798", '
-                '"parameters": {"source": "s3://b/rows.csv", "format": "auto", "personal": false}, "inputs": {}, '
-                '"environment": "e", "threads": 1, "wait_s": 0, "cache": true}'
-            ),
-            *RUN,
-        ],
+        arguments=["ingest@1:baed8a00508e", '{"source": "s3://b/rows.csv"}', *RUN],
     )
 
     with TaskGroup("fit"):
         fit_split = Step(
             task_id="split",
             doc="Cut rows into a training and a test set, at random but always alike.",
-            name="flow-fit-split",
-            labels={"app.kubernetes.io/component": "fit.split"},
-            arguments=[
-                "split",
-                "--order",
-                (
-                    '{"format": "1", "pipeline": "flow", "task": "fit.split", "step": "split@1", '
-                    '"interface": "sha256:c40dc8ed8fc9e749eeb5ac83ffe2f55ed8c8923e757025d6cbb83ae963fb0bca", '
-                    '"parameters": {"test_size": 0.2, "stratify": null, "seed": 0}, '
-                    '"inputs": {"data": [{"$output": ["ingest", "data"]}]}, "environment": "e", "threads": 1, '
-                    '"wait_s": 0, "cache": true}'
-                ),
-                *RUN,
-            ],
+            arguments=["split@1:f4a485da51f5", '{"data": {"$output": "ingest.data"}}', *RUN],
         )
 
         fit_train = Step(
@@ -168,47 +130,25 @@ with DAG(
                 "Fit a model on a training set and write its weights, its signature, "
                 "its metrics and a profile of its rows."
             ),
-            name="flow-fit-train",
-            labels={"app.kubernetes.io/component": "fit.train"},
             arguments=[
-                "train",
-                "--order",
-                (
-                    '{"format": "1", "pipeline": "flow", "task": "fit.train", "step": "train@1", '
-                    '"interface": "sha256:1be347f377380ce625bd6ff34234fe4235ee1706de41c99247170dc385872023", '
-                    '"parameters": {"target": "y", "features": [], "estimator": "logistic-regression", "factory": "", '
-                    '"task": "auto", "epochs": 20, "learning_rate": 0.001, "batch_size": 256, "hidden": [64, 32], '
-                    '"precision": "float32", "seed": 0, "hyperparameters": {}}, '
-                    '"inputs": {"data": [{"$output": ["fit.split", "train"]}]}, "environment": "e", "threads": 2, '
-                    '"wait_s": 0, "cache": true}'
-                ),
+                "train@1:46571bbfa698",
+                '{"data": {"$output": "fit.split.train"}, "target": "y", "$threads": 2}',
                 *RUN,
             ],
             container_resources={"requests": {"cpu": "2", "memory": "4Gi"}, "limits": {"cpu": "2", "memory": "4Gi"}},
-            pod_template_dict=POD_2,
         )
 
     judge = Step(
         task_id="judge",
         doc="Judge a model on rows it has not seen, and refuse it at a gate it does not pass.",
-        name="flow-judge",
-        labels={"app.kubernetes.io/component": "judge"},
         arguments=[
-            "evaluate",
-            "--order",
-            (
-                '{"format": "1", "pipeline": "flow", "task": "judge", "step": "evaluate@1", '
-                '"interface": "sha256:ac806ec5cb0d07827fb693fe0ca00567353e22300d634438a32ec7135b08cf4b", '
-                '"parameters": {"gates": [], "positive": ""}, "inputs": {"model": [{"$output": ["fit.train", '
-                '"model"]}], "data": [{"$output": ["fit.split", "test"]}]}, "environment": "e", "threads": 2, '
-                '"wait_s": 0, "cache": true}'
-            ),
+            "evaluate@1:341982650dba",
+            '{"model": {"$output": "fit.train.model"}, "data": {"$output": "fit.split.test"}, "$threads": 2}',
             *RUN,
             "--xcom",
             "/airflow/xcom/return.json",
         ],
         container_resources={"requests": {"cpu": "2", "memory": "4Gi"}, "limits": {"cpu": "2", "memory": "4Gi"}},
-        pod_template_dict=POD_2,
         do_xcom_push=True,
     )
 
@@ -223,25 +163,13 @@ with DAG(
         doc=(
             "Fit a model on a training set and write its weights, its signature, its metrics and a profile of its rows."
         ),
-        name="flow-again",
-        labels={"app.kubernetes.io/component": "again"},
         arguments=[
-            "train",
-            "--order",
-            (
-                '{"format": "1", "pipeline": "flow", "task": "again", "step": "train@1", '
-                '"interface": "sha256:1be347f377380ce625bd6ff34234fe4235ee1706de41c99247170dc385872023", '
-                '"parameters": {"target": "y", "features": [], "estimator": "logistic-regression", "factory": "", '
-                '"task": "auto", "epochs": 20, "learning_rate": 0.001, "batch_size": 256, "hidden": [64, 32], '
-                '"precision": "float32", "seed": {"$item": ["", "again"]}, "hyperparameters": {}}, '
-                '"inputs": {"data": [{"$output": ["ingest", "data"]}]}, "environment": "e", "threads": 2, "wait_s": 0, '
-                '"cache": true}'
-            ),
+            "train@1:46571bbfa698",
+            '{"data": {"$output": "ingest.data"}, "target": "y", "seed": {"$item": ["", "again"]}, "$threads": 2}',
             *RUN,
             *ITEM,
         ],
         container_resources={"requests": {"cpu": "2", "memory": "4Gi"}, "limits": {"cpu": "2", "memory": "4Gi"}},
-        pod_template_dict=POD_2,
         max_active_tis_per_dagrun=2,
         fail_fast=True,
         when='{{ ti.xcom_pull("judge")["score"] < params["limit"] }}',
@@ -250,23 +178,13 @@ with DAG(
     best = Step(
         task_id="best",
         doc="Keep the best of many models by one figure, from their reports or on rows given here.",
-        name="flow-best",
-        labels={"app.kubernetes.io/component": "best"},
         arguments=[
-            "select",
-            "--order",
-            (
-                '{"format": "1", "pipeline": "flow", "task": "best", "step": "select@1", '
-                '"interface": "sha256:4ec84256689557f1a52c97f3def50cfa2866848c4bec22043b3bcf2890a95ad7", '
-                '"parameters": {"metric": "", "mode": "auto"}, "inputs": {"models": [{"$each": ["again", "model"]}], '
-                '"data": [{"$output": ["ingest", "data"]}]}, "environment": "e", "threads": 2, "wait_s": 0, '
-                '"cache": true}'
-            ),
+            "select@1:ab53117e2fd3",
+            '{"models": {"$each": ["again", "model"]}, "data": {"$output": "ingest.data"}, "$threads": 2}',
             *RUN,
             *ENDS,
         ],
         container_resources={"requests": {"cpu": "2", "memory": "4Gi"}, "limits": {"cpu": "2", "memory": "4Gi"}},
-        pod_template_dict=POD_2,
         trigger_rule="all_done",
         needs={"again": [], "ingest": []},
     )
@@ -274,17 +192,9 @@ with DAG(
     ask = Step.partial(
         task_id="ask",
         doc="Ask for a run of another pipeline; whoever runs pipelines there answers.",
-        name="flow-ask",
-        labels={"app.kubernetes.io/component": "ask"},
         arguments=[
-            "trigger",
-            "--order",
-            (
-                '{"format": "1", "pipeline": "flow", "task": "ask", "step": "trigger@1", '
-                '"interface": "sha256:1a134bb9615b15cd4fcc0e5aa872423ca4ec6111342155d73c7e16bd1f5a4fd0", '
-                '"parameters": {"pipeline": "other", "parameters": {}, "reason": {"$item": ["who", "ask"]}}, '
-                '"inputs": {}, "environment": "e", "threads": 1, "wait_s": 0}'
-            ),
+            "trigger@1:2b1cfefdaeed",
+            '{"pipeline": "other", "reason": {"$item": ["who", "ask"]}}',
             *RUN,
             *ITEM,
         ],
@@ -293,18 +203,9 @@ with DAG(
     watch = Step(
         task_id="watch",
         doc="Say whether new rows have drifted away from the rows a deployed model learned from.",
-        name="flow-watch",
-        labels={"app.kubernetes.io/component": "watch"},
         arguments=[
-            "monitor",
-            "--order",
-            (
-                '{"format": "1", "pipeline": "flow", "task": "watch", "step": "monitor@1", '
-                '"interface": "sha256:743423ae2016f801590d24204c43b3b8382375625561a279bcd69329f672f465", '
-                '"parameters": {"psi": 0.25, "ks": 0.2, "minimum_rows": 30, "columns": null, "fail_on_drift": false}, '
-                '"inputs": {"reference": [{"$output": ["ingest", "data"]}], "batch": ["s3://b/new.csv"]}, '
-                '"environment": "e", "threads": 1, "wait_s": 0}'
-            ),
+            "monitor@1:92cf61951626",
+            '{"reference": {"$output": "ingest.data"}, "batch": "s3://b/new.csv"}',
             *RUN,
         ],
     )
@@ -312,20 +213,7 @@ with DAG(
     warn = Step(
         task_id="warn",
         doc="Say something in the log, and to a webhook where one is given.",
-        name="flow-warn",
-        labels={"app.kubernetes.io/component": "warn"},
-        arguments=[
-            "notify",
-            "--order",
-            (
-                '{"format": "1", "pipeline": "flow", "task": "warn", "step": "notify@1", '
-                '"interface": "sha256:07f823d10b03553982dda1f46b31e3bb80405744e70381ebba610e1dbfcbbcf8", '
-                '"parameters": {"channel": "ops", "message": "it drifts", "level": "info", "webhook": "", '
-                '"timeout_s": 10}, "inputs": {}, "environment": "e", "threads": 1, "wait_s": 0}'
-            ),
-            *RUN,
-            *ENDS,
-        ],
+        arguments=["notify@1:2ea00606e388", '{"channel": "ops", "message": "it drifts"}', *RUN, *ENDS],
         trigger_rule="all_done",
         when='{{ ends["watch"] == "failed" }}',
     )
@@ -333,19 +221,12 @@ with DAG(
     tell = Step(
         task_id="tell",
         doc="Say something in the log, and to a webhook where one is given.",
-        name="flow-tell",
-        labels={"app.kubernetes.io/component": "tell"},
         arguments=[
-            "notify",
-            "--order",
+            "notify@1:2ea00606e388",
             (
-                '{"format": "1", "pipeline": "flow", "task": "tell", "step": "notify@1", '
-                '"interface": "sha256:07f823d10b03553982dda1f46b31e3bb80405744e70381ebba610e1dbfcbbcf8", '
-                '"parameters": {"channel": "ops", "message": {"$text": ["it ", {"$run": "outcome"}]}, "level": "info", '
-                '"webhook": "", "timeout_s": 10}, "inputs": {"report": [{"$output": ["judge", "report"]}]}, '
-                '"environment": "e", "threads": 1, "wait_s": 0, "ends": [["ingest", [], false], ["fit.split", [], '
-                'false], ["fit.train", [], false], ["judge", [], false], ["again", [], false], ["best", [], false], '
-                '["ask", [], false], ["watch", [], false], ["warn", [], false]]}'
+                '{"report": {"$output": "judge.report"}, "channel": "ops", "message": {"$text": ["it ", '
+                '{"$run": "outcome"}]}, "$ends": ["ingest", "fit.split", "fit.train", "judge", "again", "best", "ask", '
+                '"watch", "warn"]}'
             ),
             *RUN,
             *ENDS,
@@ -355,19 +236,7 @@ with DAG(
     note = Step(
         task_id="note",
         doc="Say something in the log, and to a webhook where one is given.",
-        name="flow-note",
-        labels={"app.kubernetes.io/component": "note"},
-        arguments=[
-            "notify",
-            "--order",
-            (
-                '{"format": "1", "pipeline": "flow", "task": "note", "step": "notify@1", '
-                '"interface": "sha256:07f823d10b03553982dda1f46b31e3bb80405744e70381ebba610e1dbfcbbcf8", '
-                '"parameters": {"channel": "ops", "message": "good", "level": "info", "webhook": "", "timeout_s": 10}, '
-                '"inputs": {}, "environment": "e", "threads": 1, "wait_s": 0}'
-            ),
-            *RUN,
-        ],
+        arguments=["notify@1:2ea00606e388", '{"channel": "ops", "message": "good"}', *RUN],
         when='{{ ends["judge"] == "succeeded" }}',
     ).as_teardown()
 

@@ -5,7 +5,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSki
 from airflow.providers.docker.operators.docker import DockerOperator
 from airflow.sdk import DAG, Param
 
-RUN = ["--root", "/var/pipec", "--run", "{{ run_id }}"]
+RUN = ["--pipeline=short", "--env=dev", "--task={{ task.task_id }}", "--root=/var/pipec", "--run={{ run_id }}"]
 PARAMETERS = ["--parameters", '{{ params | tojson | replace("$", "\\\\u0024") }}']
 
 
@@ -46,18 +46,7 @@ with DAG(
 ) as dag:
     ingest = Step(
         task_id="ingest",
-        command=[
-            "ingest",
-            "--order",
-            (
-                '{"format": "1", "pipeline": "short", "task": "ingest", "step": "ingest@1", '
-                '"interface": "sha256:5ef5b4e4774b59e29bd862fd379806552599262d5068b3eb7bbd0401176eb1c6", '
-                '"parameters": {"source": {"$parameter": "source"}, "dsn": null}, "inputs": {}, "environment": "dev", '
-                '"threads": 1, "wait_s": 0, "cache": true}'
-            ),
-            *RUN,
-            *PARAMETERS,
-        ],
+        command=["ingest@1:f281c51b5955", '{"source": {"$parameter": "source"}}', *RUN, *PARAMETERS],
         retries=1,
         retry_delay=timedelta(seconds=30),
         retry_exponential_backoff=True,
@@ -66,18 +55,7 @@ with DAG(
 
     train = Step(
         task_id="train",
-        command=[
-            "train",
-            "--order",
-            (
-                '{"format": "1", "pipeline": "short", "task": "train", "step": "train@1", '
-                '"interface": "sha256:0fd96ec64a7bef71a551dccfaf0d893f12b148b61eb3ac13c4b43da00b56d474", '
-                '"parameters": {"target": "quality", "epochs": 10, "rate": 0.001, "note": "", "layers": [], '
-                '"options": {}}, "inputs": {"data": [{"$output": ["ingest", "data"]}]}, "environment": "dev", '
-                '"threads": 1, "wait_s": 0, "cache": true}'
-            ),
-            *RUN,
-        ],
+        command=["train@1:61de94631983", '{"data": {"$output": "ingest.data"}, "target": "quality"}', *RUN],
         execution_timeout=timedelta(seconds=600),
         retries=0,
     )

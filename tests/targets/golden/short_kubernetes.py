@@ -5,13 +5,14 @@ from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperato
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 from airflow.sdk import DAG, Param
 
-RUN = ["--root", "s3://ml-prod/pipec", "--run", "{{ run_id }}"]
+RUN = ["--pipeline=short", "--env=dev", "--task={{ task.task_id }}", "--root=s3://ml-prod/pipec", "--run={{ run_id }}"]
 PARAMETERS = ["--parameters", '{{ params | tojson | replace("$", "\\\\u0024") }}']
 LABELS = {
     "app.kubernetes.io/managed-by": "pipec",
     "app.kubernetes.io/part-of": "short",
     "app.kubernetes.io/instance": "dev",
     "app.kubernetes.io/version": "6d56ab7372d3fa00",
+    "app.kubernetes.io/component": "{{ task.task_id }}",
 }
 POD = {
     "metadata": {"labels": LABELS},
@@ -51,6 +52,7 @@ with DAG(
         "skip_on_exit_code": [1, 2, 3],
         "namespace": "ml",
         "service_account_name": "pipec",
+        "name": "short-{{ task.task_id }}",
         "cmds": ["pipec-step"],
         "startup_timeout_seconds": 900,
         "deferrable": False,
@@ -64,20 +66,7 @@ with DAG(
 ) as dag:
     ingest = Step(
         task_id="ingest",
-        name="short-ingest",
-        labels={"app.kubernetes.io/component": "ingest"},
-        arguments=[
-            "ingest",
-            "--order",
-            (
-                '{"format": "1", "pipeline": "short", "task": "ingest", "step": "ingest@1", '
-                '"interface": "sha256:5ef5b4e4774b59e29bd862fd379806552599262d5068b3eb7bbd0401176eb1c6", '
-                '"parameters": {"source": {"$parameter": "source"}, "dsn": null}, "inputs": {}, "environment": "dev", '
-                '"threads": 1, "wait_s": 0, "cache": true}'
-            ),
-            *RUN,
-            *PARAMETERS,
-        ],
+        arguments=["ingest@1:f281c51b5955", '{"source": {"$parameter": "source"}}', *RUN, *PARAMETERS],
         retries=1,
         retry_delay=timedelta(seconds=30),
         retry_exponential_backoff=True,
@@ -86,20 +75,7 @@ with DAG(
 
     train = Step(
         task_id="train",
-        name="short-train",
-        labels={"app.kubernetes.io/component": "train"},
-        arguments=[
-            "train",
-            "--order",
-            (
-                '{"format": "1", "pipeline": "short", "task": "train", "step": "train@1", '
-                '"interface": "sha256:0fd96ec64a7bef71a551dccfaf0d893f12b148b61eb3ac13c4b43da00b56d474", '
-                '"parameters": {"target": "quality", "epochs": 10, "rate": 0.001, "note": "", "layers": [], '
-                '"options": {}}, "inputs": {"data": [{"$output": ["ingest", "data"]}]}, "environment": "dev", '
-                '"threads": 1, "wait_s": 0, "cache": true}'
-            ),
-            *RUN,
-        ],
+        arguments=["train@1:61de94631983", '{"data": {"$output": "ingest.data"}, "target": "quality"}', *RUN],
         active_deadline_seconds=600,
         retries=0,
     )

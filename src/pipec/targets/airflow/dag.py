@@ -22,10 +22,10 @@ from pipec.targets.airflow.hoist import constants, referring, shared, without
 from pipec.targets.airflow.imports import imports
 from pipec.targets.airflow.name import free, variables
 from pipec.targets.airflow.operators import fixed, items, step, subject
-from pipec.targets.airflow.pod import side_car
+from pipec.targets.airflow.pod import labels, side_car
 from pipec.targets.airflow.source import WIDTH, Call, Name, Source, Spread, write
 from pipec.targets.base import Options, every
-from pipec.targets.cluster import asks_person, pod_labels
+from pipec.targets.cluster import asks_person
 from pipec.values import Literal, OutputRef, references
 
 if TYPE_CHECKING:
@@ -130,11 +130,11 @@ def _used(
     """Yield the constants that some call is made with, and the loops, each with the task that lists its items."""
     spread = {item for call in steps for _, given in call.keywords if isinstance(given, list)
               for item in given if isinstance(item, Spread)}  # fmt: skip
-    yield from ((name, parts) for name, parts in fixed(options).items() if Spread(name) in spread)
+    yield from ((name, parts) for name, parts in fixed(plan, options).items() if Spread(name) in spread)
     if loops:
         yield "LOOPS", loops
     if not is_docker(options):
-        yield "LABELS", dict(pod_labels(plan))
+        yield "LABELS", labels(plan)
 
 
 def _side_car(options: Options, steps: Sequence[Call]) -> Mapping[str, Source]:

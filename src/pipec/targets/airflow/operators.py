@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pipec.compiler.plan import Loop, Plan, Task, order
-from pipec.steps.command import Ended, Order, order_text
+from pipec.steps.brief import brief_name, brief_text
+from pipec.steps.command import Ended, Order
 from pipec.targets.airflow.approval import decision, subject_id
 from pipec.targets.airflow.asked import RUN_ID, SCHEDULED_AT, expression, listed
 from pipec.targets.airflow.docker import docker, docker_args, is_docker
@@ -48,7 +49,7 @@ def step(plan: Plan, task: Task, options: Options, moves: Flow) -> Call:
 
 def subject(plan: Plan, task: Task, options: Options, moves: Flow) -> Call:
     """Return the operator that finds out what an approval is about, without its id; people and the step see it."""
-    called: list[Source] = ["--subject", *arguments(plan, task, options), *_xcom(options)]
+    called: list[Source] = ["--subject", *arguments(plan, task, subject_id(task)), *_xcom(options)]
     place = _placed(plan, replace(task, name=subject_id(task)), options, called)
     told = (*place, ("do_xcom_push", True), *_retried(task), *_ruled(moves.rules[task.name], task.is_final))
     return Call("Step", told)
@@ -85,7 +86,7 @@ def items(task: Task, options: Options) -> Call:
 
 
 def _container(plan: Plan, task: Task, options: Options, moves: Flow, *, is_mapped: bool = False) -> Keywords:
-    called = arguments(plan, task, options, is_mapped=is_mapped)
+    called = arguments(plan, task, is_mapped=is_mapped)
     if asks_person(task):
         called += ["--decision", decision(task, options)]
     is_read = task.name in moves.read
@@ -136,10 +137,16 @@ def _order(plan: Plan, task: Task) -> Order:
     return order(plan, task, ends=ends, forgiven=tuple(each.name for each in others if each.continue_on_error))
 
 
-def fixed(options: Options) -> dict[str, list[Source]]:
+def fixed(plan: Plan, options: Options) -> dict[str, list[Source]]:
     """Return the parts of calls that are the same in every task that has them, by the names they have in the file."""
     return {
-        "RUN": ["--root", templated(options.artifacts or ""), "--run", "{{ " + RUN_ID + " }}"],
+        "RUN": [
+            f"--pipeline={plan.pipeline}",
+            *([f"--env={plan.environment}"] if plan.environment else []),
+            "--task={{ task.task_id }}",
+            templated(f"--root={options.artifacts or ''}"),
+            "--run={{ " + RUN_ID + " }}",
+        ],
         "PARAMETERS": ["--parameters", "{{ params" + NO_DOLLAR + " }}"],
         "SCHEDULED": ["--scheduled-at", "{{ " + SCHEDULED_AT + " }}"],
         "ITEM": ["--item", "{{ task.item" + NO_DOLLAR + " }}", "--iteration", "{{ ti.map_index }}"],
@@ -147,9 +154,13 @@ def fixed(options: Options) -> dict[str, list[Source]]:
     }
 
 
-def arguments(plan: Plan, task: Task, options: Options, *, is_mapped: bool = False) -> list[Source]:
-    """Return what `pipec-step` is called with, fit for a templated field. is_mapped: once for each item of a list."""
-    given: list[Source] = [templated(task.interface.name), "--order", order_text(_order(plan, task)), Spread("RUN")]
+def arguments(plan: Plan, task: Task, task_id: str = "", *, is_mapped: bool = False) -> list[Source]:
+    """Return what `pipec-step` is called with, fit for a templated field. is_mapped: once for each item of a list.
+
+    task_id: of the operator, where that is not the task's name.
+    """
+    brief = brief_text(_order(plan, task), task.interface, task_id or task.name)
+    given: list[Source] = [brief_name(task.interface), brief, Spread("RUN")]
     references = task_references(task)
     if any(isinstance(reference, ParameterRef) for reference in references):
         given.append(Spread("PARAMETERS"))

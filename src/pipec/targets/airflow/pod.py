@@ -6,14 +6,14 @@ a file that made objects of Kubernetes' client would take longer to load.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from pipec.compiler.plan import Plan, Task
 from pipec.targets.airflow.source import Call, Keywords, Name, Source, templated
-from pipec.targets.base import Options
+from pipec.targets.base import Options, every
 from pipec.targets.cluster import (
+    COMPONENT,
     OWNER,
     Mount,
     configs,
@@ -21,12 +21,13 @@ from pipec.targets.cluster import (
     guard_dollars,
     memory_quantity,
     mounts,
+    pod_labels,
     secrets,
     step_labels,
     variables,
 )
 from pipec.targets.device import resource
-from pipec.targets.folder import Folder, folders
+from pipec.targets.folder import Folder, folders, shared_memory_mib
 from pipec.targets.placement import Placement, placement
 
 STARTUP_S = 900  # pulling an image with torch in it to a fresh GPU machine takes minutes; Airflow's default is 120
@@ -51,6 +52,7 @@ def pod_args(plan: Plan, options: Options) -> dict[str, Source]:
     if plan.owner:
         shared["annotations"] = {OWNER: templated(plan.owner)}
     return shared | {
+        "name": f"{plan.pipeline}-{{{{ task.task_id }}}}",  # the operator makes it a name that Kubernetes takes
         "cmds": ["pipec-step"],
         "startup_timeout_seconds": STARTUP_S,
         "deferrable": False,  # a worker sees the container's exit code; a trigger would not
@@ -84,8 +86,7 @@ def pod(plan: Plan, task: Task, options: Options, arguments: list[Source]) -> Ke
         resources[resource(wanted) or ""] = str(wanted.count)
     place = placement(task, options)
     keywords: list[tuple[str, Source]] = [
-        ("name", re.sub(r"[^a-z0-9-]", "-", f"{plan.pipeline}-{task.name}")[:63].rstrip("-")),
-        ("labels", {**step_labels(task), **place.labels}),
+        *_labels(task, place),
         ("arguments", arguments),
         ("container_resources", {"requests": resources, "limits": resources}),
         *_where(place),
@@ -97,7 +98,19 @@ def pod(plan: Plan, task: Task, options: Options, arguments: list[Source]) -> Ke
         keywords.append(("secrets", made))
     if task.timeout_s is not None:
         keywords.append(("active_deadline_seconds", task.timeout_s))  # of the pod: queueing does not count
-    return (*keywords, ("pod_template_dict", _template(task, options)))
+    has_shared = any(shared_memory_mib(each) for each in every(plan))
+    return (*keywords, ("pod_template_dict", _template(task, options, has_shared=has_shared)))
+
+
+def _labels(task: Task, place: Placement) -> Keywords:
+    """Return the labels of this pod alone: its step where that is not what Airflow calls the task, and its queue's."""
+    own = {key: label for key, label in step_labels(task).items() if label != task.name}
+    return (("labels", {**own, **place.labels}),) if own or place.labels else ()
+
+
+def labels(plan: Plan) -> dict[str, Source]:
+    """Return the labels of all pods of a file."""
+    return {**pod_labels(plan), COMPONENT: "{{ task.task_id }}"}
 
 
 def _where(place: Placement) -> Keywords:
@@ -121,9 +134,13 @@ def _toleration(said: Mapping[str, Any]) -> dict[str, Source]:
     return {"tolerationSeconds" if key == "seconds" else key: value for key, value in said.items()}
 
 
-def _template(task: Task, options: Options) -> dict[str, Source]:
-    """Return the pod that the operator lays its own fields over."""
-    empty, mounted = folders(task), mounts(task, options)
+def _template(task: Task, options: Options, *, has_shared: bool) -> dict[str, Source]:
+    """Return the pod that the operator lays its own fields over.
+
+    has_shared: whether some task of the file shares memory between processes. All pods then may, so that they are told
+    alike; without a limit of its own it ends where the memory of the container does.
+    """
+    empty, mounted = folders(task, has_shared=has_shared), mounts(task, options)
     names = {claim: f"volume-{n}" for n, claim in enumerate(dict.fromkeys(mount.claim for mount in mounted), 1)}
     container: dict[str, Source] = {"name": "base"}
     if held := configs(task, options):
@@ -143,8 +160,7 @@ def _template(task: Task, options: Options) -> dict[str, Source]:
 
 
 def _volume(folder: Folder) -> dict[str, Source]:
-    memory: dict[str, Source] = {"medium": "Memory", "sizeLimit": f"{folder.memory_mib}Mi"} if folder.memory_mib else {}
-    return {"name": folder.name, "emptyDir": memory}
+    return {"name": folder.name, "emptyDir": {"medium": "Memory"} if folder.memory_mib else {}}
 
 
 def _mount(mount: Mount, name: str) -> dict[str, Source]:
