@@ -22,7 +22,7 @@ from typing import Any
 
 import pytest
 import yaml
-from dag_file import KubernetesPodOperator, load
+from dag_file import KubernetesPodOperator, Operator, load
 from jinja2 import StrictUndefined
 from jinja2.sandbox import SandboxedEnvironment
 from needs import ROOT
@@ -168,13 +168,18 @@ def run_as_airflow(project: Project) -> Results:
     params = {name: param.plain[0] for name, param in dag.keywords["params"].items()}
     context = {
         "run_id": RUN, "params": params, "dag_run": SimpleNamespace(run_after=MOMENT),
-        "ti": SimpleNamespace(xcom_pull=lambda task_ids: left[task_ids]),
     }  # fmt: skip
+
+    def instance(task: Operator) -> SimpleNamespace:
+        return SimpleNamespace(task_id=task.task_id, xcom_pull=lambda task_ids: left[task_ids])
+
     jinja = SandboxedEnvironment(undefined=StrictUndefined)
     root = project.folder / "airflow-root"
     order = TopologicalSorter({name: task.upstream for name, task in dag.tasks.items()}).static_order()
     for task in (dag.tasks[name] for name in order if isinstance(dag.tasks[name], KubernetesPodOperator)):
-        arguments = [jinja.from_string(one).render({**context, "task": task}) for one in task.keywords["arguments"]]
+        arguments = [
+            jinja.from_string(one).render({**context, "ti": instance(task)}) for one in task.keywords["arguments"]
+        ]
         assert task.keywords["cmds"] == ["pipec-step"]
         said = project.call(["-" if one == XCOM else one for one in arguments], root)
         if XCOM in arguments:

@@ -56,6 +56,7 @@ def rendered(dag: Any, task: Any) -> dict[str, Any]:
         found["final"] = final(task)
     task.resolve_template_files()
     pull = SimpleNamespace(
+        task_id=task.task_id,
         dag_id=dag.dag_id,
         xcom_pull=lambda task_ids: SHOWN if task_ids.endswith("-subject") else ANSWER,
         get_task_states=lambda dag_id, run_ids: {run_ids[0]: {"a": "success"}},
@@ -66,7 +67,6 @@ def rendered(dag: Any, task: Any) -> dict[str, Any]:
             "params": dag.params.dump(),
             "run_id": "manual__1",
             "ti": pull,
-            "task": task,
             "dag_run": SimpleNamespace(run_after=moment),
         }
     )

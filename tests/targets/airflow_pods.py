@@ -31,7 +31,7 @@ def pod(task: Any) -> Any:
     """Return the pod as Kubernetes is sent it; of a mapped task, that of one item."""
     one = task.unmap({"item": 1}) if task.is_mapped else task
     for field in ("name", "pod_template_dict"):  # which say what the task is called
-        setattr(one, field, one.render_template(getattr(one, field), {"task": one}))
+        setattr(one, field, one.render_template(getattr(one, field), {"ti": one}))
     one.name = one._set_name(one.name)  # as its own `execute` does
     return ApiClient().sanitize_for_serialization(one.build_pod_request_obj(dry_run=True))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from types import SimpleNamespace
 from typing import Any
 
 from dag_file import AirflowFailException, AirflowSkipException, Dag, Operator
@@ -102,8 +103,12 @@ class DagRun:
 
     def _context(self, task: Operator) -> dict[str, Any]:
         params = {name: made.plain[0] for name, made in self.dag.keywords.get("params", {}).items()}
+        instance = SimpleNamespace(
+            task_id=task.task_id, dag_id=self.dag_id, xcom_pull=self.xcom_pull, get_task_states=self.get_task_states
+        )
         return {
-            "ti": self, "run_id": RUN_ID, "params": params, "task": task, "container": self._contain, "render": render,
+            "ti": instance, "run_id": RUN_ID, "params": params, "task": task, "container": self._contain,
+            "render": render,
         }  # fmt: skip
 
     def _contain(self, task: Operator) -> Any:

@@ -164,10 +164,9 @@ SHOWN = {"subject": {"model": "sha256:m", "evidence": None}, "shown": "- model (
 def rendered(text: str, answer: dict[str, Any] | None = None, shown: object = SHOWN, task: str = "") -> str:
     """Return what Airflow makes of a templated text."""
     left = {"approve-decision": answer, "approve-subject": shown}
-    pull = SimpleNamespace(xcom_pull=lambda task_ids: left[task_ids])
+    pull = SimpleNamespace(task_id=task, xcom_pull=lambda task_ids: left[task_ids])
     context = {
         "params": PARAMETERS, "run_id": RUN, "dag_run": SimpleNamespace(run_after=Moment()), "ti": pull,
-        "task": SimpleNamespace(task_id=task),
     }  # fmt: skip
     return SandboxedEnvironment().from_string(text).render(context)
 

@@ -17,6 +17,7 @@ from airflow_live import airflow_python
 from airflow_project import example_project
 from plans import HOSTILE
 from test_airflow import USERS, docker, hostile
+from test_airflow_by_hand import BY_HAND
 from test_airflow_says import EXAMPLES
 
 from pipec.compiler.plan import order
@@ -72,6 +73,12 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def test_every_file_loads_without_errors_or_warnings(seen: dict[str, Any]) -> None:
     assert (seen["errors"], seen["warnings"]) == ({}, {})
     assert len(seen["dags"]) == 2 * (2 + len(HOSTILE)) + len(EXAMPLES)
+
+
+def test_what_was_written_by_hand_loads_too(tmp_path: Path) -> None:
+    found = looked_at(BY_HAND, tmp_path)
+    assert (found["errors"], found["warnings"]) == ({}, {})
+    assert len(found["dags"]) == len(list(BY_HAND.glob("*.py")))
 
 
 def test_every_dag_is_written_to_the_same_bytes_twice(seen: dict[str, Any]) -> None:

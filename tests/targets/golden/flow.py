@@ -8,7 +8,7 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import DAG, Param, TaskGroup
 
-RUN = ["--pipeline=flow", "--env=e", "--task={{ task.task_id }}", "--root=s3://ml-prod/pipec", "--run={{ run_id }}"]
+RUN = ["--pipeline=flow", "--env=e", "--task={{ ti.task_id }}", "--root=s3://ml-prod/pipec", "--run={{ run_id }}"]
 ITEM = ["--item", '{{ task.item | tojson | replace("$", "\\\\u0024") }}', "--iteration", "{{ ti.map_index }}"]
 ENDS = ["--ends", '{{ ti.get_task_states(ti.dag_id, run_ids=[run_id])[run_id] | tojson | replace("$", "\\\\u0024") }}']
 LOOPS = {"again": "again-items", "ask": ""}
@@ -17,7 +17,7 @@ LABELS = {
     "app.kubernetes.io/part-of": "flow",
     "app.kubernetes.io/instance": "e",
     "app.kubernetes.io/version": "030b183c5de290a4",
-    "app.kubernetes.io/component": "{{ task.task_id }}",
+    "app.kubernetes.io/component": "{{ ti.task_id }}",
 }
 POD = {
     "metadata": {"labels": LABELS},
@@ -93,7 +93,7 @@ with DAG(
     params={"seeds": Param([1, 2], type="array"), "limit": Param(0.5, type="number")},
     default_args={
         "skip_on_exit_code": [1, 2, 3],
-        "name": "flow-{{ task.task_id }}",
+        "name": "flow-{{ ti.task_id }}",
         "cmds": ["pipec-step"],
         "startup_timeout_seconds": 900,
         "deferrable": False,
@@ -127,8 +127,8 @@ with DAG(
         fit_train = Step(
             task_id="train",
             doc=(
-                "Fit a model on a training set and write its weights, its signature, "
-                "its metrics and a profile of its rows."
+                "Fit a model on a training set and write its weights, its signature, its metrics and a profile of its "
+                "rows."
             ),
             arguments=[
                 "train@1:46571bbfa698",
@@ -253,7 +253,7 @@ with DAG(
     [again, best, ask, watch, warn, tell, note] >> end
 
     dag.doc_md = (
-        "Outputs of a run (`RUN` is its id, with `_` for `:` and `+`):\n\n"
-        "- `model`: `s3://ml-prod/pipec/runs/flow/RUN/fit.train/model`\n"
-        "- `models`: `s3://ml-prod/pipec/runs/flow/RUN/again-N/model` for the `N`th item, from 0\n\n"
+        "Outputs of a run (`RUN` is its id, with `_` for `:` and `+`):\n\n- `model`: "
+        "`s3://ml-prod/pipec/runs/flow/RUN/fit.train/model`\n- `models`: "
+        "`s3://ml-prod/pipec/runs/flow/RUN/again-N/model` for the `N`th item, from 0\n\n"
     )

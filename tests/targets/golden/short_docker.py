@@ -5,7 +5,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSki
 from airflow.providers.docker.operators.docker import DockerOperator
 from airflow.sdk import DAG, Param
 
-RUN = ["--pipeline=short", "--env=dev", "--task={{ task.task_id }}", "--root=/var/pipec", "--run={{ run_id }}"]
+RUN = ["--pipeline=short", "--env=dev", "--task={{ ti.task_id }}", "--root=/var/pipec", "--run={{ run_id }}"]
 PARAMETERS = ["--parameters", '{{ params | tojson | replace("$", "\\\\u0024") }}']
 
 

@@ -5,14 +5,14 @@ from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperato
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 from airflow.sdk import DAG, Param
 
-RUN = ["--pipeline=short", "--env=dev", "--task={{ task.task_id }}", "--root=s3://ml-prod/pipec", "--run={{ run_id }}"]
+RUN = ["--pipeline=short", "--env=dev", "--task={{ ti.task_id }}", "--root=s3://ml-prod/pipec", "--run={{ run_id }}"]
 PARAMETERS = ["--parameters", '{{ params | tojson | replace("$", "\\\\u0024") }}']
 LABELS = {
     "app.kubernetes.io/managed-by": "pipec",
     "app.kubernetes.io/part-of": "short",
     "app.kubernetes.io/instance": "dev",
     "app.kubernetes.io/version": "6d56ab7372d3fa00",
-    "app.kubernetes.io/component": "{{ task.task_id }}",
+    "app.kubernetes.io/component": "{{ ti.task_id }}",
 }
 POD = {
     "metadata": {"labels": LABELS},
@@ -52,7 +52,7 @@ with DAG(
         "skip_on_exit_code": [1, 2, 3],
         "namespace": "ml",
         "service_account_name": "pipec",
-        "name": "short-{{ task.task_id }}",
+        "name": "short-{{ ti.task_id }}",
         "cmds": ["pipec-step"],
         "startup_timeout_seconds": 900,
         "deferrable": False,

@@ -63,7 +63,7 @@ def dag_file(plan: Plan, options: Options) -> str:
     steps = [call for call in calls if call.name in _STEPS]
     ids = [task_id for operators in made.values() for task_id, _ in operators]
     last = _last(moves, ids)
-    body = _Body(made, shared(steps), last, variables([*ids, *last]))
+    body = _Body(made, shared(_telling(plan, made)), last, variables([*ids, *last]))
     opening, groups = head(plan, options, {**body.common, **_side_car(options, steps)}), grouped(plan.tasks)
     words = _words(plan, options, moves)
     is_grouped = any(isinstance(member, Group) for member in groups.members)
@@ -82,6 +82,12 @@ def dag_file(plan: Plan, options: Options) -> str:
         edges=_edges(plan, moves, body),
         page=f"dag.doc_md = {write(said, 4, 17)}" if (said := page(plan, options)) else "",
     )
+
+
+def _telling(plan: Plan, made: Mapping[str, Sequence[Made]]) -> list[Call]:
+    """Return the calls by which is judged what most are told alike: approvals do as the others, whatever that is."""
+    told = [made[task.name] for task in plan.tasks if not asks_person(task)] or list(made.values())
+    return [call for operators in told for _, call in operators if call.name in _STEPS]
 
 
 def _words(plan: Plan, options: Options, moves: Flow) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def step(plan: Plan, task: Task, options: Options, moves: Flow) -> Call:
 def subject(plan: Plan, task: Task, options: Options, moves: Flow) -> Call:
     """Return the operator that finds out what an approval is about, without its id; people and the step see it."""
     called: list[Source] = ["--subject", *arguments(plan, task, subject_id(task)), *_xcom(options)]
-    place = _placed(plan, replace(task, name=subject_id(task)), options, called)
+    place = _placed(plan, replace(task, name=subject_id(task), timeout_s=None), options, called)
     told = (*place, ("do_xcom_push", True), *_retried(task), *_ruled(moves.rules[task.name], task.is_final))
     return Call("Step", told)
 
@@ -92,7 +92,8 @@ def _container(plan: Plan, task: Task, options: Options, moves: Flow, *, is_mapp
     is_read = task.name in moves.read
     if is_read:
         called += _xcom(options)
-    place = _placed(plan, task, options, called)
+    # The timeout of an approval is the person's; its containers are done as soon as others are.
+    place = _placed(plan, replace(task, timeout_s=None) if asks_person(task) else task, options, called)
     read: Keywords = (("do_xcom_push", True),) if is_read else ()
     return (*_told(task), *place, *read, *_retried(task))
 
@@ -143,7 +144,7 @@ def fixed(plan: Plan, options: Options) -> dict[str, list[Source]]:
         "RUN": [
             f"--pipeline={plan.pipeline}",
             *([f"--env={plan.environment}"] if plan.environment else []),
-            "--task={{ task.task_id }}",
+            "--task={{ ti.task_id }}",
             templated(f"--root={options.artifacts or ''}"),
             "--run={{ " + RUN_ID + " }}",
         ],

@@ -52,7 +52,7 @@ def pod_args(plan: Plan, options: Options) -> dict[str, Source]:
     if plan.owner:
         shared["annotations"] = {OWNER: templated(plan.owner)}
     return shared | {
-        "name": f"{plan.pipeline}-{{{{ task.task_id }}}}",  # the operator makes it a name that Kubernetes takes
+        "name": f"{plan.pipeline}-{{{{ ti.task_id }}}}",  # the operator makes it a name that Kubernetes takes
         "cmds": ["pipec-step"],
         "startup_timeout_seconds": STARTUP_S,
         "deferrable": False,  # a worker sees the container's exit code; a trigger would not
@@ -110,7 +110,7 @@ def _labels(task: Task, place: Placement) -> Keywords:
 
 def labels(plan: Plan) -> dict[str, Source]:
     """Return the labels of all pods of a file."""
-    return {**pod_labels(plan), COMPONENT: "{{ task.task_id }}"}
+    return {**pod_labels(plan), COMPONENT: "{{ ti.task_id }}"}
 
 
 def _where(place: Placement) -> Keywords:

@@ -146,7 +146,7 @@ def _parts(text: str, width: int) -> Iterator[str]:
     while start < len(text):
         end = min(len(text), start + width - 2)
         while len(literal := _quoted(text[start : (cut := _cut(text, start, end))])) > width:
-            end = start + max(1, (end - start) * 2 // 3)
+            end = start + max(1, (end - start) * 15 // 16)
         yield literal
         start = cut
 
@@ -154,8 +154,8 @@ def _parts(text: str, width: int) -> Iterator[str]:
 def _cut(text: str, start: int, end: int) -> int:
     if end == len(text):
         return end
-    for mark in ("\n", ", ", " "):
+    for mark, least in (("\n", 0.7), (", ", 0.7), (" ", 0.3)):  # how much of a line is then filled
         found = text.rfind(mark, start, end)
-        if found > start + (end - start) // 3:
+        if found > start + (end - start) * least:
             return found + len(mark)
     return end
