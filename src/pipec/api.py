@@ -40,6 +40,7 @@ from pipec.schema.ignore import Ignores, of_text, problems, unused
 from pipec.schema.model import Environment, Pipeline, Pool, Project
 from pipec.schema.origin import Origin, inherited, with_inherited
 from pipec.schema.origin import origins as origin_of
+from pipec.schema.trigger import in_file
 from pipec.stages import Setting, Unit
 from pipec.steps import catalog
 from pipec.steps.interface import MISSING, Kind
@@ -220,7 +221,9 @@ def _placed(refusal: Refusal, pipeline: Pipeline) -> Finding:
     # A step of a pipeline that is used as one stands in another file: the step that uses it is the place here.
     outer, _, below = (step or "").partition(".")
     section = "finally" if any(use.is_final and use.name == outer for use in pipeline.steps) else "steps"
-    loc = pipeline.locate(*((section, outer, *(("uses",) if below else path)) if step else path))
+    loc = pipeline.locate(
+        *((section, outer, *(("uses",) if below else path)) if step else in_file(path, pipeline.tree))
+    )
     if loc.span == pipeline.loc.span:  # the document as a whole: point at its name, not at all of its lines
         loc = pipeline.locate("metadata", "name")
     return target_findings.UNSUPPORTED.at(loc, refusal.message, help=refusal.help)

@@ -28,6 +28,7 @@ from pipec.schema.model import (
 from pipec.schema.overlay import environment_of, without_overlay_nulls
 from pipec.schema.template import Templates
 from pipec.schema.tree import Entry, Mapping, Scalar, Sequence, Tree, as_json, read
+from pipec.schema.trigger import triggers
 from pipec.steps.interface import MISSING, Artifact, Kind, Missing
 from pipec.values import Json
 
@@ -59,7 +60,7 @@ def pipeline(
         for entry in _entries(tree.get(section))
     )
     over: Any = body.get("environments", {}).get(environment) or {}
-    after = tuple(_after(node, Templates(source, environment), found) for node in _triggers(tree, "after"))
+    after = tuple(_after(node, Templates(source, environment), found) for node in triggers(tree, "after"))
     overlaid = tuple(_overlaid(document, environment, sets, source, found))
     loaded = Pipeline(
         name=body["metadata"]["name"],
@@ -72,9 +73,9 @@ def pipeline(
         inputs=inputs,
         steps=uses,
         outputs=templates.arguments(tree.get("outputs")),
-        schedules=tuple(_schedule(node) for node in _triggers(tree, "schedule")),
+        schedules=tuple(_schedule(node) for node in triggers(tree, "schedule")),
         after=after,
-        data=tuple(_data(node) for node in _triggers(tree, "data")),
+        data=tuple(_data(node) for node in triggers(tree, "data")),
         secrets=over.get("secrets") or {},
         configs=over.get("configs") or {},
         folded=frozenset(folding.used),
@@ -254,15 +255,6 @@ def _needs(node: Tree | None) -> tuple[tuple[str, Loc], ...]:
     return tuple((str(item.value), item.loc) for item in items if isinstance(item, Scalar))
 
 
-def _triggers(tree: Mapping, kind: str) -> Iterator[Mapping]:
-    """Yield what each trigger of a kind says."""
-    triggers = tree.get("triggers")
-    for item in triggers.items if isinstance(triggers, Sequence) else ():
-        said = item.get(kind) if isinstance(item, Mapping) else None
-        if isinstance(said, Mapping):
-            yield said
-
-
 def _schedule(node: Mapping) -> ScheduleUse:
     body: Any = as_json(node)
     said = node.get("cron")
@@ -313,7 +305,7 @@ def _misplaced(tree: Mapping) -> list[Finding]:
     for entry in (*_entries(tree.get("steps")), *_entries(tree.get("finally"))):
         if isinstance(entry.value, Mapping):
             read += [below.value for below in entry.value.entries if below.key in EXPRESSIVE]
-    for node in _triggers(tree, "after"):
+    for node in triggers(tree, "after"):
         read += [value for value in (node.get("when"), node.get("parameters")) if value]
     return stray(tree, frozenset(id(node) for node in read))
 

@@ -14,6 +14,7 @@ from pipec.condition import Condition
 from pipec.diagnostics import Loc, Span
 from pipec.record import frozen
 from pipec.schema.tree import Mapping as MappingNode
+from pipec.schema.tree import Sequence as SequenceNode
 from pipec.schema.tree import Tree
 from pipec.steps.interface import MISSING, Accelerator, Artifact, Kind, Missing, Retry
 from pipec.values import Json, Value
@@ -381,8 +382,15 @@ class Pipeline:
 
 
 def locate(node: Tree, loc: Loc, path: Iterable[str]) -> Loc:
-    """Return the place of a key path below a node that stands at `loc`, or of its deepest part that is written."""
+    """Return the place of a key path below a node that stands at `loc`, or of its deepest part that is written.
+
+    An item of a list has its number, counted from 0.
+    """
     for part in path:
+        if isinstance(node, SequenceNode) and part.isdecimal() and int(part) < len(node.items):
+            node = node.items[int(part)]
+            loc = node.loc
+            continue
         entry = node.entry(part) if isinstance(node, MappingNode) else None
         if entry is None:
             return loc

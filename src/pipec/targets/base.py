@@ -75,7 +75,10 @@ class Support(enum.StrEnum):
 
 @frozen
 class Use:
-    """A plan's use of a feature. step: the user's step, or None for the pipeline. field: where, within either."""
+    """A plan's use of a feature. step: the user's step, or None for the pipeline. field: where, within either.
+
+    Triggers are numbered as plans have them, those of each kind by themselves.
+    """
 
     feature: Feature
     step: str | None
