@@ -41,6 +41,27 @@ POD = {
 }
 
 
+def with_ends(context):
+    """Return what conditions are rendered with: also `ends`, which says by task how it has ended."""
+    ti, run_id = context["ti"], context["run_id"]
+    states = ti.get_task_states(ti.dag_id, run_ids=[run_id])[run_id]
+    named = {"success": "succeeded", "failed": "failed"}  # what Airflow gave up for another's failure is skipped
+    ends = {task: named.get(state, "skipped") for task, state in states.items()}
+    for loop, items in LOOPS.items():  # one that had nothing to go over has done all there was to do
+        each = {end for task, end in ends.items() if re.fullmatch(rf"{loop}_\d+", task)}
+        is_empty = not each and ends.get(items) == "succeeded"
+        ends[loop] = "failed" if "failed" in each else "succeeded" if is_empty or "succeeded" in each else "skipped"
+    return {**context, "ends": ends}
+
+
+def holds(task, condition, context):
+    """Say whether a condition is true; one that asks nothing is."""
+    try:
+        return task.render_template(condition, context) in ("", "True")
+    except Exception as fault:  # a value that it reads is absent, which is a failure and not false
+        raise AirflowFailException(f"`when` cannot be answered: {fault}") from fault
+
+
 class Step(KubernetesPodOperator):
     """A step's container, if the tasks before it ended as `needs` allows and `when` holds; else the task is skipped.
 
@@ -63,14 +84,8 @@ class Step(KubernetesPodOperator):
 
     def obstacle(self, context):
         """Return why the task is not to run, or None."""
-        run_id = context["run_id"]
-        states = context["ti"].get_task_states(self.dag_id, run_ids=[run_id])[run_id]
-        named = {"success": "succeeded", "failed": "failed"}  # what Airflow gave up for another's failure is skipped
-        ends = {task: named.get(state, "skipped") for task, state in states.items()}
-        for loop, items in LOOPS.items():  # one that had nothing to go over has done all there was to do
-            each = {end for task, end in ends.items() if re.fullmatch(rf"{loop}_\d+", task)}
-            is_empty = not each and ends.get(items) == "succeeded"
-            ends[loop] = "failed" if "failed" in each else "succeeded" if is_empty or "succeeded" in each else "skipped"
+        context = with_ends(context)
+        ends = context["ends"]
         past = {"failed": "failed", "skipped": "was skipped"}
         for task, others in self.needs.items():
             if ends[task] not in ("succeeded", *others):
@@ -78,11 +93,8 @@ class Step(KubernetesPodOperator):
         for task, end in ends.items():
             if self.fail_fast and end == "failed" and re.fullmatch(rf"{self.task_id}_\d+", task):
                 return f"`{task.replace('_', '-')}` failed, and `fail_fast` starts no further one"
-        try:
-            holds = self.render_template(self.when, {**context, "ends": ends, "item": self.item}) in ("", "True")
-        except Exception as fault:  # a value that it reads is absent, which is a failure and not false
-            raise AirflowFailException(f"`when` cannot be answered: {fault}") from fault
-        return None if holds else "`when` is false"
+        context = {**context, "item": self.item}
+        return None if holds(self, self.when, context) else "`when` is false"
 
 
 with DAG(

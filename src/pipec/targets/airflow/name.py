@@ -7,7 +7,10 @@ import keyword
 import re
 from collections.abc import Container, Iterable
 
-_OURS = frozenset({"ast", "context", "dag", "from_worker", "json", "names", "os", "re", "timedelta"})
+_OURS = frozenset({
+    "as_text", "ast", "context", "dag", "from_worker", "given", "holds", "json", "names", "os", "re", "timedelta",
+    "with_ends",
+})  # fmt: skip
 _PLAIN = re.compile(r"[a-z][a-z0-9_]*")
 
 
