@@ -155,6 +155,14 @@ class EmptyOperator(Operator): ...
 class PythonOperator(Operator): ...
 
 
+class BaseOperator(Operator):
+    """What tells of events. outlets, inlets: assets."""
+
+    def __init__(self, *, task_id: str, **keywords: Any) -> None:
+        super().__init__(task_id=task_id, **keywords)
+        self.outlets, self.inlets = keywords.get("outlets", []), keywords.get("inlets", [])
+
+
 class AirflowSkipException(Exception): ...
 
 
@@ -176,7 +184,7 @@ def _maker(name: str) -> Any:
 
 _MODULES: dict[str, dict[str, Any]] = {
     "airflow.sdk": {
-        "DAG": lambda **keywords: Dag(keywords), "TaskGroup": Group,
+        "DAG": lambda **keywords: Dag(keywords), "TaskGroup": Group, "BaseOperator": BaseOperator,
         **{name: _maker(name) for name in ("Param", "Asset", "AssetAny", "AssetOrTimeSchedule", "CronTriggerTimetable",
                                               "MultipleCronTriggerTimetable")},
     },

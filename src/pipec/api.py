@@ -17,6 +17,7 @@ from pipec import __version__, stages
 from pipec.answers import Answers, gathered, in_order, undoubled
 from pipec.compiler import device, rule, rules
 from pipec.compiler.nested import World
+from pipec.compiler.plan import After
 from pipec.diagnostics import (
     START,
     STDIN,
@@ -47,7 +48,7 @@ from pipec.steps.interface import MISSING, Kind
 from pipec.surroundings import Place, Surroundings, surroundings
 from pipec.targets import airflow, kubeflow
 from pipec.targets import findings as target_findings
-from pipec.targets.base import File, Form, Options, Refusal, Target, refusals
+from pipec.targets.base import Feature, File, Form, Options, Refusal, Support, Target, refusals
 from pipec.targets.kubeflow import findings as kubeflow_findings
 from pipec.values import Json
 
@@ -157,7 +158,7 @@ def _checked(request: Request) -> tuple[Checked, Answers]:
             findings += unit.findings
             ignored += unit.ignored
             if request.target is not None and unit.plan:
-                findings += _refused(request, unit, around.environment, source)
+                findings += _refused(request, unit, around.environment, source, units)
     sources = [source, around.source, around.lock_source, *(s for unit in units for s in unit.opening.sources.values())]
     report = Report(ordered(dict.fromkeys(undoubled(findings))), tuple(s for s in sources if s), in_order(ignored))
     checked = Checked(report=report, units=units, project=around.project, environment=around.environment, root=root,
@@ -172,7 +173,10 @@ def _world(request: Request, around: Surroundings, place: Place) -> World:
 
 
 def _wanted(request: Request, units: tuple[Unit, ...]) -> tuple[Unit, ...]:
-    """Return the pipeline that was asked for with those that it may start after, in the file's order; or all."""
+    """Return the pipeline that was asked for with those that it may start after, in the file's order; or all.
+
+    Where a target's file of it must say what starts after it, that comes too.
+    """
     if request.pipeline is None:
         return units
     by_name = {unit.pipeline.name: unit for unit in units}
@@ -182,6 +186,8 @@ def _wanted(request: Request, units: tuple[Unit, ...]) -> tuple[Unit, ...]:
         if name in by_name and name not in wanted:
             wanted.add(name)
             todo += [after.pipeline for after in by_name[name].pipeline.after]
+    if request.target and _target(request).features.get(Feature.AFTER, Support.REFUSED) is not Support.REFUSED:
+        wanted |= {u.pipeline.name for u in units if any(a.pipeline == request.pipeline for a in u.pipeline.after)}
     return tuple(unit for unit in units if unit.pipeline.name in wanted)
 
 
@@ -199,7 +205,7 @@ def compile_(request: Request) -> tuple[Checked, tuple[File, ...]]:
         if request.pipeline not in (None, unit.pipeline.name):
             continue
         assert unit.plan is not None, "api.compile_ got a unit without a plan though nothing was wrong"
-        options = _options(request, target, checked.environment, checked.source, unit)
+        options = _options(request, target, checked.environment, checked.source, unit, checked.units)
         made = target.emit(unit.plan, options)
         loc = unit.pipeline.locate("metadata", "name")
         found += (each.rule.at(loc, each.message, help=each.help) for each in target.judge_files(made, options))
@@ -208,11 +214,13 @@ def compile_(request: Request) -> tuple[Checked, tuple[File, ...]]:
     return replace(checked, report=report), () if has_error(found) else tuple(files)
 
 
-def _refused(request: Request, unit: Unit, environment: Environment | None, source: Source) -> Iterator[Finding]:
+def _refused(
+    request: Request, unit: Unit, environment: Environment | None, source: Source, units: tuple[Unit, ...]
+) -> Iterator[Finding]:
     """Find what the chosen target cannot say, at the place that says it."""
     target = _target(request)
     assert unit.plan is not None, "api._refused got a unit without a plan"
-    for refusal in refusals(target, unit.plan, _options(request, target, environment, source, unit)):
+    for refusal in refusals(target, unit.plan, _options(request, target, environment, source, unit, units)):
         yield _placed(refusal, unit.pipeline)
 
 
@@ -247,8 +255,9 @@ def _target(request: Request) -> Target:
 
 
 def _options(
-    request: Request, target: Target, environment: Environment | None, source: Source | None, unit: Unit
-) -> Options:
+    request: Request, target: Target, environment: Environment | None, source: Source | None, unit: Unit,
+    units: tuple[Unit, ...],
+) -> Options:  # fmt: skip
     return Options(
         artifacts=environment.artifacts if environment else None,
         settings=environment.settings.get(target.name, {}) if environment else {},
@@ -260,7 +269,15 @@ def _options(
         source=source.text if source else "",
         version=__version__,
         contents=unit.subject.lock.contents,
+        listeners=dict(_listeners(unit.pipeline.name, units)),
     )
+
+
+def _listeners(pipeline: str, units: tuple[Unit, ...]) -> Iterator[tuple[str, tuple[After, ...]]]:
+    """Yield the pipelines that may start after one, with their triggers."""
+    for unit in units:
+        if unit.plan and any(after.pipeline == pipeline for after in unit.plan.after):
+            yield unit.pipeline.name, unit.plan.after
 
 
 def _pool(pool: Pool) -> Mapping[str, Json]:

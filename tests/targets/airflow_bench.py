@@ -27,6 +27,17 @@ from pipec.targets.base import File
 STATES = {SUCCESS: State.SUCCEEDED, FAILED: State.FAILED, SKIPPED: State.SKIPPED, UPSTREAM_FAILED: State.SKIPPED}
 
 
+@dataclass(frozen=True, slots=True)
+class Played:
+    """A run of both sides. state: of Airflow's. outcome: of the engine's. excused: what the clock stopped."""
+
+    there: DagRun
+    state: str
+    here: Here
+    outcome: RunOutcome
+    excused: frozenset[Key]
+
+
 @dataclass
 class Bench:
     """A folder for projects, one after another. told: how often each thing happened."""
@@ -53,7 +64,8 @@ class Bench:
         self.told.update(one.rule.code for one in checked.report.findings)
         return checked, () if checked.has_error else files
 
-    def _compared(self, text: str, plan: Plan, script: Script, order: int) -> list[str]:
+    def played(self, text: str, plan: Plan, script: Script, order: int) -> Played:
+        """Run a pipeline on both sides."""
         containers = Containers(script)
         codes: dict[str, int] = {}
         self.told["run"] += 1
@@ -72,6 +84,11 @@ class Bench:
         outcome = here.conduct()
         self.told[outcome.status] += 1
         self.told.update(str(end) for end in ends.values())
+        return Played(there, state, here, outcome, excused)
+
+    def _compared(self, text: str, plan: Plan, script: Script, order: int) -> list[str]:
+        both = self.played(text, plan, script, order)
+        there, state, here, outcome, excused = both.there, both.state, both.here, both.outcome, both.excused
         if (state == SUCCESS) != (outcome.status == "succeeded"):
             here.wrong.append(f"the run has {outcome.status} here and is {state} there: {there.states}")
         return [*here.wrong, *_unlike(outcome, there, excused), *_early(plan, there), *_crowds(plan, there)]

@@ -44,14 +44,22 @@ def described(dag: Any) -> dict[str, Any]:
         "catchup": dag.catchup,
         "description": dag.description,
         "params": dag.params.dump(),
+        "hears": heard(dag),
         "edges": sorted([up, task.task_id] for task in dag.tasks for up in task.upstream_task_ids),
         "tasks": {task.task_id: rendered(dag, task) for task in dag.tasks if not task.is_mapped},
     }
 
 
+def heard(dag: Any) -> list[list[str]]:
+    """Return the assets of which any starts a run, by name and by what Airflow makes of the URI."""
+    found = getattr(dag.timetable, "asset_condition", None)
+    return sorted([asset.name, asset.uri] for asset in getattr(found, "objects", ()))
+
+
 def rendered(dag: Any, task: Any) -> dict[str, Any]:
     """Return the templated fields as a run would have them, and what the operator makes of its failures."""
     found: dict[str, Any] = {"retries": task.retries, "owner": task.owner, "pool": task.pool, "type": task.task_type}
+    found |= {"tells": [[asset.name, asset.uri] for asset in task.outlets], "teardown": task.is_teardown}
     if task.task_type == "Step":
         found["final"] = final(task)
     task.resolve_template_files()
@@ -66,6 +74,7 @@ def rendered(dag: Any, task: Any) -> dict[str, Any]:
         {
             "params": dag.params.dump(),
             "run_id": "manual__1",
+            "triggering_asset_events": {},
             "ti": pull,
             "dag_run": SimpleNamespace(run_after=moment),
         }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cache
 from types import SimpleNamespace
 from typing import Any
@@ -24,6 +25,32 @@ Start = Callable[[Operator, list[str]], tuple[int, Any]]
 Choose = Callable[[Sequence[str]], str]
 
 
+NOW = datetime(2026, 11, 23, 3, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """What Airflow calls an asset, where it tells of its events."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """An event. asset: its name."""
+
+    asset: str
+    timestamp: datetime = NOW
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Outlets(dict[str, SimpleNamespace]):
+    """What a task says of the events that it tells of, by asset."""
+
+    def __getitem__(self, asset: Any) -> SimpleNamespace:
+        return self.setdefault(asset.plain[0], SimpleNamespace(extra={}))
+
+
 class Ended(Exception):
     """A container ended with a code that Airflow may try again."""
 
@@ -32,8 +59,9 @@ class Ended(Exception):
 class DagRun:
     """A run of a DAG. start: runs a container. choose: says which of the queued tasks goes on.
 
-    states, reasons: of tasks; why they were skipped by the worker. began: which tasks had finished when one began.
-    queues: which tasks could run at once, after each pass of the scheduler.
+    states, reasons, faults: of tasks; why they were skipped by the worker, and why they failed there. began: which
+    tasks had finished when one began. queues: which tasks could run at once, after each pass of the scheduler. before:
+    events that had come. started_by: those of them that started the run. told: those that it told of itself.
     """
 
     dag: Dag
@@ -41,10 +69,15 @@ class DagRun:
     choose: Choose
     states: dict[str, str | None] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
+    faults: dict[str, str] = field(default_factory=dict)
     began: dict[str, frozenset[str]] = field(default_factory=dict)
     queues: list[frozenset[str]] = field(default_factory=list)
     handed: dict[str, Any] = field(default_factory=dict)
     tries: dict[str, int] = field(default_factory=dict)
+    before: Sequence[Told] = ()
+    started_by: Sequence[Told] = ()
+    told: list[Told] = field(default_factory=list)
+    outlets: Outlets = field(default_factory=Outlets)
 
     def conduct(self) -> str:
         """Run to the end; return the state of the run."""
@@ -92,24 +125,34 @@ class DagRun:
             found = task.execute(self._context(task))
         except AirflowSkipException as skip:
             self.states[name], self.reasons[name] = SKIPPED, str(skip)
-        except AirflowFailException:
-            self.states[name] = FAILED
+        except AirflowFailException as fault:
+            self.states[name], self.faults[name] = FAILED, str(fault)
         except Exception:  # Airflow tries again whatever went wrong
             self.states[name] = QUEUED if self.tries[name] <= task.keywords["retries"] else FAILED
         else:
             self.states[name] = SUCCESS
+            for asset in getattr(task, "outlets", []):
+                self.told.append(Told(asset=asset.plain[0], extra=self.outlets[asset].extra))
             if task.do_xcom_push and found is not None:
                 self.handed[name] = found
 
     def _context(self, task: Operator) -> dict[str, Any]:
         params = {name: made.plain[0] for name, made in self.dag.keywords.get("params", {}).items()}
         instance = SimpleNamespace(
-            task_id=task.task_id, dag_id=self.dag_id, xcom_pull=self.xcom_pull, get_task_states=self.get_task_states
-        )
+            task_id=task.task_id, dag_id=self.dag_id, xcom_pull=self.xcom_pull, get_task_states=self.get_task_states,
+            start_date=NOW,
+        )  # fmt: skip
         return {
+            **self.dag.keywords.get("user_defined_macros", {}),
             "ti": instance, "run_id": RUN_ID, "params": params, "task": task, "container": self._contain,
             "render": render,
+            "outlet_events": self.outlets, "triggering_asset_events": self._by_asset(self.started_by),
+            "inlet_events": [[told for told in self.before if told.asset == asset.plain[0]]
+                             for asset in getattr(task, "inlets", [])],
         }  # fmt: skip
+
+    def _by_asset(self, listed: Sequence[Told]) -> dict[Asset, list[Told]]:
+        return {Asset(name): [one for one in listed if one.asset == name] for name in {one.asset for one in listed}}
 
     def _contain(self, task: Operator) -> Any:
         self.began[task.task_id] = frozenset(name for name, state in self.states.items() if state in FINISHED)

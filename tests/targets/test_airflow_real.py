@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ import test_ir_examples
 from airflow_live import airflow_python
 from airflow_project import example_project
 from plans import HOSTILE
-from test_airflow import USERS, docker, hostile
+from test_airflow import GOLDEN, USERS, docker, hostile
 from test_airflow_by_hand import BY_HAND
 from test_airflow_says import EXAMPLES
 
@@ -26,6 +27,7 @@ from pipec.targets.airflow import TARGET
 from pipec.targets.cluster import guard_dollars
 
 pytestmark = pytest.mark.airflow
+AFTER = ("p", "q")  # a pipeline, and one that starts after it, as `test_airflow_event.py` has them reviewed
 SETTINGS = {"namespace": "ml", "service_account": "pipec", **USERS}
 
 
@@ -67,12 +69,14 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         text, errors = project.compiled(case.file, case.pipeline)
         assert text, errors
         (folder / f"example-{name}.py").write_text(text, encoding="utf-8")
+    for name in AFTER:
+        shutil.copy(GOLDEN / f"after_{name}.py", folder)
     return looked_at(folder, tmp_path_factory.mktemp("airflow"))
 
 
 def test_every_file_loads_without_errors_or_warnings(seen: dict[str, Any]) -> None:
     assert (seen["errors"], seen["warnings"]) == ({}, {})
-    assert len(seen["dags"]) == 2 * (2 + len(HOSTILE)) + len(EXAMPLES)
+    assert len(seen["dags"]) == 2 * (2 + len(HOSTILE)) + len(EXAMPLES) + len(AFTER)
 
 
 def test_what_was_written_by_hand_loads_too(tmp_path: Path) -> None:
@@ -130,6 +134,19 @@ def test_the_edges_are_the_plan_s_and_the_person_s(seen: dict[str, Any]) -> None
         ["approve-decision", "approve"],
     ]
     assert seen["dags"]["wine-pods"]["edges"] == sorted(wanted)
+
+
+def test_both_files_call_an_event_by_the_name_that_airflow_keeps(seen: dict[str, Any]) -> None:
+    told = [
+        task["tells"] for task in seen["dags"]["p"]["tasks"].values() if task["type"] == "Event" and task["teardown"]
+    ]
+    assert told == [[["pipec://p/run/q-1"] * 2], [["pipec://p/a/q-2"] * 2]]
+    assert seen["dags"]["q"]["hears"] == sorted(name for (name,) in told)
+
+
+def test_parameters_are_the_declared_ones_where_nothing_started_a_run(seen: dict[str, Any]) -> None:
+    words = seen["dags"]["q"]["tasks"]["z"]["arguments"]
+    assert json.loads(words[words.index("--parameters") + 1]) == seen["dags"]["q"]["params"]
 
 
 @pytest.mark.parametrize("form", ["pods", "docker"])

@@ -10,7 +10,7 @@ import enum
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field
 
-from pipec.compiler.plan import Plan, Task
+from pipec.compiler.plan import After, Plan, Task
 from pipec.contents import Contents
 from pipec.diagnostics import Rule
 from pipec.record import frozen
@@ -118,7 +118,8 @@ class Options:
     artifacts: the environment's artifact root, or None. settings: the environment's words for this target. values: the
     user's `-O name=value`. secrets: where each secret lies in the environment, as the project says it. source: the text
     of the pipeline's file, for targets that show it. version: pipec's own. contents: what an image holds by its name in
-    the plan, or None where the lock does not say it.
+    the plan, or None where the lock does not say it. listeners: by pipeline of the file that may start after this one,
+    its triggers `after`.
     """
 
     artifacts: str | None = None
@@ -131,6 +132,7 @@ class Options:
     source: str = ""
     version: str = ""
     contents: Callable[[str], Contents | None] = lambda image: None
+    listeners: Mapping[str, tuple[After, ...]] = field(default_factory=dict)
 
 
 @frozen(kw_only=True)

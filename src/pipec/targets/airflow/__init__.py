@@ -43,7 +43,7 @@ FEATURES = {
     Feature.FOREIGN_IMAGE: Support.REFUSED,
     Feature.OUTPUTS: Support.EMULATED,  # the DAG's page says where a run leaves them
     Feature.SCHEDULE: Support.EMITTED,
-    Feature.AFTER: Support.REFUSED,
+    Feature.AFTER: Support.EMITTED,  # an event that one pipeline's DAG tells of and the other's is scheduled by
     Feature.DATA: Support.EMITTED,  # an asset, of whose events whoever changes the data tells Airflow
     Feature.CONCURRENCY: Support.EMITTED,
     Feature.APPROVAL: Support.EMITTED,  # what it is about, a human task, then the step, which seals the answer

@@ -6,15 +6,20 @@ asking it fails the task. Knows no task and no source text.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import assert_never
 
 from pipec.condition import AllOf, AnyOf, Compare, Condition, Holds, Not, Status
-from pipec.targets.airflow.source import jinja
-from pipec.values import ItemRef, Json, ListOf, Literal, OutputRef, ParameterRef, RunRef, Value
+from pipec.targets.airflow.source import jinja, templated
+from pipec.values import ItemRef, Json, ListOf, Literal, ObjectOf, OutputRef, ParameterRef, RunRef, Text, Value
 
 # As Kubeflow writes it. A run that is started by hand has no other moment than that of its start.
 SCHEDULED_AT = 'dag_run.run_after.strftime("%Y-%m-%dT%H:%M:%SZ")'
 RUN_ID = "run_id"
+PARAMS = "params"
+# What to do about a condition that cannot be said.
+COMPARABLE = "compare parameters, small outputs, `run.id` and `run.date` with each other or with what is written here"
 
 
 def can_say(condition: Condition) -> bool:
@@ -96,7 +101,7 @@ def _operand(value: Value) -> str:
         case OutputRef(task, output):
             return f"ti.xcom_pull({jinja(task)})[{jinja(output)}]"
         case ParameterRef(name):
-            return f"params[{jinja(name)}]"
+            return f"{PARAMS}[{jinja(name)}]"
         case ItemRef(field):
             return f"item[{jinja(field)}]" if field else "item"
         case RunRef("id"):
@@ -108,9 +113,56 @@ def _operand(value: Value) -> str:
     raise AssertionError(f"asked._operand got {value} (can_say should have stopped it)")
 
 
-def listed(items: Value) -> str:
-    """Return the list that a loop goes over as a template, which renders to what Python writes. Assumes `can_list`."""
-    return "{{ " + _operand(items) + " }}"
+def can_tell(value: Value) -> bool:
+    """Say whether the worker can find out a value that a run is to be given."""
+    match value:
+        case Literal():
+            return True
+        case Text(parts) | ListOf(parts):
+            return all(can_tell(part) for part in parts)
+        case ObjectOf(fields):
+            return all(can_tell(part) for _, part in fields)
+        case _:
+            return _is_known(value)
+
+
+def told(value: Value) -> str:
+    """Return a value as a template that renders to JSON, so that it keeps its type. Assumes `can_tell`."""
+    if isinstance(value, Literal):
+        return templated(json.dumps(value.value))
+    return "{{ " + _told(value) + " | tojson }}"
+
+
+def _told(value: Value) -> str:
+    match value:
+        case Text(parts):
+            # Jinja's own `~` would write a number or a truth as Python does.
+            return f"({' ~ '.join(_part(part) for part in parts)})"
+        case ListOf(items):
+            return "[" + ", ".join(_told(item) for item in items) + "]"
+        case ObjectOf(fields):
+            return "{" + ", ".join(f"{jinja(name)}: {_told(item)}" for name, item in fields) + "}"
+        case _:
+            return _operand(value)
+
+
+def _part(value: Value) -> str:
+    match value:
+        case Literal(str(known)):
+            return jinja(known)
+        case RunRef():
+            return _operand(value)
+        case _:
+            return f"as_text({_told(value)})"
+
+
+def listed(items: Value, params: str = PARAMS) -> str:
+    """Return the list that a loop goes over as a template, which renders to what Python writes. Assumes `can_list`.
+
+    params: the expression for the run's parameters.
+    """
+    known = "" if params == PARAMS else f"{{% set {PARAMS} = {params} %}}"
+    return f"{known}{{{{ {_operand(items)} }}}}"
 
 
 def can_list(items: Value) -> bool:
@@ -120,12 +172,15 @@ def can_list(items: Value) -> bool:
 
 def _literal(known: Json) -> str:
     match known:
+        case None:
+            return "none"
         case bool():
             return "true" if known else "false"
         case int() | float():
             return repr(known)
         case str():
             return jinja(known)
+        case Mapping():
+            return "{" + ", ".join(f"{jinja(name)}: {_literal(item)}" for name, item in known.items()) + "}"
         case _:
-            assert isinstance(known, list | tuple), f"asked._literal got {known!r} (can_say should have stopped it)"
             return "[" + ", ".join(_literal(item) for item in known) + "]"

@@ -6,6 +6,7 @@ The skeleton holds no value: what stands in its slots was written by `source.py`
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from pipec.record import frozen
 from pipec.steps.command import ITEMS
 from pipec.targets.airflow.approval import decision_id, human, subject_id
 from pipec.targets.airflow.docker import is_docker, worker_variables
+from pipec.targets.airflow.event import Event, event_words, events, heard, read, takes_parameters
 from pipec.targets.airflow.flow import Flow, flow, has_written_items
 from pipec.targets.airflow.group import Group, grouped
 from pipec.targets.airflow.head import head, page
@@ -40,19 +42,21 @@ Made = tuple[str, Call]  # an operator, and the id of its task
 class _Body:
     """The operators of a file. made: those that each task becomes, in the order in which they run.
 
-    common: what `default_args` says of them. last: the tasks of no container behind all others. names: the variables of
-    all, by id.
+    common: what `default_args` says of them. last: the tasks of no container behind all others. told: those that tell
+    of events. names: the variables of all, by id.
     """
 
     made: Mapping[str, Sequence[Made]]
     common: Mapping[str, Source]
     last: Mapping[str, Call]
+    told: Mapping[str, Event]
     names: Mapping[str, str]
 
 
 def dag_file(plan: Plan, options: Options) -> str:
     """Return the DAG file's text. Assumes that `refuse` found nothing."""
     moves = flow(plan)
+    moves = replace(moves, read=moves.read | read(plan, options))
     written = {task.name: tuple(_operators(plan, task, options, moves)) for task in plan.tasks}
     pods = constants([call for operators in written.values() for _, call in operators], *_POD)
     made = {
@@ -63,22 +67,30 @@ def dag_file(plan: Plan, options: Options) -> str:
     steps = [call for call in calls if call.name in _STEPS]
     ids = [task_id for operators in made.values() for task_id, _ in operators]
     last = _last(moves, ids)
-    body = _Body(made, shared(_telling(plan, made)), last, variables([*ids, *last]))
+    parts = {name: [task_id for task_id, _ in operators] for name, operators in made.items()}
+    told = events(plan, options, moves, parts, tuple(last))
+    body = _Body(made, shared(_telling(plan, made)), last, told, variables([*ids, *last, *told]))
     opening, groups = head(plan, options, {**body.common, **_side_car(options, steps)}), grouped(plan.tasks)
     words = _words(plan, options, moves)
+    extra = [*last.values(), *(event.call for event in told.values())]
     is_grouped = any(isinstance(member, Group) for member in groups.members)
     used = [words["operator"], "AirflowFailException", "AirflowSkipException", *(["TaskGroup"] if is_grouped else [])]
     used += ["ApprovalOperator"] if words["has_decision"] else []
+    used += ["BaseOperator"] if told else []
     return _skeleton().render(
         words,
-        imports=imports(used, [opening, *calls, *last.values()], _modules(words)),
+        imports=imports(used, [opening, *calls, *extra], _modules(words)),
         constants=[
             f"{name} = {write(parts, 0, len(name) + 3)}"
             for name, parts in [*_used(plan, options, steps, words["loops"]), *pods.items()]
         ],
         # Its arguments stand on lines of their own, however short they are.
         dag=f"{write(opening, 0, WIDTH)} as dag",
-        blocks=[*_blocks(groups, 4, body), *(_assigned(each, last[each], 4, body) for each in last)],
+        blocks=[
+            *_blocks(groups, 4, body),
+            *(_assigned(each, last[each], 4, body) for each in last),
+            *(_assigned(each, told[each].call, 4, body, ending=_TEARDOWN) for each in told),
+        ],
         edges=_edges(plan, moves, body),
         page=f"dag.doc_md = {write(said, 4, 17)}" if (said := page(plan, options)) else "",
     )
@@ -102,20 +114,21 @@ def _words(plan: Plan, options: Options, moves: Flow) -> dict[str, Any]:
         "fail_fast": any(task.loop and task.loop.max_parallel and task.loop.fail_fast for task in loops),
         "reads_output": is_docker(options) and (bool(moves.read) or any(asks_person(task) for task in plan.tasks)),
         "has_decision": any(asks_person(task) for task in plan.tasks),
+        **event_words(plan, options),
         "worker_variables": is_docker(options) and any(worker_variables(task, options) for task in every(plan)),
     }
 
 
 def _modules(words: Mapping[str, Any]) -> list[str]:
     """Return the modules of the standard library that the skeleton's own parts use."""
-    users = {"json": "reads_output", "os": "worker_variables", "re": "loops"}
-    return [module for module, part in users.items() if words[part]]
+    users = {"json": ("reads_output", "hands"), "os": ("worker_variables",), "re": ("loops",)}
+    return [module for module, parts in users.items() if any(words[part] for part in parts)]
 
 
 def _operators(plan: Plan, task: Task, options: Options, moves: Flow) -> Iterator[Made]:
     """Yield the operators that a task becomes."""
     if task.loop and not has_written_items(task):
-        yield f"{task.name}{ITEMS}", items(task, options)
+        yield f"{task.name}{ITEMS}", items(plan, task, options)
     if asks_person(task):
         yield subject_id(task), subject(plan, task, options, moves)
         yield decision_id(task), human(plan, task, options)
@@ -139,6 +152,8 @@ def _used(
     yield from ((name, parts) for name, parts in fixed(plan, options).items() if Spread(name) in spread)
     if loops:
         yield "LOOPS", loops
+    if takes_parameters(plan):
+        yield "TRIGGERS", list(heard(plan))
     if not is_docker(options):
         yield "LABELS", labels(plan)
 
@@ -196,7 +211,8 @@ def _edges(plan: Plan, moves: Flow, body: _Body) -> list[str]:
     last = iter(body.last)
     forgiven = [next(last)] if moves.forgiven else []
     lines += _edge(moves.forgiven, forgiven, body)
-    return _chained([*lines, *_edge([*moves.ending, *forgiven], list(last), body)])
+    lines += _edge([*moves.ending, *forgiven], list(last), body)
+    return _chained([*lines, *(line for name, each in body.told.items() for line in _edge(each.after, [name], body))])
 
 
 def _chained(lines: Sequence[str]) -> list[str]:

@@ -58,10 +58,10 @@ def flow(plan: Plan) -> Flow:
     ordinary = [task for task in plan.tasks if not task.is_final]
     judged = _judged(ordinary, known, queued)
     rules = {task.name: _rule(task, known, queued.get(task.name), task.name in judged) for task in ordinary}
-    last = _last(ordinary, rules)
+    ends = last(ordinary, rules)
     for task in plan.tasks:
         if task.is_final:
-            rules[task.name] = _final(task, last, known, queued.get(task.name))
+            rules[task.name] = _final(task, ends, known, queued.get(task.name))
     asked = [ref for rule in rules.values() if rule.when for ref in named(rule.when)]
     asked += [ref for task in plan.tasks if task.loop for ref in references(task.loop.items)]
     read = frozenset(ref.task for ref in asked if isinstance(ref, OutputRef))
@@ -159,12 +159,12 @@ def _rule(task: Task, known: Mapping[str, Task], queue: _Queue | None, is_judged
     )
 
 
-def _final(task: Task, last: tuple[str, ...], known: Mapping[str, Task], queue: _Queue | None) -> Rule:
+def _final(task: Task, ends: tuple[str, ...], known: Mapping[str, Task], queue: _Queue | None) -> Rule:
     """Return the rule of a final task. What one final step became keeps its edges among itself (rule 10)."""
     step = task.step.partition(".")[0]
     own = (need for need in task.needs if known[need.task].is_final and known[need.task].step.partition(".")[0] == step)
     rule = _rule(replace(task, needs=tuple(own)), known, queue, is_judged=True)
-    return replace(rule, after=(*last, *rule.after))
+    return replace(rule, after=(*ends, *rule.after))
 
 
 def _others(need: Need, producer: Task) -> tuple[str, ...]:
@@ -177,7 +177,7 @@ def _others(need: Need, producer: Task) -> tuple[str, ...]:
     return tuple(sorted(passed))
 
 
-def _last(tasks: Sequence[Task], rules: Mapping[str, Rule]) -> tuple[str, ...]:
+def last(tasks: Sequence[Task], rules: Mapping[str, Rule]) -> tuple[str, ...]:
     """Return the tasks whose ends together are the end of all.
 
     A task that is not judged can be over before what it waits for is: Airflow gives it up at the first bad end.

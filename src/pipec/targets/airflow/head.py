@@ -8,8 +8,9 @@ from keyword import iskeyword
 
 from pipec.compiler.plan import Plan, PlanParameter
 from pipec.steps.command import run_folder
+from pipec.targets.airflow.event import GIVEN, heard, takes_parameters
 from pipec.targets.airflow.operators import default_args
-from pipec.targets.airflow.source import Call, Source
+from pipec.targets.airflow.source import Call, Name, Source
 from pipec.targets.base import Options
 from pipec.values import EachRef, OutputRef
 
@@ -30,6 +31,8 @@ def head(plan: Plan, options: Options, common: Mapping[str, Source]) -> Call:
     ]
     if plan.parameters:
         keywords.append(("params", {parameter.name: _param(parameter) for parameter in plan.parameters}))
+    if takes_parameters(plan):
+        keywords.append(("user_defined_macros", {GIVEN: Name(GIVEN)}))
     keywords += [("default_args", {**default_args(plan, options), **common}), ("tags", _tags(plan))]
     return Call("DAG", tuple(keywords))
 
@@ -41,11 +44,11 @@ def page(plan: Plan, options: Options) -> str:
 
 
 def _schedule(plan: Plan) -> Source:
-    assets = [Call("Asset", plain=(uri,)) for uri in plan.data]
+    assets = [Call("Asset", plain=(uri,)) for uri in (*plan.data, *heard(plan))]
     data: Source = assets if len(assets) == 1 else Call("AssetAny", plain=tuple(assets))
-    if plan.data and plan.schedules:
+    if assets and plan.schedules:
         return Call("AssetOrTimeSchedule", (("timetable", _timetable(plan)), ("assets", data)))
-    if plan.data:
+    if assets:
         return data
     return _timetable(plan) if plan.schedules else None
 

@@ -14,6 +14,7 @@ _FROM = {
     "Asset": "airflow.sdk",
     "AssetAny": "airflow.sdk",
     "AssetOrTimeSchedule": "airflow.sdk",
+    "BaseOperator": "airflow.sdk",
     "CronTriggerTimetable": "airflow.sdk",
     "DAG": "airflow.sdk",
     "DockerOperator": f"{_PROVIDERS}.docker.operators.docker",

@@ -13,6 +13,7 @@ from pipec.steps.command import Ended, Order
 from pipec.targets.airflow.approval import decision, subject_id
 from pipec.targets.airflow.asked import RUN_ID, SCHEDULED_AT, expression, listed
 from pipec.targets.airflow.docker import docker, docker_args, is_docker
+from pipec.targets.airflow.event import run_parameters
 from pipec.targets.airflow.flow import Flow, Rule, asks_end
 from pipec.targets.airflow.pod import XCOM, pod, pod_args
 from pipec.targets.airflow.source import NO_DOLLAR, Call, Keywords, Name, Source, Spread, seconds, templated
@@ -75,14 +76,12 @@ def _mapped(plan: Plan, task: Task, loop: Loop, options: Options, moves: Flow) -
     return Call("Step.partial", (*_container(plan, loop.body[0], options, moves, is_mapped=True), *own, *ruled))
 
 
-def items(task: Task, options: Options) -> Call:
+def items(plan: Plan, task: Task, options: Options) -> Call:
     """Return the operator that finds out the list of a loop, in the worker."""
     assert task.loop, f"operators.items got `{task.name}`, which is no loop"
     pushed: Keywords = (("do_xcom_push", True),) if is_docker(options) else ()
-    return Call(
-        "PythonOperator",
-        (("python_callable", Name("ast.literal_eval")), ("op_args", [listed(task.loop.items)]), *pushed),
-    )
+    given = listed(task.loop.items, run_parameters(plan))
+    return Call("PythonOperator", (("python_callable", Name("ast.literal_eval")), ("op_args", [given]), *pushed))
 
 
 def _container(plan: Plan, task: Task, options: Options, moves: Flow, *, is_mapped: bool = False) -> Keywords:
@@ -148,7 +147,7 @@ def fixed(plan: Plan, options: Options) -> dict[str, list[Source]]:
             templated(f"--root={options.artifacts or ''}"),
             "--run={{ " + RUN_ID + " }}",
         ],
-        "PARAMETERS": ["--parameters", "{{ params" + NO_DOLLAR + " }}"],
+        "PARAMETERS": ["--parameters", "{{ " + run_parameters(plan) + NO_DOLLAR + " }}"],
         "SCHEDULED": ["--scheduled-at", "{{ " + SCHEDULED_AT + " }}"],
         "ITEM": ["--item", "{{ task.item" + NO_DOLLAR + " }}", "--iteration", "{{ ti.map_index }}"],
         "ENDS": ["--ends", ENDS],

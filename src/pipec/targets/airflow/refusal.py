@@ -8,8 +8,9 @@ from collections.abc import Container, Iterator, Mapping
 from pipec.compiler.plan import Loop, Plan, Task
 from pipec.steps.command import ITEMS
 from pipec.targets.airflow.approval import decision_id, subject_id, users
-from pipec.targets.airflow.asked import can_list, can_say
+from pipec.targets.airflow.asked import COMPARABLE, can_list, can_say
 from pipec.targets.airflow.docker import is_docker
+from pipec.targets.airflow.event import refuse_after
 from pipec.targets.airflow.unfit import refuse_container, refuse_pod
 from pipec.targets.base import Feature, Options, Refusal, Use, every, inside
 from pipec.targets.cluster import approvers, asks_person
@@ -28,6 +29,7 @@ def refused(plan: Plan, options: Options) -> Iterator[Refusal]:
     yield from judge(plan, options, "airflow")
     yield from _root(options)
     yield from _triggers(plan)
+    yield from refuse_after(plan)
     for key, value in plan.labels:
         use = Use(Feature.METADATA, None, ("metadata", "labels", key))
         if key in _RESERVED:
@@ -99,7 +101,7 @@ def _asked(task: Task, known: Mapping[str, Task]) -> Iterator[Refusal]:
         yield Refusal(
             Use(Feature.WHEN, task.step, ("when",)),
             "airflow's workers cannot answer this condition",
-            "compare parameters, small outputs, `run.id` and `run.date` with each other or with what is written here",
+            COMPARABLE,
         )
     if task.loop:
         yield from _loop(task, task.loop)
