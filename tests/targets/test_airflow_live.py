@@ -58,6 +58,37 @@ steps:
   plain: {uses: notify, when: parameters.go, with: {channel: ml, message: hello}}
   after: {uses: notify, needs: [plain], with: {channel: ml, message: hello}}
 """
+# Two pipelines: where the first finds more rows than it is to, it starts the second, and then rests.
+LISTENING = """
+apiVersion: pipec/v1alpha1
+kind: Pipeline
+metadata: {name: watched}
+parameters: {source: {type: string, default: "PLACE/data/few.csv"}, most: {type: integer, default: 100}}
+steps:
+  watch: {uses: ingest, with: {source: "${{ parameters.source }}"}}
+---
+apiVersion: pipec/v1alpha1
+kind: Pipeline
+metadata: {name: listening}
+parameters:
+  reason: {type: string, default: nobody}
+  rows: {type: integer, default: 0}
+  names: {type: list, default: []}
+triggers:
+  - after:
+      pipeline: watched
+      step: watch
+      when: steps.watch.n_rows > parameters.most
+      parameters:
+        reason: ${{ steps.watch.n_rows }} rows in {{ it }}
+        rows: ${{ steps.watch.n_rows }}
+        names: [a, b]
+      cooldown: 12h
+  - after: {pipeline: watched, when: steps.watch.n_rows == 0}
+steps:
+  tell: {uses: notify, when: parameters.rows == 138, with: {channel: ml, message: "${{ parameters.reason }}"}}
+  each: {uses: notify, for_each: "${{ parameters.names }}", with: {channel: ml, message: "${{ item }}"}}
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -297,3 +328,38 @@ def test_a_change_of_data_starts_a_run_once_and_a_skip_says_why(site: Site, tmp_
         ("after", -1): Instance(state="skipped", tries=0, fields=ANY),
     }
     assert len(site.airflow.runs("told")) == 1
+
+
+def test_drift_after_a_run_starts_another_pipeline_once_and_with_its_parameters(site: Site, tmp_path: Path) -> None:
+    project = feature_project(tmp_path)
+    (tmp_path / "data/few.csv").write_text("a,b\n1,2\n3,4\n", encoding="utf-8")
+    (tmp_path / "listening.yaml").write_text(LISTENING.replace("PLACE", str(tmp_path)), encoding="utf-8")
+    for name in ("watched", "listening"):
+        text, errors = project.compiled("listening.yaml", name)
+        assert text, errors
+        (site.airflow.dags / f"{name}.py").write_text(text, encoding="utf-8")
+    for name in ("watched", "listening"):
+        site.airflow.wait_for_dag(name)
+
+    def ended(source: str) -> tuple[Instance, Instance]:
+        """Return what became of the events behind a run, which succeeds in any case."""
+        finished = site.airflow.finished("watched", site.airflow.trigger("watched", {"source": source}))
+        assert finished.state == "success", site.airflow.said("watched", finished.run_id)
+        return finished.tasks["start-listening-1", -1], finished.tasks["start-listening-2", -1]
+
+    skipped = Instance(state="skipped", tries=1, reason="`when` is false", fields=ANY)
+    assert ended(f"{tmp_path}/data/few.csv") == (skipped, skipped)
+    assert site.airflow.runs("listening") == []
+    assert [one.state for one in ended(f"{tmp_path}/data/wine.csv")] == ["success", "skipped"]
+    started = site.airflow.finished("listening", site.airflow.first_run("listening"))
+    assert {key: one.state for key, one in started.tasks.items()} == {
+        ("tell", -1): "success", ("each-items", -1): "success", ("each", 0): "success", ("each", 1): "success",
+    }  # fmt: skip
+    words = started.tasks["tell", -1].fields["command"]
+    assert json.loads(words[words.index("--parameters") + 1]) == {
+        "reason": "138 rows in {{ it }}", "rows": 138, "names": ["a", "b"],
+    }  # fmt: skip
+    rests, _ = ended(f"{tmp_path}/data/wine.csv")
+    assert (rests.state, rests.reason.partition(" at ")[0]) == ("skipped", "it was last started so")
+    assert rests.reason.endswith(", and rests for 43200 s")
+    assert len(site.airflow.runs("listening")) == 1
