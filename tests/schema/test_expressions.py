@@ -98,6 +98,9 @@ def test_any_text_parses_or_fails_with_a_place_inside_of_it(text: str) -> None:
 _NAMES = "an expression names a value"
 _ONE_NAME = "one name stands between `${{` and `}}`; operators are for `when`"
 _OPEN = ("`${{` is not closed", 0, 3, "close it with `}}`, or write `$${{` for text")
+_MANY = (
+    "the text holds more than 100 expressions", 800, 808, "let a step put the text together, and read its output"
+)  # fmt: skip
 _VALUE = "a value is expected here: a name, a number, `true`, `false` or a 'text'"
 _LISTED = "a list holds numbers, `true`, `false` and 'texts'"
 _ONE = "write one name, such as `${{ steps.train.model }}`"
@@ -117,7 +120,7 @@ _INEXACT = "the number cannot be carried exactly"
         ("${{ a.b.3 }}", ("a name must follow the dot", 8, 9, _ONE)),
         ("${{ ü }}", ("`ü` has no meaning in an expression", 4, 5, _ONE)),
         ("${{ '}} }}", ("the text is not closed", 4, 5, "close it with `'`")),
-        ("${{ a }}" * 101, ("the text holds more than 100 expressions", 800, 808, "")),
+        ("${{ a }}" * 101, _MANY),
     ],
     ids=lambda value: value[:16] if isinstance(value, str) else "",
 )

@@ -110,7 +110,12 @@ def parse_template(text: str) -> tuple[str | Path, ...]:
         parts.append(_Parser(text, opening + 3, closing, _TEMPLATE).only_path())
         n_paths += 1
         if n_paths > MAX_PATHS:
-            raise ExpressionError(f"the text holds more than {MAX_PATHS} expressions", opening, closing + 2)
+            raise ExpressionError(
+                f"the text holds more than {MAX_PATHS} expressions",
+                opening,
+                closing + 2,
+                "let a step put the text together, and read its output",
+            )
         at = closing + 2
     literal += text[at:]
     return (*parts, literal) if literal else tuple(parts)
