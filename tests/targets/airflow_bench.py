@@ -40,9 +40,10 @@ class Played:
 
 @dataclass
 class Bench:
-    """A folder for projects, one after another. told: how often each thing happened."""
+    """A folder for projects, one after another. version: of Airflow. told: how often each thing happened."""
 
     folder: Path
+    version: str = "3.1"
     told: Counter[str] = field(default_factory=Counter)
 
     def wrong(self, texts: dict[str, str], script: Script, *orders: int) -> list[str]:
@@ -59,7 +60,8 @@ class Bench:
         """Return what is known of a project, and its files unless something is wrong with it."""
         for name, text in {"pipec.yaml": PROJECT, **texts}.items():
             (self.folder / name).write_text(text.replace("PLACE", str(self.folder)), encoding="utf-8")
-        request = api.Request(path=self.folder / "p.yaml", environment="there", target="airflow")
+        options = {"version": self.version}
+        request = api.Request(path=self.folder / "p.yaml", environment="there", target="airflow", options=options)
         checked, files = api.compile_(request)
         self.told.update(one.rule.code for one in checked.report.findings)
         return checked, () if checked.has_error else files

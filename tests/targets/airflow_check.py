@@ -11,9 +11,14 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
-from airflow.dag_processing.dagbag import DagBag
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
-from airflow.serialization.serialized_objects import DagSerialization
+
+try:
+    from airflow.dag_processing.dagbag import DagBag
+    from airflow.serialization.serialized_objects import DagSerialization
+except ImportError:  # Airflow 2.11
+    from airflow.models.dagbag import DagBag
+    from airflow.serialization.serialized_objects import SerializedDAG as DagSerialization
 
 ANSWER = {
     "chosen_options": ["Approve"],
@@ -42,11 +47,12 @@ def written(dag: Any) -> str:
 def described(dag: Any) -> dict[str, Any]:
     return {
         "catchup": dag.catchup,
+        "schedule": type(dag.timetable).__name__,
         "description": dag.description,
         "params": dag.params.dump(),
         "hears": heard(dag),
         "edges": sorted([up, task.task_id] for task in dag.tasks for up in task.upstream_task_ids),
-        "tasks": {task.task_id: rendered(dag, task) for task in dag.tasks if not task.is_mapped},
+        "tasks": {task.task_id: rendered(dag, task) for task in dag.tasks if not hasattr(task, "partial_kwargs")},
     }
 
 
@@ -76,7 +82,12 @@ def rendered(dag: Any, task: Any) -> dict[str, Any]:
             "run_id": "manual__1",
             "triggering_asset_events": {},
             "ti": pull,
-            "dag_run": SimpleNamespace(run_after=moment),
+            "task": task,
+            "dag_run": SimpleNamespace(
+                run_after=moment,
+                logical_date=moment,
+                get_task_instances=lambda: [SimpleNamespace(task_id="a", map_index=-1, state="success")],
+            ),
         }
     )
     found |= {field: getattr(task, field) for field in FIELDS if hasattr(task, field)}

@@ -97,6 +97,10 @@ class DagRun:
         assert (dag_id, list(run_ids)) == (self.dag.keywords["dag_id"], [RUN_ID])
         return {RUN_ID: dict(self.states)}
 
+    def get_task_instances(self) -> list[SimpleNamespace]:
+        """Return the same as a worker of Airflow 2.11 sees it, which asks the run."""
+        return [SimpleNamespace(task_id=name, map_index=-1, state=state) for name, state in self.states.items()]
+
     @property
     def dag_id(self) -> str:
         return str(self.dag.keywords["dag_id"])
@@ -140,12 +144,12 @@ class DagRun:
         params = {name: made.plain[0] for name, made in self.dag.keywords.get("params", {}).items()}
         instance = SimpleNamespace(
             task_id=task.task_id, dag_id=self.dag_id, xcom_pull=self.xcom_pull, get_task_states=self.get_task_states,
-            start_date=NOW,
+            start_date=NOW, render=render,
         )  # fmt: skip
         return {
             **self.dag.keywords.get("user_defined_macros", {}),
-            "ti": instance, "run_id": RUN_ID, "params": params, "task": task, "container": self._contain,
-            "render": render,
+            "ti": instance, "dag_run": self, "run_id": RUN_ID, "params": params, "task": task,
+            "container": self._contain, "render": render,
             "outlet_events": self.outlets, "triggering_asset_events": self._by_asset(self.started_by),
             "inlet_events": [[told for told in self.before if told.asset == asset.plain[0]]
                              for asset in getattr(task, "inlets", [])],

@@ -1,4 +1,4 @@
-"""Airflow 3.1 and later: one readable DAG file per pipeline, importing Airflow and its providers only.
+"""Airflow 3.1 and later, or 2.11: one readable DAG file per pipeline, importing Airflow and its providers only.
 
 Tasks are pods, or containers of the worker's Docker daemon with `-O operator=docker`. The table below is what README
 shows; where a word of the language is emitted only in part, `refuse` says which part is not.
@@ -67,7 +67,7 @@ SETTINGS: Mapping[str, Json] = {
         },
     },
 }
-OPTIONS = {"operator": ("kubernetes", "docker")}
+OPTIONS = {"operator": ("kubernetes", "docker"), "version": ("3.1", "2.11")}
 
 
 # What follows is imported when it is asked for: checking reads the tables of all targets, and compiling writes for one.

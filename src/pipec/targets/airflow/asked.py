@@ -14,12 +14,16 @@ from pipec.condition import AllOf, AnyOf, Compare, Condition, Holds, Not, Status
 from pipec.targets.airflow.source import jinja, templated
 from pipec.values import ItemRef, Json, ListOf, Literal, ObjectOf, OutputRef, ParameterRef, RunRef, Text, Value
 
-# As Kubeflow writes it. A run that is started by hand has no other moment than that of its start.
-SCHEDULED_AT = 'dag_run.run_after.strftime("%Y-%m-%dT%H:%M:%SZ")'
 RUN_ID = "run_id"
+MOMENT = "dag_run.run_after"  # a run that is started by hand has no other moment than that of its start
 PARAMS = "params"
 # What to do about a condition that cannot be said.
 COMPARABLE = "compare parameters, small outputs, `run.id` and `run.date` with each other or with what is written here"
+
+
+def scheduled_at(moment: str) -> str:
+    """Return the expression for the time that a run is of, as Kubeflow writes it. moment: that of the time itself."""
+    return f'{moment}.strftime("%Y-%m-%dT%H:%M:%SZ")'
 
 
 def can_say(condition: Condition) -> bool:
@@ -67,37 +71,37 @@ def _is_known(value: Value) -> bool:
             return False
 
 
-def expression(condition: Condition) -> str:
-    """Return a condition as an expression that is true or false. Assumes `can_say`."""
+def expression(condition: Condition, moment: str) -> str:
+    """Return a condition as an expression that is true or false. Assumes `can_say`. moment: as in `scheduled_at`."""
     match condition:
         case Compare(operator, left, right):
-            return f"{_operand(left)} {operator} {_operand(right)}"
+            return f"{_operand(left, moment)} {operator} {_operand(right, moment)}"
         case Holds(value):
-            return _operand(value)
+            return _operand(value, moment)
         case Status(state, task):
             return f"ends[{jinja(task)}] == {jinja(state)}"
         case Not(term):
-            return f"not ({expression(term)})"
+            return f"not ({expression(term, moment)})"
         case AllOf(terms):
-            return " and ".join(_term(term) for term in terms) or "true"
+            return " and ".join(_term(term, moment) for term in terms) or "true"
         case AnyOf(terms):
-            return " or ".join(_term(term) for term in terms) or "false"
+            return " or ".join(_term(term, moment) for term in terms) or "false"
         case _:
             assert_never(condition)
 
 
-def _term(condition: Condition) -> str:
+def _term(condition: Condition, moment: str) -> str:
     """Return a part of a condition, in parentheses where it has parts itself."""
-    said = expression(condition)
+    said = expression(condition, moment)
     return f"({said})" if isinstance(condition, AllOf | AnyOf) else said
 
 
-def _operand(value: Value) -> str:
+def _operand(value: Value, moment: str) -> str:
     match value:
         case Literal(known):
             return _literal(known)
         case ListOf(items):
-            return "[" + ", ".join(_operand(item) for item in items) + "]"
+            return "[" + ", ".join(_operand(item, moment) for item in items) + "]"
         case OutputRef(task, output):
             return f"ti.xcom_pull({jinja(task)})[{jinja(output)}]"
         case ParameterRef(name):
@@ -107,9 +111,9 @@ def _operand(value: Value) -> str:
         case RunRef("id"):
             return RUN_ID
         case RunRef("scheduled_at"):
-            return SCHEDULED_AT
+            return scheduled_at(moment)
         case RunRef("date"):
-            return f"{SCHEDULED_AT}[:10]"
+            return f"{scheduled_at(moment)}[:10]"
     raise AssertionError(f"asked._operand got {value} (can_say should have stopped it)")
 
 
@@ -143,7 +147,7 @@ def _told(value: Value) -> str:
         case ObjectOf(fields):
             return "{" + ", ".join(f"{jinja(name)}: {_told(item)}" for name, item in fields) + "}"
         case _:
-            return _operand(value)
+            return _operand(value, MOMENT)
 
 
 def _part(value: Value) -> str:
@@ -151,18 +155,18 @@ def _part(value: Value) -> str:
         case Literal(str(known)):
             return jinja(known)
         case RunRef():
-            return _operand(value)
+            return _operand(value, MOMENT)
         case _:
             return f"as_text({_told(value)})"
 
 
-def listed(items: Value, params: str = PARAMS) -> str:
+def listed(items: Value, moment: str, params: str = PARAMS) -> str:
     """Return the list that a loop goes over as a template, which renders to what Python writes. Assumes `can_list`.
 
-    params: the expression for the run's parameters.
+    moment: the expression for the time that the run is of. params: for its parameters.
     """
     known = "" if params == PARAMS else f"{{% set {PARAMS} = {params} %}}"
-    return f"{known}{{{{ {_operand(items)} }}}}"
+    return f"{known}{{{{ {_operand(items, moment)} }}}}"
 
 
 def can_list(items: Value) -> bool:

@@ -17,7 +17,7 @@ from pipec.steps.command import ITEMS
 from pipec.targets.airflow.approval import decision_id, human, subject_id
 from pipec.targets.airflow.docker import is_docker, worker_variables
 from pipec.targets.airflow.event import Event, event_words, events, heard, read, takes_parameters
-from pipec.targets.airflow.flow import Flow, flow, has_written_items
+from pipec.targets.airflow.flow import Flow, asks_end, flow, has_written_items
 from pipec.targets.airflow.group import Group, grouped
 from pipec.targets.airflow.head import head, page
 from pipec.targets.airflow.hoist import constants, referring, shared, without
@@ -26,6 +26,7 @@ from pipec.targets.airflow.name import free, variables
 from pipec.targets.airflow.operators import fixed, items, step, subject
 from pipec.targets.airflow.pod import labels, side_car
 from pipec.targets.airflow.source import WIDTH, Call, Name, Source, Spread, write
+from pipec.targets.airflow.version import version
 from pipec.targets.base import Options, every
 from pipec.targets.cluster import asks_person
 from pipec.values import Literal, OutputRef, references
@@ -79,7 +80,7 @@ def dag_file(plan: Plan, options: Options) -> str:
     used += ["BaseOperator"] if told else []
     return _skeleton().render(
         words,
-        imports=imports(used, [opening, *calls, *extra], _modules(words)),
+        imports=imports(used, [opening, *calls, *extra], _modules(words), version(options).places),
         constants=[
             f"{name} = {write(parts, 0, len(name) + 3)}"
             for name, parts in [*_used(plan, options, steps, words["loops"]), *pods.items()]
@@ -105,9 +106,11 @@ def _telling(plan: Plan, made: Mapping[str, Sequence[Made]]) -> list[Call]:
 def _words(plan: Plan, options: Options, moves: Flow) -> dict[str, Any]:
     """Return what the skeleton asks about a plan: which of its parts a file needs."""
     rules, loops = moves.rules.values(), [task for task in plan.tasks if task.loop]
+    judges = bool(loops) or any(rule.needs or rule.when for rule in rules)
     return {
         "operator": "DockerOperator" if is_docker(options) else "KubernetesPodOperator",
-        "judges": bool(loops) or any(rule.needs or rule.when for rule in rules),
+        "judges": judges,
+        "asks_run": version(options).asks_run and (judges or any(asks_end(task) for task in every(plan))),
         "any_of": any(rule.any_of for rule in rules),
         "siblings": any(rule.siblings for rule in rules),
         "loops": {task.name: "" if has_written_items(task) else f"{task.name}{ITEMS}" for task in loops},

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from pipec.compiler.plan import After, Plan, Task
 from pipec.condition import AllOf, AnyOf, Condition, Not, Status, named, statuses
 from pipec.record import frozen
-from pipec.targets.airflow.asked import COMPARABLE, PARAMS, can_say, can_tell, expression, told
+from pipec.targets.airflow.asked import COMPARABLE, MOMENT, PARAMS, can_say, can_tell, expression, told
 from pipec.targets.airflow.flow import Flow, last
 from pipec.targets.airflow.name import free
 from pipec.targets.airflow.source import Call, Source
@@ -120,10 +120,10 @@ def _keywords(
     after: After, name: str, known: Mapping[str, Task], parts: Mapping[str, Sequence[str]]
 ) -> Iterator[tuple[str, Source]]:
     if after.outcome != "any":
-        yield "ended", "{{ " + expression(_ended(after, known, parts)) + " }}"
+        yield "ended", "{{ " + expression(_ended(after, known, parts), MOMENT) + " }}"
         yield "otherwise", f"{f'`{after.step}`' if after.step else 'the run'} {_OTHERWISE[after.outcome]}"
     if after.when:
-        yield "when", "{{ " + expression(seen(after.when, known)) + " }}"
+        yield "when", "{{ " + expression(seen(after.when, known), MOMENT) + " }}"
     if after.parameters:
         yield "parameters", {key: told(value) for key, value in after.parameters}
     if after.cooldown_s:

@@ -11,6 +11,7 @@ from pipec.steps.command import run_folder
 from pipec.targets.airflow.event import GIVEN, heard, takes_parameters
 from pipec.targets.airflow.operators import default_args
 from pipec.targets.airflow.source import Call, Name, Source
+from pipec.targets.airflow.version import version
 from pipec.targets.base import Options
 from pipec.values import EachRef, OutputRef
 
@@ -25,7 +26,8 @@ def head(plan: Plan, options: Options, common: Mapping[str, Source]) -> Call:
     if plan.description:
         keywords.append(("description", plan.description))
     keywords += [
-        ("schedule", _schedule(plan)),
+        ("schedule", _schedule(plan, version(options).asset)),
+        *(version(options).scheduled if plan.schedules or plan.data else ()),
         ("catchup", any(schedule.catchup for schedule in plan.schedules)),
         ("max_active_runs", plan.concurrency.maximum if plan.concurrency else MOST_RUNS),
     ]
@@ -43,11 +45,11 @@ def page(plan: Plan, options: Options) -> str:
     return f"{said}\n" if said else ""
 
 
-def _schedule(plan: Plan) -> Source:
-    assets = [Call("Asset", plain=(uri,)) for uri in (*plan.data, *heard(plan))]
-    data: Source = assets if len(assets) == 1 else Call("AssetAny", plain=tuple(assets))
+def _schedule(plan: Plan, asset: str) -> Source:
+    assets = [Call(asset, plain=(uri,)) for uri in (*plan.data, *heard(plan))]
+    data: Source = assets if len(assets) == 1 else Call(f"{asset}Any", plain=tuple(assets))
     if assets and plan.schedules:
-        return Call("AssetOrTimeSchedule", (("timetable", _timetable(plan)), ("assets", data)))
+        return Call(f"{asset}OrTimeSchedule", (("timetable", _timetable(plan)), (f"{asset.lower()}s", data)))
     if assets:
         return data
     return _timetable(plan) if plan.schedules else None

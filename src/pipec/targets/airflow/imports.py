@@ -8,37 +8,29 @@ from pipec.targets.airflow.source import Call, Name, Source
 
 _PROVIDERS = "airflow.providers"
 _FROM = {
-    "AirflowFailException": f"{_PROVIDERS}.common.compat.sdk",
-    "AirflowSkipException": f"{_PROVIDERS}.common.compat.sdk",
-    "ApprovalOperator": f"{_PROVIDERS}.standard.operators.hitl",
-    "Asset": "airflow.sdk",
-    "AssetAny": "airflow.sdk",
-    "AssetOrTimeSchedule": "airflow.sdk",
-    "BaseOperator": "airflow.sdk",
-    "CronTriggerTimetable": "airflow.sdk",
-    "DAG": "airflow.sdk",
     "DockerOperator": f"{_PROVIDERS}.docker.operators.docker",
     "EmptyOperator": f"{_PROVIDERS}.standard.operators.empty",
     "KubernetesPodOperator": f"{_PROVIDERS}.cncf.kubernetes.operators.pod",
-    "MultipleCronTriggerTimetable": "airflow.sdk",
-    "Param": "airflow.sdk",
     "PythonOperator": f"{_PROVIDERS}.standard.operators.python",
     "Secret": f"{_PROVIDERS}.cncf.kubernetes.secret",
-    "TaskGroup": "airflow.sdk",
     "timedelta": "datetime",
 }
 
 
-def imports(words: Iterable[str], values: Iterable[Source], modules: Iterable[str]) -> list[str]:
+def imports(
+    words: Iterable[str], values: Iterable[Source], modules: Iterable[str], places: Mapping[str, str]
+) -> list[str]:
     """Return the import lines, sorted as ruff sorts them, with an empty one between the standard library and Airflow.
 
     words: names that the file uses beside those in `values`. modules: of the standard library, imported whole.
+    places: the modules of names that are not the same in all versions of Airflow.
     """
+    known = {**_FROM, **places}
     used = {*words, *(name for value in values for name in named(value))}
     whole = {*modules, *(name.partition(".")[0] for name in used if name.islower() and "." in name)}
     found: dict[str, list[str]] = {}
-    for name in sorted(used & _FROM.keys(), key=lambda each: (not each.isupper(), each)):
-        found.setdefault(_FROM[name], []).append(name)
+    for name in sorted(used & known.keys(), key=lambda each: (not each.isupper(), each)):
+        found.setdefault(known[name], []).append(name)
     lines = [f"from {module} import {', '.join(found[module])}" for module in sorted(found)]
     standard = [f"import {module}" for module in sorted(whole)]
     standard += [line for line in lines if not line.startswith("from airflow")]

@@ -11,20 +11,19 @@ from pipec.compiler.plan import Loop, Plan, Task, order
 from pipec.steps.brief import brief_name, brief_text
 from pipec.steps.command import Ended, Order
 from pipec.targets.airflow.approval import decision, subject_id
-from pipec.targets.airflow.asked import RUN_ID, SCHEDULED_AT, expression, listed
+from pipec.targets.airflow.asked import RUN_ID, expression, listed, scheduled_at
 from pipec.targets.airflow.docker import docker, docker_args, is_docker
 from pipec.targets.airflow.event import run_parameters
-from pipec.targets.airflow.flow import Flow, Rule, asks_end
+from pipec.targets.airflow.flow import Flow, asks_end
 from pipec.targets.airflow.pod import XCOM, pod, pod_args
 from pipec.targets.airflow.source import NO_DOLLAR, Call, Keywords, Name, Source, Spread, seconds, templated
+from pipec.targets.airflow.version import version
 from pipec.targets.base import Options
 from pipec.targets.cluster import asks_person, pod_labels, task_references
 from pipec.values import ParameterRef, RunRef
 
 FINAL = [1, 2, 3]  # a bug, the caller's arguments, a no: design.md 3.1.7 tries 75, 137 and lost machines again
 LONGEST_WAIT_S = 3600  # design.md 3.1.7
-# How Airflow says that the tasks of this run have ended; those that are mapped have their number behind a `_`.
-ENDS = "{{ ti.get_task_states(ti.dag_id, run_ids=[run_id])[run_id]" + NO_DOLLAR + " }}"
 LAST_LINE = "-"  # where the Docker operator looks for what a task hands on
 
 
@@ -44,7 +43,7 @@ def step(plan: Plan, task: Task, options: Options, moves: Flow) -> Call:
     if task.loop:
         return _mapped(plan, task, task.loop, options, moves)
     # Of an approval, the task before a person is asked is the one that may be skipped.
-    ruled = () if asks_person(task) else _ruled(moves.rules[task.name], task.is_final)
+    ruled = () if asks_person(task) else _ruled(task, options, moves)
     return Call("Step", (*_container(plan, task, options, moves), *ruled))
 
 
@@ -52,7 +51,7 @@ def subject(plan: Plan, task: Task, options: Options, moves: Flow) -> Call:
     """Return the operator that finds out what an approval is about, without its id; people and the step see it."""
     called: list[Source] = ["--subject", *arguments(plan, task, subject_id(task)), *_xcom(options)]
     place = _placed(plan, replace(task, name=subject_id(task), timeout_s=None), options, called)
-    told = (*place, ("do_xcom_push", True), *_retried(task), *_ruled(moves.rules[task.name], task.is_final))
+    told = (*place, ("do_xcom_push", True), *_retried(task), *_ruled(task, options, moves))
     return Call("Step", told)
 
 
@@ -72,7 +71,7 @@ def _mapped(plan: Plan, task: Task, loop: Loop, options: Options, moves: Flow) -
         own.append(("max_active_tis_per_dagrun", loop.max_parallel))
         if loop.fail_fast:
             own.append(("fail_fast", True))
-    ruled = _ruled(moves.rules[task.name], task.is_final)
+    ruled = _ruled(task, options, moves)
     return Call("Step.partial", (*_container(plan, loop.body[0], options, moves, is_mapped=True), *own, *ruled))
 
 
@@ -80,7 +79,7 @@ def items(plan: Plan, task: Task, options: Options) -> Call:
     """Return the operator that finds out the list of a loop, in the worker."""
     assert task.loop, f"operators.items got `{task.name}`, which is no loop"
     pushed: Keywords = (("do_xcom_push", True),) if is_docker(options) else ()
-    given = listed(task.loop.items, run_parameters(plan))
+    given = listed(task.loop.items, version(options).moment, run_parameters(plan))
     return Call("PythonOperator", (("python_callable", Name("ast.literal_eval")), ("op_args", [given]), *pushed))
 
 
@@ -102,10 +101,10 @@ def _told(task: Task) -> Keywords:
     return (*titled, ("doc", task.description)) if task.description else titled
 
 
-def _ruled(rule: Rule, is_final: bool) -> Keywords:
+def _ruled(task: Task, options: Options, moves: Flow) -> Keywords:
     """Return what a task that Airflow's default rule does not fit is told; `Step` reads it."""
-    told: list[tuple[str, Source]] = []
-    if rule.is_judged and not is_final:
+    rule, told = moves.rules[task.name], list[tuple[str, Source]]()
+    if rule.is_judged and not task.is_final:
         told.append(("trigger_rule", "all_done"))
     if rule.needs:
         told.append(("needs", {name: list(others) for name, others in rule.needs.items()}))
@@ -114,7 +113,7 @@ def _ruled(rule: Rule, is_final: bool) -> Keywords:
     if rule.siblings:
         told.append(("siblings", list(rule.siblings)))
     if rule.when:
-        told.append(("when", "{{ " + expression(rule.when) + " }}"))
+        told.append(("when", "{{ " + expression(rule.when, version(options).moment) + " }}"))
     return tuple(told)
 
 
@@ -139,6 +138,7 @@ def _order(plan: Plan, task: Task) -> Order:
 
 def fixed(plan: Plan, options: Options) -> dict[str, list[Source]]:
     """Return the parts of calls that are the same in every task that has them, by the names they have in the file."""
+    known = version(options)
     return {
         "RUN": [
             f"--pipeline={plan.pipeline}",
@@ -148,9 +148,9 @@ def fixed(plan: Plan, options: Options) -> dict[str, list[Source]]:
             "--run={{ " + RUN_ID + " }}",
         ],
         "PARAMETERS": ["--parameters", "{{ " + run_parameters(plan) + NO_DOLLAR + " }}"],
-        "SCHEDULED": ["--scheduled-at", "{{ " + SCHEDULED_AT + " }}"],
+        "SCHEDULED": ["--scheduled-at", "{{ " + scheduled_at(known.moment) + " }}"],
         "ITEM": ["--item", "{{ task.item" + NO_DOLLAR + " }}", "--iteration", "{{ ti.map_index }}"],
-        "ENDS": ["--ends", ENDS],
+        "ENDS": ["--ends", "{{ " + known.states + NO_DOLLAR + " }}"],
     }
 
 

@@ -12,6 +12,7 @@ from pipec.targets.airflow.asked import COMPARABLE, can_list, can_say
 from pipec.targets.airflow.docker import is_docker
 from pipec.targets.airflow.event import refuse_after
 from pipec.targets.airflow.unfit import refuse_container, refuse_pod
+from pipec.targets.airflow.version import refuse_version
 from pipec.targets.base import Feature, Options, Refusal, Use, every, inside
 from pipec.targets.cluster import approvers, asks_person
 from pipec.targets.ends import may_starve
@@ -30,6 +31,7 @@ def refused(plan: Plan, options: Options) -> Iterator[Refusal]:
     yield from _root(options)
     yield from _triggers(plan)
     yield from refuse_after(plan)
+    yield from refuse_version(plan, options)
     for key, value in plan.labels:
         use = Use(Feature.METADATA, None, ("metadata", "labels", key))
         if key in _RESERVED:
