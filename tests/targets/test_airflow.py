@@ -38,7 +38,7 @@ USERS = {"users": {"ana@example.org": "12", "bo@example.org": "13"}}
 def emitted(plan: Plan, options: Options | None = None) -> str:
     given = options or plans.options()
     assert list(refusals(TARGET, plan, given)) == []
-    (file,) = TARGET.emit(plan, given)
+    file, *_ = TARGET.emit(plan, given)
     assert file.path == f"{plan.pipeline}.py"
     return file.text
 

@@ -60,6 +60,12 @@ SETTINGS: Mapping[str, Json] = {
         "service_account": {**KUBERNETES_NAME, "description": "The service account that pods run as."},
         **POD_SETTINGS,
         "pool": {"type": "string", "description": "The Airflow pool that tasks take their slots from."},
+        "pool_slots": {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": 2_147_483_647,  # what Airflow's database holds
+            "description": "How many slots `<pipeline>.pools.json` gives that pool; 128 by default.",
+        },
         "users": {
             "type": "object",
             "additionalProperties": {"type": "string"},
@@ -72,10 +78,11 @@ OPTIONS = {"operator": ("kubernetes", "docker"), "version": ("3.1", "2.11")}
 
 # What follows is imported when it is asked for: checking reads the tables of all targets, and compiling writes for one.
 def emit(plan: Plan, options: Options) -> tuple[File, ...]:
-    """Return `<pipeline>.py`. Assumes that `refuse` found nothing."""
+    """Return `<pipeline>.py`, and the pool that it needs beside it. Assumes that `refuse` found nothing."""
     from pipec.targets.airflow.dag import dag_file
+    from pipec.targets.airflow.pools import pools_file
 
-    return (File(f"{plan.pipeline}.py", dag_file(plan, options)),)
+    return (File(f"{plan.pipeline}.py", dag_file(plan, options)), *pools_file(plan, options))
 
 
 def refuse(plan: Plan, options: Options) -> Iterator[Refusal]:

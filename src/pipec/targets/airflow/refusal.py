@@ -11,6 +11,7 @@ from pipec.targets.airflow.approval import decision_id, subject_id, users
 from pipec.targets.airflow.asked import COMPARABLE, can_list, can_say
 from pipec.targets.airflow.docker import is_docker
 from pipec.targets.airflow.event import refuse_after
+from pipec.targets.airflow.pools import refuse_slots
 from pipec.targets.airflow.unfit import refuse_container, refuse_pod
 from pipec.targets.airflow.version import refuse_version
 from pipec.targets.base import Feature, Options, Refusal, Use, every, inside
@@ -29,6 +30,7 @@ def refused(plan: Plan, options: Options) -> Iterator[Refusal]:
     """Yield what of `plan` Airflow cannot say beyond the table of features."""
     yield from judge(plan, options, "airflow")
     yield from _root(options)
+    yield from refuse_slots(options)
     yield from _triggers(plan)
     yield from refuse_after(plan)
     yield from refuse_version(plan, options)
