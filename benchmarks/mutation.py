@@ -43,7 +43,10 @@ REASONS = ROOT / "benchmarks" / "mutation-reasons.json"
 WANTED = 0.85
 
 AREAS = {
-    "reader": ["schema/tree.py", "schema/check.py", "schema/place.py", "schema/ignore.py", "schema/secret.py"],
+    "reader": [
+        "schema/tree.py", "schema/check.py", "schema/judge.py", "schema/fits.py", "schema/place.py", "schema/ignore.py",
+        "schema/secret.py",
+    ],
     "expressions": [
         "schema/expressions.py", "schema/template.py", "condition.py", "schema/fold.py", "schema/matrix.py",
     ],
