@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from needs import ROOT
 
 from pipec import api
 from pipec.schema.check import project_schema
-from pipec.targets import kubeflow
+from pipec.targets.airflow.head import MOST_SOURCE
 
 Route = tuple[str, ...]
 PROJECT: dict[str, Any] = yaml.safe_load("""
@@ -37,6 +37,7 @@ environments:
     artifacts: s3://ml/pipec
     volumes: {scratch: {kubernetes: {claim: scratch}}}
     kubeflow: {namespace: ml}
+    airflow: {namespace: ml, pool: gpu, users: {ana@example.org: "12"}}
 """)
 PIPELINE: dict[str, Any] = yaml.safe_load("""
 apiVersion: pipec/v1alpha1
@@ -70,7 +71,8 @@ outputs: {model: "${{ steps.evaluate.model }}"}
 NAMES = {
     "parameters": "epochs", "inputs": "rows", "outputs": "model", "environments": "prod", "steps": "train",
     "finally": "tell", "roles": "leads", "secrets": "dsn", "configs": "region", "pools": "fast", "volumes": "scratch",
-    "labels": "team", "env": "REGION", "node_selector": "disk", "axes": "epochs", "properties": "a", "users": "ana",
+    "labels": "team", "env": "REGION", "node_selector": "disk", "axes": "epochs", "properties": "a",
+    "users": "ana@example.org",
 }  # fmt: skip
 SAMPLES: dict[str, Any] = {  # by the last keys of a route, the longest first
     "name": "other", "owner": "other", "image": "registry.example/steps:2", "description": "Other words",
@@ -90,6 +92,7 @@ SAMPLES: dict[str, Any] = {  # by the last keys of a route, the longest first
     "exclude": [{"epochs": 1}], "env.REGION": "here", "volumes./scratch": "scratch", "optional": True, "personal": True,
     "namespace": "other", "service_account": "other", "experiment": "other", "pull_secrets": ["r"],
     "pull_policy": "Always", "run_as_user": 7, "run_as_group": 7, "outputs.model": "${{ steps.train.model }}",
+    "airflow.pool": "other", "pool_slots": 4, "users.ana@example.org": "13",
     "inputs.rows.type": "Model", "inputs.rows.default": "s3://rows/c.csv", "const": True, "enum": [5, 6], "minimum": 1,
     "maximum": 9, "exclusiveMinimum": 1, "exclusiveMaximum": 9, "minLength": 1, "maxLength": 99, "pattern": "^s3",
     "minItems": 1, "maxItems": 3, "required": ["a"], "parameters.epochs.type": "number", "parameters.epochs.default": 6,
@@ -105,8 +108,9 @@ NEEDS: dict[str, dict[str, Any]] = {  # what must stand beside a field for it to
     "exclude": {"axes": {"epochs": [1, 2]}}, "after.step": {"pipeline": "other"},
     "after.outcome": {"pipeline": "other"}, "after.when": {"pipeline": "other"},
     "after.parameters": {"pipeline": "other"}, "cooldown": {"pipeline": "other"},
-    "matrix.max_parallel": {"axes": {"epochs": [1, 2, 3]}}, "matrix.fail_fast": {"axes": {"epochs": [1, 2]}},
-    "for_each.max_parallel": {"items": ["a"]}, "for_each.fail_fast": {"items": ["a"]},
+    "matrix.max_parallel": {"axes": {"epochs": [1, 2, 3]}},
+    "matrix.fail_fast": {"axes": {"epochs": [1, 2]}, "max_parallel": 1},
+    "for_each.max_parallel": {"items": ["a"]}, "for_each.fail_fast": {"items": ["a"], "max_parallel": 1},
     "tolerations.0.value": {"key": "a", "operator": "Equal", "effect": "NoExecute"},
     "tolerations.0.operator": {"key": "a"}, "tolerations.0.effect": {"key": "a", "operator": "Exists"},
     "tolerations.0.seconds": {"key": "a", "operator": "Exists", "effect": "NoExecute"}, "priority": {"queue": "q"},
@@ -117,8 +121,6 @@ NOTHING = {  # fields that by their meaning change nothing that is run, and why
     r"\$schema": "for editors",
     r"apiVersion|kind": "the one value that is allowed",
     r"metadata\.name": "of a project: files and runs are named by their pipelines",
-    r".*steps\..*description|finally\..*description": "for who reads the file: IR describes pipelines and inputs alone",
-    r"production|environments\.prod\.production": "for rules, which ask for approvals; this pipeline has what they ask",
     r"inputs\.rows\.personal": "for rules, which follow the rows; here they reach no one",
     r"inputs\.rows\.optional": "with a default it is never absent",
     r"inputs\.rows\.type": "for rules, which judge wiring; a run is given a location in any case",
@@ -126,6 +128,10 @@ NOTHING = {  # fields that by their meaning change nothing that is run, and why
     r"finally\..*accelerator\.(count|vendor|model|memory)": "no step that may stand there uses one, which is told",
     r"finally\.tell\.cache": "a `finally` step always runs",
     r"ignore.*": "for findings: tests of their own hold it",
+}
+NOTHING_FOR = {  # and those that one target has no use of
+    ("kubeflow", r".*steps\..*description|finally\..*description"): "IR describes pipelines and inputs alone",
+    ("kubeflow", r"production|environments\.prod\.production"): "for rules alone; this pipeline has what they ask",
 }
 
 
@@ -154,10 +160,19 @@ def fields(schema: Any, root: Any, route: Route = ()) -> Iterator[Route]:
 
 def schemas() -> dict[str, Any]:
     pipeline = json.loads((ROOT / "src/pipec/schema/pipeline.schema.json").read_text(encoding="utf-8"))
-    return {"pipeline": pipeline, "project": project_schema({"kubeflow": kubeflow.TARGET.settings})}
+    return {
+        "pipeline": pipeline,
+        "project": project_schema({name: target.settings for name, target in api.TARGETS.items()}),
+    }
 
 
 FIELDS = [(kind, route) for kind, schema in schemas().items() for route in fields(schema, schema)]
+WALKED = [
+    (target, kind, route)
+    for target in api.TARGETS
+    for kind, route in FIELDS
+    if not any(other in route for other in api.TARGETS if other != target)
+]
 
 
 def longest(table: dict[str, Any], route: Route) -> Any:
@@ -177,14 +192,19 @@ def laid(document: Any, route: Route, value: Any) -> Any:
     return {**held, first: laid(held.get(first, {}), tuple(rest), value)}
 
 
-def outcome(folder: Path, project: Any, pipeline: Any) -> tuple[list[str], list[str]]:
+def outcome(
+    folder: Path, project: Any, pipeline: Any, target: str, options: Mapping[str, str] | None = None
+) -> tuple[list[str], list[str]]:
     """Return what is written, without the digest that tells any two plans apart, and the messages of findings."""
     folder.mkdir()
     other = {**copy.deepcopy(PIPELINE), "metadata": {"name": "other"}}
     texts = {"pipec.yaml": [project], "p.yaml": [pipeline, other]}
     for name, documents in texts.items():
-        (folder / name).write_text("---\n".join(json.dumps(each) + "\n" for each in documents))
-    request = api.Request(path=folder / "p.yaml", environment="prod", target="kubeflow")
+        # So much that Airflow's page does not show it: there, any word of it would be written.
+        (folder / name).write_text(
+            "---\n".join(json.dumps(each) + "\n" for each in documents) + f"#{' ' * MOST_SOURCE}"
+        )
+    request = api.Request(path=folder / "p.yaml", environment="prod", target=target, options=options or {})
     checked, files = api.compile_(request)
     said = [f"{f.rule.code} {f.message}" for f in checked.report.findings]
     return [re.sub(r'"app.kubernetes.io/version": ".*"', "", file.text) for file in files], said
@@ -209,35 +229,56 @@ def around(route: Route) -> dict[str, Any]:
     return {"pipeline": pipeline, "project": PROJECT}
 
 
-def reason(kind: str, route: Route) -> str | None:
+def reason(target: str, kind: str, route: Route) -> str | None:
     if kind == "pipeline" and route == ("metadata", "name"):
         return None
-    return next((why for pattern, why in NOTHING.items() if re.fullmatch(pattern, ".".join(route))), None)
+    told = NOTHING | {pattern: why for (name, pattern), why in NOTHING_FOR.items() if name == target}
+    return next((why for pattern, why in told.items() if re.fullmatch(pattern, ".".join(route))), None)
 
 
-@pytest.mark.parametrize(("kind", "route"), FIELDS, ids=lambda each: each if isinstance(each, str) else ".".join(each))
-def test_a_field_changes_what_is_written_or_is_told_of(kind: str, route: Route, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("target", "kind", "route"), WALKED, ids=lambda each: each if isinstance(each, str) else ".".join(each)
+)
+def test_a_field_changes_what_is_written_or_is_told_of(target: str, kind: str, route: Route, tmp_path: Path) -> None:
     at = placed(route)
     value, beside = longest(SAMPLES, route), longest(NEEDS, route) or {}
     if at[:1] == ("parameters",) and at[-1] in ("items", "properties"):
         value = {"type": "string"} if at[-1] == "items" else {"a": {"type": "integer"}}
-    if reason(kind, route):
+    if reason(target, kind, route):
         return
     assert value is not None, "this field has no sample here"
     documents = around(route)
     before = documents | {kind: laid(documents[kind], at[:-1], beside) if beside else documents[kind]}
     after = documents | {kind: laid(before[kind], at, value)}
-    first = outcome(tmp_path / "before", before["project"], before["pipeline"])
-    files, said = outcome(tmp_path / "after", after["project"], after["pipeline"])
+    first = outcome(tmp_path / "before", before["project"], before["pipeline"], target)
+    files, said = outcome(tmp_path / "after", after["project"], after["pipeline"], target)
     is_refused = not files and any(text.startswith("PIPE601") for text in said)  # the word around it, as a whole
     assert is_refused or (files, said) != first
 
 
 def test_every_reason_is_about_a_field_that_there_is() -> None:
     routes = [".".join(route) for _, route in FIELDS]
-    assert [pattern for pattern in NOTHING if not any(re.fullmatch(pattern, route) for route in routes)] == []
+    patterns = [*NOTHING, *(pattern for _, pattern in NOTHING_FOR)]
+    assert [pattern for pattern in patterns if not any(re.fullmatch(pattern, route) for route in routes)] == []
 
 
-def test_the_documents_as_they_are_compile(tmp_path: Path) -> None:
-    files, said = outcome(tmp_path / "base", PROJECT, PIPELINE)
+@pytest.mark.parametrize("target", api.TARGETS)
+def test_the_documents_as_they_are_compile(target: str, tmp_path: Path) -> None:
+    files, said = outcome(tmp_path / "base", PROJECT, PIPELINE, target)
     assert files and not [text for text in said if "PIPE6" in text]
+
+
+# By target, a value of each option that the documents above feel.
+OPTIONS = {
+    "airflow": {"operator": "docker", "version": "2.11"},
+    "kubeflow": {"version": "2.3", "manifests": "true", "size_limit": "9"},
+}
+
+
+@pytest.mark.parametrize(
+    ("target", "option"), [(name, key) for name in api.TARGETS for key in api.TARGETS[name].options]
+)
+def test_an_option_changes_what_is_written_or_is_told_of(target: str, option: str, tmp_path: Path) -> None:
+    assert option in OPTIONS[target], "this option has no sample here"
+    usual = outcome(tmp_path / "usual", PROJECT, PIPELINE, target)
+    assert outcome(tmp_path / "other", PROJECT, PIPELINE, target, {option: OPTIONS[target][option]}) != usual

@@ -1,10 +1,12 @@
 # Written by pipec. Change the pipeline's YAML and compile again: changes made here are lost.
 from datetime import timedelta
 
+from airflow.datasets import Dataset, DatasetAny
 from airflow.exceptions import AirflowFailException, AirflowSkipException
 from airflow.models.dag import DAG
 from airflow.models.param import Param
 from airflow.providers.docker.operators.docker import DockerOperator
+from airflow.timetables.datasets import DatasetOrTimeSchedule
 from airflow.timetables.trigger import CronTriggerTimetable
 from airflow.utils.timezone import utc_epoch
 
@@ -24,7 +26,10 @@ class Step(DockerOperator):
 
 with DAG(
     dag_id="short",
-    schedule=CronTriggerTimetable("0 3 * * 1", timezone="Europe/Vienna"),
+    schedule=DatasetOrTimeSchedule(
+        timetable=CronTriggerTimetable("0 3 * * 1", timezone="Europe/Vienna"),
+        datasets=DatasetAny(Dataset("s3://b/k"), Dataset("s3://b/l")),
+    ),
     start_date=utc_epoch(),
     catchup=False,
     max_active_runs=16,
