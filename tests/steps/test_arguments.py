@@ -82,7 +82,10 @@ def test_an_input_whose_parameter_has_no_value_is_absent(tmp_path: Path) -> None
         ({**WELL, "a": "failed"}, "refused"),
         ({**WELL, "a": "failed", "b": "failed"}, "failed"),
         ({"a": "success"}, "succeeded"),
-        ({**WELL, "b": "skipped", "b-subject": "failed"}, "failed"),
+        ({**WELL, "b": "skipped", "b-subject": "failed", "b-decision": "upstream_failed"}, "failed"),
+        ({**WELL, "b": "upstream_failed", "b-inputs": "success", "b-run": "failed"}, "failed"),
+        ({**WELL, "b": "upstream_failed", "b-inputs": "failed", "b-run": "upstream_failed"}, "failed"),
+        ({**WELL, "a": "success", "b": "skipped", "b-run": "failed"}, "succeeded"),  # a step of its own
     ],
     ids=str,
 )

@@ -19,7 +19,7 @@ from types import FrameType
 from typing import NoReturn
 
 from pipec.diagnostics import guess
-from pipec.steps import catalog, mark, result, runtime, store, subject, xcom
+from pipec.steps import catalog, mark, result, runtime, store, subject, workspace, xcom
 from pipec.steps.again import again
 from pipec.steps.attempt import Attempt
 from pipec.steps.brief import split_name
@@ -39,6 +39,8 @@ HELP = {"-h", "--help"}
 FOREIGN = "--foreign"  # in the place of a name: the call brings its step with it
 SUBJECT = "--subject"  # before the name of an approval: what a person is to decide about is found out, nothing else
 HAND = "--hand"  # before the name of a step of another image: what its arguments name is found out for it
+PREPARE, KEEP = "--prepare", "--keep"  # and what is done before and after an orchestrator starts that image
+_FOREIGN = {HAND: None, PREPARE: workspace.prepare, KEEP: workspace.keep}
 USAGE = """usage: pipec-step NAME --call FILE
        pipec-step --foreign --call FILE
        pipec-step NAME --order JSON --executor-input JSON [--root ROOT]
@@ -48,6 +50,8 @@ USAGE = """usage: pipec-step NAME --call FILE
        pipec-step --subject NAME --order JSON --root ROOT --run ID --xcom FILE|-
        pipec-step --verdict [NAME] --executor-input JSON
        pipec-step --hand NAME --order JSON --executor-input JSON [--root ROOT]
+       pipec-step --prepare NAME --order JSON --root ROOT --run ID --workspace FOLDER --attempts N --xcom FILE|-
+       pipec-step --keep NAME --order JSON --root ROOT --run ID --workspace FOLDER --attempt N [--xcom FILE|-]
        pipec-step NAME --help"""
 
 
@@ -75,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _called(arguments: Sequence[str]) -> str:
     """Return what messages begin with before the work says better."""
     name, *rest = arguments
-    told = rest[0] if name in (HAND, SUBJECT) and rest else name
+    told = rest[0] if name in (*_FOREIGN, SUBJECT) and rest else name
     return "pipec-step" if name == FOREIGN else split_name([told])[0]
 
 
@@ -103,9 +107,9 @@ def _main(arguments: Sequence[str], told: Told) -> int:
         return verdict(rest)
     if name == FOREIGN:
         return _run("pipec-step", rest, lambda call: call.foreign is not None, told)
-    if name == HAND and rest:
+    if name in _FOREIGN and rest:
         step, *rest = rest
-        return _run(step, rest, lambda call: call.foreign is not None and _is_of(call, step), told)
+        return _run(step, rest, lambda call: call.foreign is not None and _is_of(call, step), told, _FOREIGN[name])
     work = None
     if name == SUBJECT and rest:
         (name, rest), work = split_name(rest), subject.show

@@ -139,6 +139,9 @@ def decode_airflow(
         triggers=f"{root}/triggers",
         cache=f"{root}/cache" if order.cache else None,
         xcom=options.xcom,
+        workspace=options.workspace,
+        tries=options.attempts,
+        attempt=options.attempt,
     )
 
 
@@ -161,8 +164,9 @@ def ended(told: Mapping[str, Json]) -> dict[str, str]:
     for task, word in told.items():
         if word == "skipped" and told.get(f"{task}{ITEMS}") == "success":
             states[task] = SUCCEEDED  # a loop that had nothing to go over
-    for task, word in told.items():
-        owner = next((task.removesuffix(half) for half in HALVES if task.endswith(half)), "")
-        if word == "failed" and states.get(owner) == SKIPPED:
-            states[owner] = FAILED
+    for first, second in HALVES:
+        for owner in [task.removesuffix(first) for task in told if task.endswith(first)]:
+            parts = [told.get(f"{owner}{half}") for half in (first, second)]
+            if None not in parts and "failed" in parts and states.get(owner) == SKIPPED:
+                states[owner] = FAILED
     return states

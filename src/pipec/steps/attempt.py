@@ -12,7 +12,7 @@ from pipec.steps.command import Call
 
 @frozen
 class Fetched:
-    """An input as this process reads it. is_kept: made by a step, so nobody changes it. stamp: see `_stamp`."""
+    """An input as this process reads it. is_kept: made by a step, so nobody changes it. stamp: see `inputs.stamp`."""
 
     path: Path
     digest: str

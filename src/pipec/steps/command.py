@@ -43,7 +43,9 @@ ITERATION = "iteration"  # an input: tells a task's iterations in a loop apart, 
 RUN_ID = "PIPEC_RUN_ID"  # a variable: the run's id, where it must not be an input, because a cache keys by inputs
 # Ends of the names of tasks that Airflow has beside an approval's own: what shows the subject, and what asks a person.
 ITEMS = "-items"  # behind a loop's name: what finds out its list on Airflow
-SUBJECT_HALF, DECISION_HALF = HALVES = ("-subject", "-decision")
+SUBJECT_HALF, DECISION_HALF = "-subject", "-decision"
+INPUTS_HALF, RUN_HALF = "-inputs", "-run"  # and beside a step of another image: what is before it, and that image
+HALVES = ((SUBJECT_HALF, DECISION_HALF), (INPUTS_HALF, RUN_HALF))
 STATE, REASON = "pipec-state", "pipec-reason"  # small outputs of a task that reports: how it ended, and why
 _TEMPLATE = re.compile(r"\{[{%#]|\$[$(]")
 _ENCODER = json.JSONEncoder(allow_nan=False)
@@ -146,7 +148,8 @@ class Call:
     prefix: words that start the container in which its command runs, instead of the command's own first word.
     hidden, devices, env, ledger: as an order has them. cache: where work done earlier is kept (a location), or None.
     mark: where an end for good is noted, or None. marks: as an order has them. xcom: where the small outputs also go,
-    for Airflow's rules: a file, or `-` for the last line of standard output.
+    for Airflow's rules: a file, or `-` for the last line of standard output. workspace: a folder that another image
+    sees too. tries: how many attempts that image may make; attempt: of `--keep`, which of them went well.
     """
 
     pipeline: str
@@ -183,6 +186,9 @@ class Call:
     mark: str | None = None
     marks: int = 0
     xcom: str | None = None
+    workspace: str | None = None
+    tries: int = 1
+    attempt: int = 0
 
     def as_json(self) -> str:
         """Return the call as the text of a call file."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -31,11 +31,12 @@ class Staged:
 
 
 @contextmanager
-def staged(interface: Interface, call: Call, work: Path) -> Iterator[dict[str, Staged]]:
+def staged(interface: Interface, call: Call, work: Path, written: Path | None = None) -> Iterator[dict[str, Staged]]:
     """Give every artifact a place to be written to, by name; whatever has not been published is gone at the end.
 
     Local artifacts are staged in a hidden folder beside their place, so that a rename can move them; remote ones below
-    `work`. Raises CallerError if the call does not say where an artifact goes.
+    `work`, or where they lie already. written: the folder in which another image has left them, which stays.
+    Raises CallerError if the call does not say where an artifact goes.
     """
     with ExitStack() as stack:
         folders: dict[Path, Path] = {}
@@ -43,6 +44,8 @@ def staged(interface: Interface, call: Call, work: Path) -> Iterator[dict[str, S
         for output in interface.artifacts:
             place = _place(call, output.name)
             parent = work if isinstance(place, str) else place.parent
+            if written and isinstance(place, str):
+                folders[parent] = written
             if parent not in folders:
                 parent.mkdir(parents=True, exist_ok=True)
                 folders[parent] = Path(tempfile.mkdtemp(prefix=".pipec-", dir=parent))
@@ -95,10 +98,15 @@ def seal(deliveries: Mapping[str, Staged]) -> dict[str, str]:
     """
     declared = {delivery.path for delivery in deliveries.values()}
     for folder in {path.parent for path in declared}:
-        for found in sorted(folder.iterdir()):
-            if found not in declared:
-                raise StepError(f"the step wrote `{found.name}`, which it does not declare: mend the step")
+        check_declared(folder, {path.name for path in declared if path.parent == folder})
     return {name: _seal(delivery) for name, delivery in deliveries.items() if not _is_left_out(delivery)}
+
+
+def check_declared(folder: Path, names: Container[str]) -> None:
+    """Raise StepError where anything but `names` lies in a folder that is for what a step declares."""
+    for found in sorted(folder.iterdir()):
+        if found.name not in names:
+            raise StepError(f"the step wrote `{found.name}`, which it does not declare: mend the step")
 
 
 def _is_left_out(delivery: Staged) -> bool:

@@ -50,8 +50,13 @@ class ForeignStep:
         own = command_line(self.container, given, files)
         argv = [*(os.fsencode(word) for word in self.prefix), *own[1:]] if self.prefix else own
         _run(self.container.command[0], argv, is_contained=bool(self.prefix))
-        written = {name: path for name, path in files.items() if os.path.lexists(path)}
-        return {o.name: _value(o, written[o.name]) for o in self.interface.small_outputs if o.name in written}
+        return values(self.interface, folder)
+
+
+def values(interface: Interface, folder: Path) -> Mapping[str, Json]:
+    """Return the small outputs that a command wrote, each into a file of its name in `folder`. Raises StepError."""
+    written = [output for output in interface.small_outputs if os.path.lexists(folder / output.name)]
+    return {output.name: _value(output, folder / output.name) for output in written}
 
 
 def declared(carried: Mapping[str, Json], call: Call) -> Interface:

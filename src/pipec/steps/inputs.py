@@ -61,7 +61,7 @@ def fetched(attempt: Attempt, name: str, place: Location, number: int = 0) -> Fe
         found = _digest(name, path)
     if place.digest not in (None, found):
         raise Refused(f"`{name}` is not what was made: it should be {place.digest}, but is {found}: run its step again")
-    return Fetched(path, found, is_kept=place.digest is not None, stamp=_stamp(path))
+    return Fetched(path, found, is_kept=place.digest is not None, stamp=stamp(path))
 
 
 def _local(attempt: Attempt, name: str, place: Location, number: int) -> Path:
@@ -86,7 +86,7 @@ def _digest(name: str, path: Path) -> str:
         raise Refused(f"`{name}` cannot be read: {fault}") from fault
 
 
-def _stamp(path: Path) -> tuple[int, ...]:
+def stamp(path: Path) -> tuple[int, ...]:
     """Return numbers that change when a file is written to, so that a second hash is rarely needed."""
     stat = path.stat()
     return (stat.st_ino, stat.st_size, stat.st_mtime_ns) if path.is_file() else ()
@@ -95,7 +95,7 @@ def _stamp(path: Path) -> tuple[int, ...]:
 def check_unchanged(attempt: Attempt) -> None:
     for name, found in attempt.inputs.items():
         for one in found:
-            if one.stamp and _stamp(one.path) != one.stamp and digest.of_path(one.path) != one.digest:
+            if one.stamp and stamp(one.path) != one.stamp and digest.of_path(one.path) != one.digest:
                 raise Refused(f"`{name}` was changed while the step read it: run again when nobody writes to it")
 
 

@@ -109,7 +109,7 @@ def _run(attempt: Attempt) -> None:
     wanted = _wanted(attempt, step.interface, known) if call.cache else ""
     if wanted and _is_taken(attempt, step.interface, wanted):
         return
-    _work(attempt, step, given or _given(attempt, step.interface), wanted)
+    do(attempt, step, given or _given(attempt, step.interface), wanted)
 
 
 def _given(attempt: Attempt, interface: Interface) -> Given:
@@ -118,10 +118,13 @@ def _given(attempt: Attempt, interface: Interface) -> Given:
     return Given(inputs=taken, parameters=inputs.parameters(attempt, interface), outputs={}, work=attempt.work)
 
 
-def _work(attempt: Attempt, step: Step, given: Given, wanted: str) -> None:
-    """Run the step, and publish what it wrote. wanted: under which key the work is kept, or empty."""
+def do(attempt: Attempt, step: Step, given: Given, wanted: str = "", written: Path | None = None) -> None:
+    """Run the step, and publish what it wrote. wanted: under which key the work is kept, or empty.
+
+    written: the folder in which another image has left the artifacts, or None.
+    """
     call, interface = attempt.call, step.interface
-    with delivery.staged(interface, call, attempt.work) as deliveries:
+    with delivery.staged(interface, call, attempt.work, written) as deliveries:
         outputs = {name: staged.path for name, staged in deliveries.items() if not staged.output.same_as}
         attempt.names |= {str(d.path): f"`{name}`" for name, d in deliveries.items()}
         fields = step.run(replace(given, outputs=outputs), _context(call, attempt.log))
