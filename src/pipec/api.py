@@ -267,6 +267,7 @@ def _options(
         volumes=environment.volumes if environment else {},
         pools={name: _pool(pool) for name, pool in unit.subject.project.pools_in(environment).items()},
         source=source.text if source else "",
+        image=unit.subject.usual_image,
         version=__version__,
         contents=unit.subject.lock.contents,
         listeners=dict(_listeners(unit.pipeline.name, units)),

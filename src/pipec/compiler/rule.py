@@ -64,7 +64,16 @@ class Subject:
         if interface is None or use.name in self.composite:
             return None
         own = use.image or (interface.container.image if interface.container else None) or use.defaults.image
-        return own or (self.environment.image if self.environment else None) or self.project.image
+        return own or self._said_for_all
+
+    @property
+    def usual_image(self) -> str | None:
+        """The image of steps that nothing nearer says one of, pinned where the lock knows its digest."""
+        return self.lock.pinned(self._said_for_all) if self._said_for_all else None
+
+    @property
+    def _said_for_all(self) -> str | None:
+        return (self.environment.image if self.environment else None) or self.project.image
 
     def contents(self, use: StepUse) -> Contents | None:
         """Return what the image of a step holds, as far as it is locked and pipec's own."""

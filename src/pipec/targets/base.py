@@ -117,9 +117,9 @@ class Options:
 
     artifacts: the environment's artifact root, or None. settings: the environment's words for this target. values: the
     user's `-O name=value`. secrets: where each secret lies in the environment, as the project says it. source: the text
-    of the pipeline's file, for targets that show it. version: pipec's own. contents: what an image holds by its name in
-    the plan, or None where the lock does not say it. listeners: by pipeline of the file that may start after this one,
-    its triggers `after`.
+    of the pipeline's file, for targets that show it. image: of all steps that say none themselves. version: pipec's
+    own. contents: what an image holds by its name in the plan, or None where the lock does not say it. listeners: by
+    pipeline of the file that may start after this one, its triggers `after`.
     """
 
     artifacts: str | None = None
@@ -130,6 +130,7 @@ class Options:
     volumes: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
     pools: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
     source: str = ""
+    image: str | None = None
     version: str = ""
     contents: Callable[[str], Contents | None] = lambda image: None
     listeners: Mapping[str, tuple[After, ...]] = field(default_factory=dict)

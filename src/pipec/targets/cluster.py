@@ -8,7 +8,7 @@ words.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 
 from pipec.compiler.plan import Plan, Task, uncacheable
@@ -213,6 +213,11 @@ def needs_root(task: Task) -> bool:
     if task.interface.container:
         return False
     return task.interface.rooted or task.interface.role in (Role.APPROVE, Role.DEPLOY)
+
+
+def library_image(tasks: Iterable[Task]) -> str | None:
+    """Return the image of the first task of the step library, or None where there is none."""
+    return next((task.image for task in tasks if task.image and not (task.interface.container or task.loop)), None)
 
 
 def step_labels(task: Task) -> dict[str, str]:

@@ -7,7 +7,7 @@ each value as the text that the engine hands over. Knows no IR.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -15,6 +15,7 @@ from pipec.compiler.plan import Plan, Task
 from pipec.steps.argument import argument_name
 from pipec.steps.interface import Artifact, Interface, Kind, Output, Parameter
 from pipec.targets.base import every
+from pipec.targets.cluster import library_image
 from pipec.targets.kubeflow.foreign import parameters_named
 from pipec.targets.kubeflow.scope import SMALL, Dag, Leaf, Names
 from pipec.values import (
@@ -90,11 +91,6 @@ def handed(task: Task, kind: Kinds) -> tuple[str, ...]:
 def is_bringable(value: Value) -> bool:
     """Say whether a task may leave a value to others: no secret, and no file that another image has."""
     return not isinstance(value, ImageFile) and not any(isinstance(ref, SecretRef) for ref in references(value))
-
-
-def library_image(tasks: Iterable[Task]) -> str | None:
-    """Return the image of the first task of the step library, or None where there is none."""
-    return next((task.image for task in tasks if task.image and not (task.interface.container or task.loop)), None)
 
 
 def given_by(task: Task, asked: tuple[str, ...], source: str) -> Task:

@@ -15,9 +15,9 @@ from pipec.compiler.plan import Plan, Task
 from pipec.steps.declare import CallerError
 from pipec.steps.interface import Container, Parameter
 from pipec.targets.base import Feature, Refusal, Use
-from pipec.targets.cluster import GATES, variables
+from pipec.targets.cluster import GATES, library_image, variables
 from pipec.targets.kubeflow.foreign import foreign_arguments, imports, parameters_named, pieces
-from pipec.targets.kubeflow.hand import given_by, handed, kinds, library_image
+from pipec.targets.kubeflow.hand import given_by, handed, kinds
 from pipec.targets.kubeflow.ir import MOUNTED
 from pipec.values import (
     Attachment,
