@@ -53,7 +53,7 @@ def hand(folder: Path, made: Order, given: Mapping[str, Json], name: str = "scor
     assert made.foreign is not None
     (output,) = [argument_name(parameter) for parameter, _ in made.parameters]
     outputs: dict[str, Any] = {"outputFile": str(folder / "executor.json")}
-    if made.foreign["parameters"][0]["path"]:  # type: ignore[index,call-overload]
+    if made.foreign["parameters"][0].get("path"):  # type: ignore[index,call-overload,union-attr]
         outputs["artifacts"] = {output: {"artifacts": [{"uri": str(folder / "out")}]}}
     else:
         outputs["parameters"] = {output: {"outputFile": str(folder / "out")}}

@@ -7,7 +7,7 @@ catalogue has the step.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 from pipec.steps.interface import (
@@ -29,13 +29,21 @@ from pipec.values import Json
 
 
 def interface_as_json(interface: Interface) -> dict[str, Json]:
-    """Return the whole interface as JSON, so that `interface_of_json` gives an equal one."""
+    """Return the whole interface as JSON, so that `interface_of_json` gives an equal one.
+
+    What is as it is where nothing is said is left out: people read calls in the files of targets.
+    """
     body: dict[str, Any] = asdict(interface)
     del body["_digest"]  # it follows from the rest
-    for parameter in body["parameters"]:
-        if parameter["default"] is MISSING:
-            del parameter["default"]
+    for name, kind in (("inputs", Input), ("outputs", Output), ("parameters", Parameter)):
+        usual = {each.name: each.default for each in fields(kind)}
+        body[name] = [{key: value for key, value in one.items() if not _is(usual[key], value)} for one in body[name]]
     return body
+
+
+def _is(usual: object, value: object) -> bool:
+    """Say whether a field has its default; of schemas, which have none here, an empty one stays."""
+    return value is MISSING or (type(usual) is type(value) and usual == value)
 
 
 def interface_of_json(body: Mapping[str, Json]) -> Interface:
