@@ -71,11 +71,16 @@ def _labelled(label: str) -> str:
 class Operator:
     """What every operator is here. keywords: all that it is told, `default_args` included. own: without these.
 
-    needs, when: of a step, what the file's own class keeps of it.
+    needs, when: of a step, what the file's own class keeps of it. cmds, arguments; entrypoint, command: of one whose
+    command is known in a run, what the class makes of it.
     """
 
     needs: Mapping[str, list[str]]
     when: str
+    cmds: list[str]
+    arguments: list[str]
+    entrypoint: list[str]
+    command: list[str]
 
     def __init__(self, *, task_id: str, **keywords: Any) -> None:
         assert _Open.dag is not None

@@ -17,7 +17,7 @@ from airflow_live import Finished, Instance, Key
 from pipec.compiler.plan import Plan, Task
 from pipec.engine.outcome import RunOutcome, State, Stored, TaskOutcome, together
 from pipec.engine.state import Facts, judge, outcome_of
-from pipec.steps.command import RESULT, run_folder
+from pipec.steps.command import INPUTS_HALF, RESULT, RUN_HALF, run_folder
 from pipec.verdict import Skip
 
 UNMAPPED = -1
@@ -68,11 +68,21 @@ class _Reader:
         if task.loop:
             self._loop(task, task.loop.body[0])
             return
-        instance = instance_of(self.finished.tasks, task.name)
+        instance = self._instance(task)
         assert instance.state in ENDS, f"airflow left `{task.name}` in state {instance.state}"
         state = ENDS[instance.state]
         found = self._skipped(task, instance) if state is State.SKIPPED else self._ended(task, instance, state)
         self._note(found)
+
+    def _instance(self, task: Task) -> Instance:
+        """Return what became of a task. One of another image is three there, and its attempts are that image's."""
+        own = instance_of(self.finished.tasks, task.name)
+        if task.interface.container is None:
+            return own
+        before, ran = (instance_of(self.finished.tasks, f"{task.name}{half}") for half in (INPUTS_HALF, RUN_HALF))
+        has_failed = "failed" in (before.state, ran.state, own.state)
+        tries = ran.tries if before.state == "success" else before.tries
+        return replace(own, state="failed" if has_failed else own.state, tries=tries, reason=before.reason)
 
     def _loop(self, task: Task, body: Task) -> None:
         """Note how the iterations of a mapped task ended. One that was skipped as a whole may have begun there."""
@@ -116,7 +126,8 @@ class _Reader:
 
     def _ended(self, task: Task, instance: Instance, state: State) -> TaskOutcome:
         result = self._result(task.name)
-        if task.when and not result:  # it could not be answered, and no container was started
+        has_run = (f"{task.name}{RUN_HALF}", UNMAPPED) in self.finished.tasks and instance.tries
+        if task.when and not result and not has_run:  # it could not be answered, and no container was started
             instance = replace(instance, tries=0)
         if state is State.FAILED and result.get("outcome") == "refused":
             state = State.REFUSED

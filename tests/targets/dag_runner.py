@@ -74,6 +74,7 @@ class DagRun:
     queues: list[frozenset[str]] = field(default_factory=list)
     handed: dict[str, Any] = field(default_factory=dict)
     tries: dict[str, int] = field(default_factory=dict)
+    pushed: dict[tuple[str, str], Any] = field(default_factory=dict)
     before: Sequence[Told] = ()
     started_by: Sequence[Told] = ()
     told: list[Told] = field(default_factory=list)
@@ -105,9 +106,9 @@ class DagRun:
     def dag_id(self) -> str:
         return str(self.dag.keywords["dag_id"])
 
-    def xcom_pull(self, task: str) -> Any:
+    def xcom_pull(self, task_ids: str, key: str = "return_value") -> Any:
         """Return what a task handed on, or None."""
-        return self.handed.get(task)
+        return self.handed.get(task_ids) if key == "return_value" else self.pushed.get((task_ids, key))
 
     def _schedule(self) -> None:
         """Look at every task that waits, until nothing changes."""
@@ -142,14 +143,10 @@ class DagRun:
 
     def _context(self, task: Operator) -> dict[str, Any]:
         params = {name: made.plain[0] for name, made in self.dag.keywords.get("params", {}).items()}
-        instance = SimpleNamespace(
-            task_id=task.task_id, dag_id=self.dag_id, xcom_pull=self.xcom_pull, get_task_states=self.get_task_states,
-            start_date=NOW, render=render,
-        )  # fmt: skip
         return {
             **self.dag.keywords.get("user_defined_macros", {}),
-            "ti": instance, "dag_run": self, "run_id": RUN_ID, "params": params, "task": task,
-            "container": self._contain, "render": render,
+            "ti": Instance(self, task.task_id), "dag_run": self, "run_id": RUN_ID, "params": params, "task": task,
+            "container": self._contain,
             "outlet_events": self.outlets, "triggering_asset_events": self._by_asset(self.started_by),
             "inlet_events": [[told for told in self.before if told.asset == asset.plain[0]]
                              for asset in getattr(task, "inlets", [])],
@@ -161,7 +158,7 @@ class DagRun:
     def _contain(self, task: Operator) -> Any:
         self.began[task.task_id] = frozenset(name for name, state in self.states.items() if state in FINISHED)
         context = self._context(task)
-        code, found = self.start(task, [render(argument, context) for argument in task.keywords["arguments"]])
+        code, found = self.start(task, [render(argument, context) for argument in task.keywords.get("arguments", ())])
         if code in task.keywords["skip_on_exit_code"]:
             raise AirflowSkipException(f"exit code {code}")
         if code:
@@ -172,6 +169,28 @@ class DagRun:
         """Return the tasks that say how the run went: teardowns are looked past (`_tis_for_dagrun_state`)."""
         plain = {name for name, task in self.dag.tasks.items() if not task.is_teardown}
         return plain - {before for name in plain for before in self.dag.tasks[name].upstream}
+
+
+@dataclass
+class Instance:
+    """What a worker sees of the run from one of its tasks."""
+
+    run: DagRun
+    task_id: str
+    start_date: datetime = NOW
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.run, name)
+
+    def render(self, text: str, context: Mapping[str, Any]) -> str:
+        return render(text, context)
+
+    @property
+    def try_number(self) -> int:
+        return self.run.tries[self.task_id]
+
+    def xcom_push(self, *, key: str, value: Any) -> None:
+        self.run.pushed[self.task_id, key] = value
 
 
 def _asked(task: Operator, finished: Mapping[str, str]) -> str | None:

@@ -47,6 +47,18 @@ steps:
     with: {channel: ml, message: hello, webhook: "${{ secrets.healer }}"}
     retry: {attempts: 3, backoff: 1s}
 """
+# In an image of its own, which pipec is not in.
+REFUSING = """
+apiVersion: pipec/v1alpha1
+kind: Pipeline
+metadata: {name: refusing}
+steps:
+  foreign: {uses: ./steps/refuse.yaml, retry: {attempts: 3, backoff: 1s}}
+  after: {uses: ./steps/script.yaml, with: {word: hello, before: "${{ steps.foreign.told }}"}}
+  mend: {uses: notify, when: failed(foreign), with: {channel: ml, message: it refused}}
+finally:
+  tell: {uses: ./steps/script.yaml, with: {word: done}}
+"""
 # It waits for data to change; its first step skips itself.
 TOLD = """
 apiVersion: pipec/v1alpha1
@@ -158,6 +170,10 @@ def jobs(folder: Path, wanted: set[str], hook: str) -> dict[str, Job]:
             found[name] = Job(project=feature_project(place), file=f"{name}.yaml", pipeline=name, parameters=parameters)
         elif name == "healing":
             found[name] = Job(project=healing_project(place, hook), file="healing.yaml", pipeline="healing")
+        elif name == "refusing":
+            project = feature_project(place)
+            (place / "refusing.yaml").write_text(REFUSING, encoding="utf-8")
+            found[name] = Job(project=project, file="refusing.yaml", pipeline="refusing")
     asking = Job(project=feature_project(folder / "approval"), file="approval.yaml", pipeline="approval")
     return found | {name: asking for name in ASKING if name in wanted}
 
@@ -261,6 +277,19 @@ def test_a_retry_heals_on_airflow(site: Site, name: str) -> None:
     here = site.here[name].result()
     assert here["steps"]["tell"]["attempts"] == 3
     assert site.trace(name) == here, site.said(name)
+
+
+@pytest.mark.parametrize("name", ["refusing"])
+def test_a_foreign_image_s_no_is_not_asked_again(site: Site, name: str) -> None:
+    here = site.here[name].result()
+    finished, there = site.finished(name), site.trace(name)
+    ended = {task: (one.state, one.tries) for (task, _), one in finished.tasks.items() if task.startswith("foreign")}
+    assert ended == {"foreign-inputs": ("success", 1), "foreign-run": ("failed", 1), "foreign": ("upstream_failed", 0)}
+    # Nothing of ours is in that image to tell a no from another failure.
+    assert (here["status"], there["status"]) == ("refused", "failed")
+    assert {**there["steps"]["foreign"], "state": "refused"} == here["steps"]["foreign"]
+    others = ("after", "mend", "tell")
+    assert [there["steps"][step]["state"] for step in others] == [here["steps"][step]["state"] for step in others]
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

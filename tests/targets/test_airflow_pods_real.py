@@ -15,11 +15,14 @@ from needs import missing
 from plans import options, wine
 from plans import placed as placed_plan
 from pod_security import CONTROLS, broken
+from test_airflow_foreign import FORMS, scored
 from test_airflow_pod import placed
 from test_airflow_real import looked_at
 from test_airflow_says import EXAMPLES
 
+from pipec.steps.interface import Accelerator, Resources
 from pipec.targets.airflow import TARGET
+from pipec.values import SecretRef
 
 pytestmark = pytest.mark.airflow
 KUBERNETES = "1.34"
@@ -32,7 +35,8 @@ def written(folder: Path, name: str) -> str:
     project = example_project(folder, name, is_run=False)
     text = (
         f"artifacts: 's3://ml/pipec', secrets: {{publisher: {{kubernetes: {{name: publisher, key: token}}}}}}, "
-        f"airflow: {{namespace: ml, users: {USERS}}}"
+        f"volumes: {{shared: {{kubernetes: {{claim: shared-rwx}}}}}}, "
+        f"airflow: {{namespace: ml, users: {USERS}, workspace: shared}}"
     )
     test_ir_examples.put(folder / "pipec.yaml", r"^  there: .*", f"  there: {{{text}}}")
     for path in folder.glob("*.yaml"):  # a pod sees no file of this machine
@@ -49,6 +53,8 @@ def pods(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pod]:
     folder = tmp_path_factory.mktemp("dags")
     plans = {"placed": (placed_plan(), placed()), "wine-plan": (wine(), options(settings={"namespace": "ml"}))}
     plans["flow"] = (flows.flow(), options(settings={"namespace": "ml"}))
+    own = scored(env=(("KEY", SecretRef("warehouse")),), resources=Resources(accelerator=Accelerator(count=1)))
+    plans["own"] = (own, FORMS["pods"])
     for name, (plan, given) in plans.items():
         (file,) = TARGET.emit(replace(plan, pipeline=name), given)
         (folder / file.path).write_text(file.text, encoding="utf-8")
@@ -107,6 +113,20 @@ def test_all_that_a_plan_asks_for_arrives_in_its_pod(pods: dict[str, Pod]) -> No
     assert [one["mountPath"] for one in container["volumeMounts"]] == ["/tmp", "/work", "/dev/shm", "/scratch"]
     assert [one["name"] for one in container["env"]] == ["PIPEC_CONFIG_TARGET", "WH"]
     assert container["resources"]["limits"]["nvidia.com/gpu"] == "2"
+
+
+def test_the_command_of_an_own_image_is_in_its_pod_beside_what_it_shares(pods: dict[str, Pod]) -> None:
+    parts = {name: pods[f"own.{name}"]["spec"] for name in ("score-inputs", "score-run", "score")}
+    own = parts["score-run"]["containers"][0]
+    # Kubernetes takes `$$` for `$`, and then sees no variable.
+    assert (own["command"], own["args"]) == (["sh"], ["$$(HOME) {{ x }} $$$$", "/w/2/out.sh"])
+    assert own["resources"]["limits"]["nvidia.com/gpu"] == "1"
+    assert [one["name"] for one in own["env"]] == ["KEY"]
+    for spec in parts.values():
+        (place,) = (one["name"] for one in spec["containers"][0]["volumeMounts"]
+                    if one["mountPath"] == "/pipec-workspace")  # fmt: skip
+        (claim,) = (one for one in spec["volumes"] if one["name"] == place)
+        assert claim["persistentVolumeClaim"] == {"claimName": "space-rwx"}
 
 
 @pytest.mark.parametrize("control", CONTROLS)

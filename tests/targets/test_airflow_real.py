@@ -19,6 +19,8 @@ from airflow_project import example_project
 from plans import HOSTILE
 from test_airflow import GOLDEN, USERS, docker, hostile
 from test_airflow_by_hand import BY_HAND
+from test_airflow_foreign import FORMS as OWN
+from test_airflow_foreign import scored
 from test_airflow_says import EXAMPLES
 
 from pipec.compiler.plan import order
@@ -63,6 +65,8 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
             (folder / file.path).write_text(file.text, encoding="utf-8")
         (file,) = TARGET.emit(replace(flows.flow(), pipeline=f"flow-{form}"), options)
         (folder / file.path).write_text(file.text, encoding="utf-8")
+        (file,) = TARGET.emit(replace(scored(), pipeline=f"own-{form}"), OWN[form])
+        (folder / file.path).write_text(file.text, encoding="utf-8")
     for name in EXAMPLES:
         case = test_ir_examples.CASES[name]
         project = example_project(tmp_path_factory.mktemp("example"), name, is_run=False)
@@ -76,7 +80,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def test_every_file_loads_without_errors_or_warnings(seen: dict[str, Any]) -> None:
     assert (seen["errors"], seen["warnings"]) == ({}, {})
-    assert len(seen["dags"]) == 2 * (2 + len(HOSTILE)) + len(EXAMPLES) + len(AFTER)
+    assert len(seen["dags"]) == 2 * (3 + len(HOSTILE)) + len(EXAMPLES) + len(AFTER)
 
 
 def test_what_was_written_by_hand_loads_too(tmp_path: Path) -> None:
@@ -147,6 +151,14 @@ def test_both_files_call_an_event_by_the_name_that_airflow_keeps(seen: dict[str,
 def test_parameters_are_the_declared_ones_where_nothing_started_a_run(seen: dict[str, Any]) -> None:
     words = seen["dags"]["q"]["tasks"]["z"]["arguments"]
     assert json.loads(words[words.index("--parameters") + 1]) == seen["dags"]["q"]["params"]
+
+
+@pytest.mark.parametrize("form", ["pods", "docker"])
+def test_a_step_of_an_own_image_ends_by_codes_of_its_own(seen: dict[str, Any], form: str) -> None:
+    tasks = seen["dags"][f"own-{form}"]["tasks"]
+    assert [tasks[name]["final"] for name in ("score-inputs", "score-run", "score")] == [True, True, True]
+    kept = tasks["score"]["arguments" if form == "pods" else "command"]
+    assert kept[-2:] == ["--attempt", "attempt"]  # the key that is pulled
 
 
 @pytest.mark.parametrize("form", ["pods", "docker"])

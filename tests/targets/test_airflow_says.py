@@ -10,11 +10,8 @@ import test_ir_features
 from airflow_project import example_project, feature_project
 
 # Whoever teaches Airflow one of these removes it here, and `test_airflow_live` compares its trace from then on.
-NOT_YET = {
-    "foreign", "foreign-node", "hand-file", "hand-last", "hand-loop", "hand-refusing", "hand-values", "heals",
-    "loop-in-loop", "sub-pipeline-in-loop",
-}  # fmt: skip
-EXAMPLES_NOT_YET = {"scoring"}
+NOT_YET = {"hand-loop", "loop-in-loop", "sub-pipeline-in-loop"}
+EXAMPLES_NOT_YET: set[str] = set()
 FEATURES = sorted(set(test_ir_features.CASES) - NOT_YET)
 EXAMPLES = [name for name in test_ir_examples.CASES if name not in EXAMPLES_NOT_YET]
 

@@ -40,7 +40,7 @@ FEATURES = {
     Feature.MACHINES: Support.REFUSED,
     Feature.POOL: Support.EMITTED,
     Feature.VOLUMES: Support.EMITTED,
-    Feature.FOREIGN_IMAGE: Support.REFUSED,
+    Feature.FOREIGN_IMAGE: Support.EMITTED,  # between two tasks of ours, over a volume that all three mount
     Feature.OUTPUTS: Support.EMULATED,  # the DAG's page says where a run leaves them
     Feature.SCHEDULE: Support.EMITTED,
     Feature.AFTER: Support.EMITTED,  # an event that one pipeline's DAG tells of and the other's is scheduled by
@@ -65,6 +65,10 @@ SETTINGS: Mapping[str, Json] = {
             "minimum": 1,
             "maximum": 2_147_483_647,  # what Airflow's database holds
             "description": "How many slots `<pipeline>.pools.json` gives that pool; 128 by default.",
+        },
+        "workspace": {
+            "type": "string",
+            "description": "The volume of the environment over which steps of one's own image are handed files.",
         },
         "users": {
             "type": "object",

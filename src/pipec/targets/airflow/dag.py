@@ -18,6 +18,7 @@ from pipec.targets.airflow.approval import decision_id, human, subject_id
 from pipec.targets.airflow.docker import is_docker, worker_variables
 from pipec.targets.airflow.event import Event, event_words, events, heard, read, takes_parameters
 from pipec.targets.airflow.flow import Flow, asks_end, flow, has_written_items
+from pipec.targets.airflow.foreign import foreign, inputs_id, is_foreign, run_id
 from pipec.targets.airflow.group import Group, grouped
 from pipec.targets.airflow.head import head, page
 from pipec.targets.airflow.hoist import constants, referring, shared, without
@@ -83,7 +84,7 @@ def dag_file(plan: Plan, options: Options) -> str:
         imports=imports(used, [opening, *calls, *extra], _modules(words), version(options).places),
         constants=[
             f"{name} = {write(parts, 0, len(name) + 3)}"
-            for name, parts in [*_used(plan, options, steps, words["loops"]), *pods.items()]
+            for name, parts in [*_used(plan, options, steps, words), *pods.items()]
         ],
         # Its arguments stand on lines of their own, however short they are.
         dag=f"{write(opening, 0, WIDTH)} as dag",
@@ -107,6 +108,7 @@ def _words(plan: Plan, options: Options, moves: Flow) -> dict[str, Any]:
     """Return what the skeleton asks about a plan: which of its parts a file needs."""
     rules, loops = moves.rules.values(), [task for task in plan.tasks if task.loop]
     judges = bool(loops) or any(rule.needs or rule.when for rule in rules)
+    judges = judges or any(is_foreign(task) and task.is_final for task in plan.tasks)
     return {
         "operator": "DockerOperator" if is_docker(options) else "KubernetesPodOperator",
         "judges": judges,
@@ -115,7 +117,10 @@ def _words(plan: Plan, options: Options, moves: Flow) -> dict[str, Any]:
         "siblings": any(rule.siblings for rule in rules),
         "loops": {task.name: "" if has_written_items(task) else f"{task.name}{ITEMS}" for task in loops},
         "fail_fast": any(task.loop and task.loop.max_parallel and task.loop.fail_fast for task in loops),
-        "reads_output": is_docker(options) and (bool(moves.read) or any(asks_person(task) for task in plan.tasks)),
+        "reads_output": is_docker(options) and (bool(moves.read) or any(_parts(task) for task in plan.tasks)),
+        "parts": {task.name: parts for task in plan.tasks if (parts := _parts(task))},
+        "has_own": any(is_foreign(task) for task in plan.tasks),
+        "is_pod": not is_docker(options),
         "has_decision": any(asks_person(task) for task in plan.tasks),
         **event_words(plan, options),
         "worker_variables": is_docker(options) and any(worker_variables(task, options) for task in every(plan)),
@@ -135,7 +140,17 @@ def _operators(plan: Plan, task: Task, options: Options, moves: Flow) -> Iterato
     if asks_person(task):
         yield subject_id(task), subject(plan, task, options, moves)
         yield decision_id(task), human(plan, task, options)
+    if is_foreign(task):
+        yield from foreign(plan, task, options, moves)
+        return
     yield task.name, step(plan, task, options, moves)
+
+
+def _parts(task: Task) -> list[str]:
+    """Return the ids of the tasks that stand before a task, where it is several."""
+    if is_foreign(task):
+        return [inputs_id(task), run_id(task)]
+    return [subject_id(task), decision_id(task)] if asks_person(task) else []
 
 
 def _last(moves: Flow, ids: Sequence[str]) -> dict[str, Call]:
@@ -147,16 +162,18 @@ def _last(moves: Flow, ids: Sequence[str]) -> dict[str, Call]:
 
 
 def _used(
-    plan: Plan, options: Options, steps: Sequence[Call], loops: Mapping[str, str]
+    plan: Plan, options: Options, steps: Sequence[Call], words: Mapping[str, Any]
 ) -> Iterator[tuple[str, Sequence[Source] | Mapping[str, Source]]]:
-    """Yield the constants that some call is made with, and the loops, each with the task that lists its items."""
+    """Yield the constants that calls are made with, and what the skeleton asks about loops and steps in parts."""
     spread = {item for call in steps for _, given in call.keywords if isinstance(given, list)
               for item in given if isinstance(item, Spread)}  # fmt: skip
     yield from ((name, parts) for name, parts in fixed(plan, options).items() if Spread(name) in spread)
-    if loops:
-        yield "LOOPS", loops
+    if words["loops"]:
+        yield "LOOPS", words["loops"]
     if takes_parameters(plan):
         yield "TRIGGERS", list(heard(plan))
+    if (words["judges"] or words["events"]) and words["parts"]:
+        yield "PARTS", words["parts"]
     if not is_docker(options):
         yield "LABELS", labels(plan)
 
@@ -178,7 +195,8 @@ def _blocks(group: Group, indent: int, body: _Body) -> Iterator[str]:
             continue
         for task_id, call in body.made[member.name]:
             own = without(call, body.common) if call.name in _STEPS else call
-            ending = "" if task_id != member.name else _expanded(member, indent, body) + _TEARDOWN * member.is_final
+            ending = "" if task_id != member.name else _expanded(member, indent, body)
+            ending += _TEARDOWN * (member.is_final and (task_id == member.name or is_foreign(member)))
             yield _assigned(task_id, own, indent, body, group.label(task_id), ending)
 
 
@@ -214,7 +232,10 @@ def _edges(plan: Plan, moves: Flow, body: _Body) -> list[str]:
     last = iter(body.last)
     forgiven = [next(last)] if moves.forgiven else []
     lines += _edge(moves.forgiven, forgiven, body)
-    lines += _edge([*moves.ending, *forgiven], list(last), body)
+    # A part of a final step that fails has the rest skipped, so the last task must see every part.
+    parts = {task.name: _parts(task) for task in plan.tasks if task.is_final and is_foreign(task)}
+    ending = [part for name in moves.ending for part in (*parts.get(name, ()), name)]
+    lines += _edge([*ending, *forgiven], list(last), body)
     return _chained([*lines, *(line for name, each in body.told.items() for line in _edge(each.after, [name], body))])
 
 

@@ -34,10 +34,11 @@ def docker_args(options: Options) -> dict[str, Source]:
 
 def _root(options: Options) -> list[Source]:
     root = options.artifacts or ""
-    return [] if "://" in root else [_bind(root, root)]
+    return [] if "://" in root else [bind(root, root)]
 
 
-def _bind(source: str, target: str) -> dict[str, Source]:
+def bind(source: str, target: str) -> dict[str, Source]:
+    """Return the mount of a folder of the worker's machine."""
     return {"source": templated(source), "target": templated(target), "type": "bind"}
 
 
@@ -53,7 +54,7 @@ def docker(task: Task, options: Options, arguments: list[Source]) -> Keywords:
     if wanted := task.resources.accelerator:
         keywords.append(("device_requests", [_devices(wanted)]))
     if task.volumes:
-        binds = [_bind(folder(options, name), place) for place, name in task.volumes]
+        binds = [bind(folder(options, name), place) for place, name in task.volumes]
         keywords.append(("mounts", [*_root(options), *binds]))
     if env := variables(task):
         keywords.append(("environment", {name: templated(value) for name, value in env.items()}))

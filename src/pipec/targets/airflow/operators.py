@@ -9,7 +9,8 @@ from dataclasses import replace
 
 from pipec.compiler.plan import Loop, Plan, Task, order
 from pipec.steps.brief import brief_name, brief_text
-from pipec.steps.command import Ended, Order
+from pipec.steps.carried import interface_as_json
+from pipec.steps.command import Ended, Order, order_text
 from pipec.targets.airflow.approval import decision, subject_id
 from pipec.targets.airflow.asked import RUN_ID, expression, listed, scheduled_at
 from pipec.targets.airflow.docker import docker, docker_args, is_docker
@@ -43,24 +44,25 @@ def step(plan: Plan, task: Task, options: Options, moves: Flow) -> Call:
     if task.loop:
         return _mapped(plan, task, task.loop, options, moves)
     # Of an approval, the task before a person is asked is the one that may be skipped.
-    ruled = () if asks_person(task) else _ruled(task, options, moves)
-    return Call("Step", (*_container(plan, task, options, moves), *ruled))
+    own = () if asks_person(task) else ruled(task, options, moves)
+    return Call("Step", (*_container(plan, task, options, moves), *own))
 
 
 def subject(plan: Plan, task: Task, options: Options, moves: Flow) -> Call:
     """Return the operator that finds out what an approval is about, without its id; people and the step see it."""
-    called: list[Source] = ["--subject", *arguments(plan, task, subject_id(task)), *_xcom(options)]
-    place = _placed(plan, replace(task, name=subject_id(task), timeout_s=None), options, called)
-    told = (*place, ("do_xcom_push", True), *_retried(task), *_ruled(task, options, moves))
-    return Call("Step", told)
+    called: list[Source] = ["--subject", *arguments(plan, task, subject_id(task)), *xcom_place(options)]
+    place = placed(plan, replace(task, name=subject_id(task), timeout_s=None), options, called)
+    keywords = (*place, ("do_xcom_push", True), *retried(task), *ruled(task, options, moves))
+    return Call("Step", keywords)
 
 
-def _xcom(options: Options) -> list[Source]:
+def xcom_place(options: Options) -> list[Source]:
     """Return where a container leaves what the worker reads of it."""
     return ["--xcom", LAST_LINE if is_docker(options) else XCOM]
 
 
-def _placed(plan: Plan, task: Task, options: Options, called: list[Source]) -> Keywords:
+def placed(plan: Plan, task: Task, options: Options, called: list[Source]) -> Keywords:
+    """Return how a task's container is made. called: what its command is called with."""
     place = docker(task, options, called) if is_docker(options) else pod(plan, task, options, called)
     return (("image", templated(task.image or "")), *place)
 
@@ -71,8 +73,8 @@ def _mapped(plan: Plan, task: Task, loop: Loop, options: Options, moves: Flow) -
         own.append(("max_active_tis_per_dagrun", loop.max_parallel))
         if loop.fail_fast:
             own.append(("fail_fast", True))
-    ruled = _ruled(task, options, moves)
-    return Call("Step.partial", (*_container(plan, loop.body[0], options, moves, is_mapped=True), *own, *ruled))
+    own += ruled(task, options, moves)
+    return Call("Step.partial", (*_container(plan, loop.body[0], options, moves, is_mapped=True), *own))
 
 
 def items(plan: Plan, task: Task, options: Options) -> Call:
@@ -89,19 +91,20 @@ def _container(plan: Plan, task: Task, options: Options, moves: Flow, *, is_mapp
         called += ["--decision", decision(task, options)]
     is_read = task.name in moves.read
     if is_read:
-        called += _xcom(options)
+        called += xcom_place(options)
     # The timeout of an approval is the person's; its containers are done as soon as others are.
-    place = _placed(plan, replace(task, timeout_s=None) if asks_person(task) else task, options, called)
+    place = placed(plan, replace(task, timeout_s=None) if asks_person(task) else task, options, called)
     read: Keywords = (("do_xcom_push", True),) if is_read else ()
-    return (*_told(task), *place, *read, *_retried(task))
+    return (*told(task), *place, *read, *retried(task))
 
 
-def _told(task: Task) -> Keywords:
+def told(task: Task) -> Keywords:
+    """Return what people read of a task."""
     titled: Keywords = (("task_display_name", task.title),) if task.title not in ("", task.name) else ()
     return (*titled, ("doc", task.description)) if task.description else titled
 
 
-def _ruled(task: Task, options: Options, moves: Flow) -> Keywords:
+def ruled(task: Task, options: Options, moves: Flow) -> Keywords:
     """Return what a task that Airflow's default rule does not fit is told; `Step` reads it."""
     rule, told = moves.rules[task.name], list[tuple[str, Source]]()
     if rule.is_judged and not task.is_final:
@@ -117,7 +120,8 @@ def _ruled(task: Task, options: Options, moves: Flow) -> Keywords:
     return tuple(told)
 
 
-def _retried(task: Task) -> Keywords:
+def retried(task: Task) -> Keywords:
+    """Return how often a task is tried, and when again."""
     if task.retry.attempts <= 1:
         return (("retries", 0),)
     return (
@@ -134,6 +138,15 @@ def _order(plan: Plan, task: Task) -> Order:
     others = [each for each in plan.tasks if not each.is_final]
     ends = tuple(Ended(each.name) for each in others)
     return order(plan, task, ends=ends, forgiven=tuple(each.name for each in others if each.continue_on_error))
+
+
+def _called(plan: Plan, task: Task, task_id: str) -> list[Source]:
+    """Return the step and its order: a brief one, but where the image does not know the step, and is told all of it."""
+    made = _order(plan, task)
+    if task.interface.container is None:
+        return [brief_name(task.interface), brief_text(made, task.interface, task_id)]
+    brought = replace(made, foreign=interface_as_json(task.interface))
+    return [templated(task.interface.name), "--order", order_text(brought)]
 
 
 def fixed(plan: Plan, options: Options) -> dict[str, list[Source]]:
@@ -159,8 +172,7 @@ def arguments(plan: Plan, task: Task, task_id: str = "", *, is_mapped: bool = Fa
 
     task_id: of the operator, where that is not the task's name.
     """
-    brief = brief_text(_order(plan, task), task.interface, task_id or task.name)
-    given: list[Source] = [brief_name(task.interface), brief, Spread("RUN")]
+    given = [*_called(plan, task, task_id or task.name), Spread("RUN")]
     references = task_references(task)
     if any(isinstance(reference, ParameterRef) for reference in references):
         given.append(Spread("PARAMETERS"))

@@ -11,6 +11,7 @@ from pipec.targets.airflow.approval import decision_id, subject_id, users
 from pipec.targets.airflow.asked import COMPARABLE, can_list, can_say
 from pipec.targets.airflow.docker import is_docker
 from pipec.targets.airflow.event import refuse_after
+from pipec.targets.airflow.foreign import refuse_foreign
 from pipec.targets.airflow.pools import refuse_slots
 from pipec.targets.airflow.unfit import refuse_container, refuse_pod
 from pipec.targets.airflow.version import refuse_version
@@ -47,6 +48,7 @@ def refused(plan: Plan, options: Options) -> Iterator[Refusal]:
             yield Refusal(use, f"airflow needs the name `{task.name}{ITEMS}` for its list", "rename that step")
         if asks_person(task):
             yield from _approval(task, options, known)
+        yield from refuse_foreign(plan, task, options, known)
         yield from _asked(task, known)
     for task in every(plan):
         if not task.loop:  # what a loop asks for is its tasks' to say
