@@ -430,6 +430,13 @@ def test_final_steps_are_teardowns_and_a_last_task_fails_what_would_be_forgotten
     assert dag.tasks["end"].keywords["trigger_rule"] == "none_failed"
 
 
+def test_the_last_task_takes_no_name_of_a_group() -> None:
+    plan = plans.short()
+    last = replace(plan.tasks[0], name="end.tell", step="end.tell", is_final=True)
+    tasks = load(emitted(replace(plan, tasks=(*plan.tasks, last)))).tasks
+    assert [name for name in tasks if "end" in name] == ["end.tell", "end-2"]
+
+
 def test_the_page_of_a_dag_holds_the_pipeline_as_it_was_written() -> None:
     source = "# a pipeline with ```` in it\nkind: Pipeline\n"
     dag = load(emitted(plans.wine(), plans.options(source=source)))

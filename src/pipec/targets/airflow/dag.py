@@ -5,7 +5,7 @@ The skeleton holds no value: what stands in its slots was written by `source.py`
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -19,7 +19,7 @@ from pipec.targets.airflow.docker import is_docker, worker_variables
 from pipec.targets.airflow.event import Event, event_words, events, heard, read, takes_parameters
 from pipec.targets.airflow.flow import Flow, asks_end, flow, has_written_items
 from pipec.targets.airflow.foreign import foreign, inputs_id, is_foreign, run_id
-from pipec.targets.airflow.group import Group, grouped
+from pipec.targets.airflow.group import Group, grouped, names
 from pipec.targets.airflow.head import head, page
 from pipec.targets.airflow.hoist import constants, referring, shared, without
 from pipec.targets.airflow.imports import imports
@@ -68,7 +68,7 @@ def dag_file(plan: Plan, options: Options) -> str:
     calls = [call for operators in made.values() for _, call in operators]
     steps = [call for call in calls if call.name in _STEPS]
     ids = [task_id for operators in made.values() for task_id, _ in operators]
-    last = _last(moves, ids)
+    last = _last(moves, {*ids, *names(plan.tasks)})
     parts = {name: [task_id for task_id, _ in operators] for name, operators in made.items()}
     told = events(plan, options, moves, parts, tuple(last))
     body = _Body(made, shared(_telling(plan, made)), last, told, variables([*ids, *last, *told]))
@@ -153,11 +153,11 @@ def _parts(task: Task) -> list[str]:
     return [subject_id(task), decision_id(task)] if asks_person(task) else []
 
 
-def _last(moves: Flow, ids: Sequence[str]) -> dict[str, Call]:
+def _last(moves: Flow, taken: Container[str]) -> dict[str, Call]:
     """Return the tasks that see to it that a run ends as its tasks did."""
     wanted = (("forgiven", "all_done", moves.forgiven), ("end", "none_failed", moves.ending))
     return {
-        free(name, ids): Call("EmptyOperator", (("trigger_rule", rule),)) for name, rule, behind in wanted if behind
+        free(name, taken): Call("EmptyOperator", (("trigger_rule", rule),)) for name, rule, behind in wanted if behind
     }
 
 

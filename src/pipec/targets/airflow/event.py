@@ -12,6 +12,7 @@ from pipec.condition import AllOf, AnyOf, Condition, Not, Status, named, statuse
 from pipec.record import frozen
 from pipec.targets.airflow.asked import COMPARABLE, MOMENT, PARAMS, can_say, can_tell, expression, told
 from pipec.targets.airflow.flow import Flow, last
+from pipec.targets.airflow.group import names
 from pipec.targets.airflow.name import free
 from pipec.targets.airflow.source import Call, Source
 from pipec.targets.base import Feature, Options, Refusal, Use
@@ -76,7 +77,7 @@ def events(
     found: dict[str, Event] = {}
     for listener, number, after in _told(plan, options):
         behind = _asked(after, plan) if after.step else frozenset(last(plan.tasks, moves.rules))
-        taken = {*closing, *found, *(one for ids in parts.values() for one in ids)}
+        taken = {*closing, *found, *names(plan.tasks), *(one for ids in parts.values() for one in ids)}
         found[free(f"start-{listener}-{number}", taken)] = Event(
             call=Call("Event", tuple(_keywords(after, asset(listener, number, after), known, parts))),
             after=(*(name for name in known if name in behind), *(() if after.step else closing)),

@@ -35,6 +35,16 @@ class Group:
         return made
 
 
+def names(tasks: Iterable[Task]) -> frozenset[str]:
+    """Return the ids of tasks and of the groups that they stand in: Airflow takes none of these twice."""
+    found: set[str] = set()
+    for task in tasks:
+        parts = task.name.split(".")
+        found.update(".".join(parts[:depth]) for depth in range(1, len(parts) + 1))
+        found.update([task.group] if task.group else [])
+    return frozenset(found)
+
+
 def grouped(tasks: Iterable[Task]) -> Group:
     """Return tasks in their groups, each group where its first task stands."""
     root = Group()

@@ -12,6 +12,7 @@ from pipec.targets.airflow.asked import COMPARABLE, can_list, can_say
 from pipec.targets.airflow.docker import is_docker
 from pipec.targets.airflow.event import refuse_after
 from pipec.targets.airflow.foreign import refuse_foreign
+from pipec.targets.airflow.group import names
 from pipec.targets.airflow.pools import refuse_slots
 from pipec.targets.airflow.unfit import refuse_container, refuse_pod
 from pipec.targets.airflow.version import refuse_version
@@ -41,14 +42,14 @@ def refused(plan: Plan, options: Options) -> Iterator[Refusal]:
             yield Refusal(use, f"airflow labels its pods `{key}` itself", "give the label another name")
         if len(key) + 1 + len(value) > LONGEST_TAG:
             yield Refusal(use, f"airflow shows labels as tags, of {LONGEST_TAG} characters at most", "shorten it")
-    known = {task.name: task for task in plan.tasks}
+    known, taken = {task.name: task for task in plan.tasks}, names(plan.tasks)
     for task in plan.tasks:
-        if task.loop and f"{task.name}{ITEMS}" in known:
+        if task.loop and f"{task.name}{ITEMS}" in taken:
             use = Use(Feature.LOOP, task.step, ("for_each",))
             yield Refusal(use, f"airflow needs the name `{task.name}{ITEMS}` for its list", "rename that step")
         if asks_person(task):
-            yield from _approval(task, options, known)
-        yield from refuse_foreign(plan, task, options, known)
+            yield from _approval(task, options, taken)
+        yield from refuse_foreign(plan, task, options, taken)
         yield from _asked(task, known)
     for task in every(plan):
         if not task.loop:  # what a loop asks for is its tasks' to say
