@@ -19,7 +19,7 @@ from pipec.steps import xcom
 from pipec.steps.carried import interface_as_json
 from pipec.steps.command import Order, order_text
 from pipec.steps.interface import Dataset, Directory, File, Input, Interface, Kind, Output, Slot
-from pipec.values import Literal, Value
+from pipec.values import Json, Literal, Value
 
 RUN = "runs/p/r/t"
 ROWS = (Input(name="data", type=Dataset),)
@@ -211,6 +211,19 @@ def test_a_command_longer_than_airflow_carries_is_the_caller_s_fault(tmp_path: P
     site.parameters["text"] = Literal("x" * xcom.LIMIT)
     assert site.prepare() == 2
     assert site.result()["message"].endswith(f"airflow carries {xcom.LIMIT}: hand large values over as files")
+
+
+@pytest.mark.parametrize(
+    ("value", "end"),
+    [(3.0, "3"), (True, "true"), ("{{ x }}", "{{ x }}"),
+     ([1], "variable `V` can be text, a number or a boolean only: give it another")],
+    ids=str,
+)  # fmt: skip
+def test_a_variable_is_handed_on_as_text(value: Json, end: str, tmp_path: Path) -> None:
+    site = Site(tmp_path, shell(":", OUT))
+    code = site.call("--prepare", "--variables", json.dumps({"V": value}))
+    found = site.result()["message"] if code else json.loads((tmp_path / "xcom").read_text())["env"]["V"]
+    assert (code, found) == (2 if isinstance(value, list) else 0, end)
 
 
 def test_who_keeps_again_what_was_kept_hands_on_the_same(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ from pipec.steps.interface import (
 )
 from pipec.targets.airflow import TARGET
 from pipec.targets.base import Options, refusals
-from pipec.values import ImageFile, Json, Literal, OutputRef, SecretRef, Value
+from pipec.values import ImageFile, Json, Literal, OutputRef, RunRef, SecretRef, Text, Value
 
 SHARED = {"scratch": {"kubernetes": {"claim": "scratch-rwx"}}, "space": {"kubernetes": {"claim": "space-rwx"}}}
 FOLDERS = {"scratch": {"path": "/mnt/scratch"}, "space": {"path": "/mnt/space"}}
@@ -230,6 +230,29 @@ def test_small_outputs_reach_a_condition_from_what_is_kept() -> None:
     tasks = tasks_of(emitted(plan, FORMS["pods"]))
     assert tasks["score"]["arguments"][-2:] == ["--xcom", "/airflow/xcom/return.json"]
     assert tasks["score"]["do_xcom_push"] is True
+
+
+@pytest.mark.parametrize("text", ["$(HOME) $$", "{{ x }}", "a.sh", "x\n", 'it\'s "é"'], ids=repr)
+@pytest.mark.parametrize("form", ["pods", "docker"])
+def test_a_variable_that_a_run_knows_reaches_the_image_as_it_is(form: str, text: str, tmp_path: Path) -> None:
+    value = Text((Literal(text), RunRef("id")))
+    plan = scored(inputs=(), needs=(), env=(("NOTE", value), ("KNOWN", Literal(1)), ("KEY", SecretRef("warehouse"))))
+    tasks, key = tasks_of(emitted(plan, FORMS[form])), "arguments" if form == "pods" else "command"
+    words = [render(word, {"run_id": "r", "ti": SimpleNamespace(task_id="")}) for word in tasks["score-inputs"][key]]
+    there = {"--root": tmp_path, "--workspace": tmp_path / "space", "--xcom": tmp_path / "xcom"}
+    assert command_line.main([*words, *(f"{option}={place}" for option, place in there.items())]) == 0
+    ti = Ti({"score-inputs": json.loads((tmp_path / "xcom").read_text())})
+    given = tasks["score-run"]["env_vars" if form == "pods" else "environment"]
+    made = {name: render(word, {"ti": ti}) for name, word in given.items()}
+    assert {name: expanded(word, {"HOME": "/h"}) if form == "pods" else word for name, word in made.items()} == {
+        "KNOWN": "1", "NOTE": f"{text}r",
+    }  # fmt: skip
+    assert [render(word, {"ti": Ti({"score-inputs": None})}) for word in given.values()] == ["1", ""]
+
+
+def test_a_variable_that_holds_a_secret_among_other_text_is_refused() -> None:
+    plan = scored(env=(("NOTE", Text((Literal("a"), SecretRef("warehouse")))),))
+    assert ("score", ("env", "NOTE")) in messages(plan, FORMS["pods"])
 
 
 def looped() -> Plan:

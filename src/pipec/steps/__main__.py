@@ -50,7 +50,8 @@ USAGE = """usage: pipec-step NAME --call FILE
        pipec-step --subject NAME --order JSON --root ROOT --run ID --xcom FILE|-
        pipec-step --verdict [NAME] --executor-input JSON
        pipec-step --hand NAME --order JSON --executor-input JSON [--root ROOT]
-       pipec-step --prepare NAME --order JSON --root ROOT --run ID --workspace FOLDER --attempts N --xcom FILE|-
+       pipec-step --prepare NAME --order JSON --root ROOT --run ID --workspace FOLDER --attempts N
+                  [--variables JSON] --xcom FILE|-
        pipec-step --keep NAME --order JSON --root ROOT --run ID --workspace FOLDER --attempt N [--xcom FILE|-]
        pipec-step NAME --help"""
 

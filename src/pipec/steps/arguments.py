@@ -32,6 +32,7 @@ from pipec.values import (
     RunRef,
     SecretRef,
     Value,
+    decode,
     resolve,
 )
 from pipec.verdict import FAILED, SKIPPED, SUCCEEDED, Fault, because, of_item
@@ -139,10 +140,20 @@ def decode_airflow(
         triggers=f"{root}/triggers",
         cache=f"{root}/cache" if order.cache else None,
         xcom=options.xcom,
+        variables=_variables(options.variables, arrived),
         workspace=options.workspace,
         tries=options.attempts,
         attempt=options.attempt,
     )
+
+
+def _variables(text: str, arrived: Arrived) -> dict[str, Json]:
+    """Return the values of variables that another image is given. Raises CallerError, and Absent."""
+    written = json_object(text, "--variables")
+    try:
+        return {name: resolve(decode(value), arrived.value) for name, value in written.items()}
+    except ValueError as fault:
+        raise CallerError(f"`--variables` is not what pipec wrote ({fault}): compile the pipeline again") from fault
 
 
 def _item(options: argparse.Namespace) -> tuple[Json, int | None]:

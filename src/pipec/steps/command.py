@@ -149,7 +149,7 @@ class Call:
     hidden, devices, env, ledger: as an order has them. cache: where work done earlier is kept (a location), or None.
     mark: where an end for good is noted, or None. marks: as an order has them. xcom: where the small outputs also go,
     for Airflow's rules: a file, or `-` for the last line of standard output. workspace: a folder that another image
-    sees too. tries: how many attempts that image may make; attempt: of `--keep`, which of them went well.
+    sees too. variables: that image's. tries: how many attempts it may make; attempt: which of them went well.
     """
 
     pipeline: str
@@ -186,6 +186,7 @@ class Call:
     mark: str | None = None
     marks: int = 0
     xcom: str | None = None
+    variables: Mapping[str, Json] = field(default_factory=dict)
     workspace: str | None = None
     tries: int = 1
     attempt: int = 0

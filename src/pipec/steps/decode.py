@@ -65,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--iteration", help="its place in the list, from 0")
     parser.add_argument("--decision", help="a person's decision, as JSON, where the orchestrator asked for it")
     parser.add_argument("--xcom", help="where the small outputs go, as one JSON object: a file, or `-`")
+    parser.add_argument("--variables", default="{}", help="the variables of the step's image, as a JSON object")
     parser.add_argument("--workspace", help="a folder that the image of the step sees too")
     parser.add_argument("--attempts", type=int, default=1, help="how many attempts that image may make")
     parser.add_argument("--attempt", type=int, default=0, help="which of them went well")

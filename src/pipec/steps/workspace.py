@@ -23,7 +23,7 @@ from pipec.steps.command import RESULT, Call, run_folder
 from pipec.steps.declare import CallerError, Context, StepError
 from pipec.steps.given import Given
 from pipec.steps.interface import Interface
-from pipec.values import Json
+from pipec.values import Json, as_text
 from pipec.verdict import SUCCEEDED
 
 PREPARED = "prepared.json"  # beside the result: {"folder", "inputs"}, which the other image does not see
@@ -36,8 +36,8 @@ _READ, _READ_FOLDER, _WRITTEN_FOLDER = 0o644, 0o755, 0o777
 def prepare(attempt: Attempt) -> None:
     """Leave in a new folder of the workspace all that the step reads, and hand over its command.
 
-    Handed over is `{"command": [[text, ...], ...], "attempts": n}`: each word in parts, which the number of the attempt
-    joins, from 1 to n. So every attempt writes to a place of its own, in which no other has left anything.
+    Handed over is `{"command": [[text, ...], ...], "attempts": n, "env": {name: text}}`: each word in parts, which the
+    number of the attempt joins, from 1 to n. So every attempt writes to a place in which no other has left anything.
     """
     call = attempt.call
     interface = _declared(call)
@@ -47,7 +47,7 @@ def prepare(attempt: Attempt) -> None:
     attempt.names[str(place)] = "the workspace"
     try:
         words = _words(attempt, interface)
-        attempt.handed = _handed({"command": words, "attempts": call.tries})
+        attempt.handed = _handed({"command": words, "attempts": call.tries, "env": _variables(call)})
         inside = {name: [_told(one, place) for one in found] for name, found in attempt.inputs.items()}
         body = json.dumps({"folder": str(place), "inputs": inside}, sort_keys=True)
         store.write_text(_beside(call), f"{body}\n", call.base)
@@ -143,6 +143,16 @@ def _words(attempt: Attempt, interface: Interface) -> list[Json]:
     return [list(_text(word).split(mark)) for word in foreign.command_line(container, given, files)]
 
 
+def _variables(call: Call) -> dict[str, Json]:
+    found: dict[str, Json] = {}
+    for name, value in call.variables.items():
+        try:
+            found[name] = as_text(value)
+        except TypeError as fault:
+            raise CallerError(f"variable `{name}` can be text, a number or a boolean only: give it another") from fault
+    return found
+
+
 def _paths(attempt: Attempt, interface: Interface) -> dict[str, Path | list[Path] | None]:
     found: dict[str, Path | list[Path] | None] = {}
     for declared in interface.inputs:
@@ -179,7 +189,8 @@ def _handed(body: Mapping[str, Json]) -> str:
     text = json.dumps(body)
     if len(text) > xcom.LIMIT:
         raise CallerError(
-            f"the command takes {len(text)} bytes, and airflow carries {xcom.LIMIT}: hand large values over as files"
+            f"the command and its variables take {len(text)} bytes, and airflow carries {xcom.LIMIT}: "
+            "hand large values over as files"
         )
     return text
 

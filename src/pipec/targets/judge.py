@@ -5,7 +5,7 @@ Apart from `cluster.py`, which says how things are written, because this is said
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from pipec.compiler.plan import Plan, Task
 from pipec.steps.interface import Accelerator
@@ -30,14 +30,20 @@ from pipec.values import (
     ParameterRef,
     RunRef,
     SecretRef,
+    Value,
     as_text,
     references,
     resolve,
 )
 
 
-def judge(plan: Plan, options: Options, target: str) -> Iterator[Refusal]:
-    """Yield what of `plan` cannot run as containers on a cluster; `target` names the engine in messages."""
+def judge(
+    plan: Plan, options: Options, target: str, finds: Callable[[Task, Value], bool] = lambda task, value: False
+) -> Iterator[Refusal]:
+    """Yield what of `plan` cannot run as containers on a cluster; `target` names the engine in messages.
+
+    finds: says whether a run finds out the value of a variable before its task's container is made.
+    """
     yield from _pipeline(plan, target)
     defaults: dict[str, object] = {p.name: p.default for p in plan.parameters}
     told: set[str] = set()
@@ -46,7 +52,7 @@ def judge(plan: Plan, options: Options, target: str) -> Iterator[Refusal]:
             yield from _image(task, target)
             yield from _functions(task, options, target)
         yield from _locations(task, defaults, told)
-        yield from _variables(task)
+        yield from _variables(task, finds)
         if not task.is_final:
             yield from _run_facts(task)
         if task.resources.accelerator:
@@ -143,12 +149,12 @@ def _locations(task: Task, defaults: Mapping[str, object], told: set[str]) -> It
             )
 
 
-def _variables(task: Task) -> Iterator[Refusal]:
+def _variables(task: Task, finds: Callable[[Task, Value], bool]) -> Iterator[Refusal]:
     for name, value in task.env:
         use = Use(Feature.ENV, task.step, ("env", name))
         if not VARIABLE.fullmatch(name) or name.startswith("PIPEC_"):
             yield Refusal(use, f"`{name}` cannot name a variable here", "use letters, digits and `_`; not `PIPEC_...`")
-        elif isinstance(value, SecretRef | ConfigRef):
+        elif isinstance(value, SecretRef | ConfigRef) or finds(task, value):
             continue
         elif any(references(value)):
             yield Refusal(use, "a variable must be known when the pipeline is compiled", "give it as a parameter")

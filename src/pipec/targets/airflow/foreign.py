@@ -6,20 +6,21 @@ XCom; the last one publishes what was written there, and is called as the step, 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import replace
 
 from pipec.compiler.plan import Plan, Task
 from pipec.record import frozen
-from pipec.steps.command import INPUTS_HALF, RUN_HALF
+from pipec.steps.command import INPUTS_HALF, RUN_HALF, guarded
 from pipec.steps.interface import Resources, Role
 from pipec.targets.airflow.docker import bind, folder, is_docker
 from pipec.targets.airflow.flow import Flow
-from pipec.targets.airflow.operators import arguments, placed, retried, ruled, told, xcom_place
+from pipec.targets.airflow.operators import arguments, is_found, placed, retried, ruled, told, xcom_place
 from pipec.targets.airflow.source import Call, Keywords, Source, jinja, templated
 from pipec.targets.base import Feature, Options, Refusal, Use
 from pipec.targets.cluster import library_image
-from pipec.values import ImageFile
+from pipec.values import ImageFile, encode
 
 PLACE = "/pipec-workspace"  # where the workspace is mounted
 FINAL = [2, 3]  # design.md 3.1.7: any other code of such an image may heal
@@ -71,6 +72,8 @@ def foreign(plan: Plan, task: Task, options: Options, moves: Flow) -> Iterator[t
 def _inputs(plan: Plan, task: Task, options: Options, moves: Flow, shared: Workspace) -> Call:
     ours = _ours(plan, task, options, shared)
     called = ["--prepare", *arguments(plan, ours), "--workspace", templated(shared.place)]
+    if ours.env:
+        called += ["--variables", guarded(json.dumps({name: encode(value) for name, value in ours.env}))]
     called += ["--attempts", str(task.retry.attempts), *xcom_place(options)]
     place = placed(plan, replace(ours, name=inputs_id(task)), options, called)
     return Call("Step", (*place, ("do_xcom_push", True), *retried(task), *ruled(task, options, moves)))
@@ -85,14 +88,30 @@ def _run(plan: Plan, task: Task, options: Options, shared: Workspace) -> Call:
         binds: list[Source] = [bind(source, shared.place)]  # of the artifact root, nothing else
         binds += [bind(folder(options, name), where) for where, name in task.volumes]
         place = (*(given for given in place if given[0] != "mounts"), ("mounts", binds))
-    own: Keywords = tuple(given for given in place if given[0] not in ("arguments", "command"))
+    own = tuple(given for given in _with_found(task, place, options) if given[0] not in ("arguments", "command"))
     prepared: Keywords = (("prepared", inputs_id(task)), ("skip_on_exit_code", FINAL))
     return Call("Step", (*own, *prepared, *retried(task), *_behind(task, inputs_id(task))))
 
 
+def _with_found(task: Task, place: Keywords, options: Options) -> Keywords:
+    """Return the keywords with the variables that only a run knows, as templates over what was prepared.
+
+    Where nothing was, the container does not start: a template must not fail before that is said.
+    """
+    found = [name for name, value in task.env if is_found(task, value)]
+    if not found:
+        return place
+    key, ending = ("environment", "") if is_docker(options) else ("env_vars", ' | replace("$", "$$")')
+    prepared = f'((ti.xcom_pull(task_ids={jinja(inputs_id(task))}) or {{}}).get("env") or {{}})'
+    known = next((value for name, value in place if name == key), {})
+    assert isinstance(known, Mapping), f"variables of `{task.name}` are no mapping: {known}"
+    filled = {name: f'{{{{ {prepared}.get({jinja(name)}, ""){ending} }}}}' for name in found}
+    return (*(given for given in place if given[0] != key), (key, {**known, **filled}))
+
+
 def _keep(plan: Plan, task: Task, options: Options, moves: Flow, shared: Workspace) -> Call:
     # It publishes what lies there; whatever the step was given and waited for, has been seen to.
-    ours = replace(_ours(plan, task, options, shared), parameters=(), inputs=(), needs=(), when=None)
+    ours = replace(_ours(plan, task, options, shared), parameters=(), inputs=(), env=(), needs=(), when=None)
     attempt = f"{{{{ ti.xcom_pull(task_ids={jinja(run_id(task))}, key={jinja(ATTEMPT)}) }}}}"
     called = ["--keep", *arguments(plan, ours), "--workspace", templated(shared.place), "--attempt", attempt]
     read: Keywords = (("do_xcom_push", True),) if task.name in moves.read else ()
@@ -106,7 +125,8 @@ def _keep(plan: Plan, task: Task, options: Options, moves: Flow, shared: Workspa
 def _ours(plan: Plan, task: Task, options: Options, shared: Workspace) -> Task:
     """Return a task as the step library does its part of it: in its own image, with what carrying files takes."""
     image = library_image(plan.tasks) or options.image
-    return replace(task, image=image, resources=SMALL, env=(), cache=False, volumes=_volumes(task, shared))
+    env = tuple((name, value) for name, value in task.env if is_found(task, value))
+    return replace(task, image=image, resources=SMALL, env=env, cache=False, volumes=_volumes(task, shared))
 
 
 def _volumes(task: Task, shared: Workspace) -> tuple[tuple[str, str], ...]:

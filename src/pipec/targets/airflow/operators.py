@@ -21,7 +21,7 @@ from pipec.targets.airflow.source import NO_DOLLAR, Call, Keywords, Name, Source
 from pipec.targets.airflow.version import version
 from pipec.targets.base import Options
 from pipec.targets.cluster import asks_person, pod_labels, task_references
-from pipec.values import ParameterRef, RunRef
+from pipec.values import OutputRef, ParameterRef, RunRef, Value, references
 
 FINAL = [1, 2, 3]  # a bug, the caller's arguments, a no: design.md 3.1.7 tries 75, 137 and lost machines again
 LONGEST_WAIT_S = 3600  # design.md 3.1.7
@@ -149,6 +149,15 @@ def _called(plan: Plan, task: Task, task_id: str) -> list[Source]:
     return [templated(task.interface.name), "--order", order_text(brought)]
 
 
+def is_found(task: Task, value: Value) -> bool:
+    """Say whether a run finds out the value of a variable: for an image of the user's own, before which a task of ours
+    runs.
+    """
+    asked = tuple(references(value))
+    is_told = all(isinstance(ref, OutputRef | ParameterRef | RunRef) for ref in asked)
+    return task.interface.container is not None and bool(asked) and is_told
+
+
 def fixed(plan: Plan, options: Options) -> dict[str, list[Source]]:
     """Return the parts of calls that are the same in every task that has them, by the names they have in the file."""
     known = version(options)
@@ -173,10 +182,11 @@ def arguments(plan: Plan, task: Task, task_id: str = "", *, is_mapped: bool = Fa
     task_id: of the operator, where that is not the task's name.
     """
     given = [*_called(plan, task, task_id or task.name), Spread("RUN")]
-    references = task_references(task)
-    if any(isinstance(reference, ParameterRef) for reference in references):
+    found = tuple(ref for _, value in task.env if is_found(task, value) for ref in references(value))
+    given_by = (*task_references(task), *found)
+    if any(isinstance(reference, ParameterRef) for reference in given_by):
         given.append(Spread("PARAMETERS"))
-    if RunRef("date") in references or RunRef("scheduled_at") in references:
+    if RunRef("date") in given_by or RunRef("scheduled_at") in given_by:
         given.append(Spread("SCHEDULED"))
     if is_mapped:
         given.append(Spread("ITEM"))

@@ -13,6 +13,7 @@ from pipec.targets.airflow.docker import is_docker
 from pipec.targets.airflow.event import refuse_after
 from pipec.targets.airflow.foreign import refuse_foreign
 from pipec.targets.airflow.group import names
+from pipec.targets.airflow.operators import is_found
 from pipec.targets.airflow.pools import refuse_slots
 from pipec.targets.airflow.unfit import refuse_container, refuse_pod
 from pipec.targets.airflow.version import refuse_version
@@ -30,7 +31,7 @@ _RESERVED = frozenset({"dag_id", "task_id", "run_id", "kubernetes_pod_operator",
 
 def refused(plan: Plan, options: Options) -> Iterator[Refusal]:
     """Yield what of `plan` Airflow cannot say beyond the table of features."""
-    yield from judge(plan, options, "airflow")
+    yield from judge(plan, options, "airflow", is_found)
     yield from _root(options)
     yield from refuse_slots(options)
     yield from _triggers(plan)
