@@ -131,6 +131,10 @@ NOTHING = {  # fields that by their meaning change nothing that is run, and why
 }
 NOTHING_FOR = {  # and those that one target has no use of
     ("kubeflow", r".*steps\..*description|finally\..*description"): "IR describes pipelines and inputs alone",
+    (
+        "airflow",
+        r"environments\.prod\.airflow\.workspace",
+    ): "for steps of one's own image: test_airflow_foreign holds it",
     ("kubeflow", r"production|environments\.prod\.production"): "for rules alone; this pipeline has what they ask",
 }
 
