@@ -130,10 +130,10 @@ class Airflow:
         found: list[dict[str, Any]] = self.ask(f"/dags/{dag}/dagRuns")["dag_runs"]
         return found
 
-    def first_run(self, dag: str) -> str:
-        """Wait until something has started a run of a DAG, and return the id of the first."""
-        self._wait(lambda: bool(self.runs(dag)), f"a run of {dag}", RUN_S)
-        run: str = min(self.runs(dag), key=lambda one: one["run_after"])["dag_run_id"]
+    def run_started(self, dag: str, number: int = 1) -> str:
+        """Wait until something has started so many runs of a DAG, and return the id of the last of them."""
+        self._wait(lambda: len(self.runs(dag)) >= number, f"run {number} of {dag}", RUN_S)
+        run: str = sorted(self.runs(dag), key=lambda one: one["run_after"])[number - 1]["dag_run_id"]
         return run
 
     def happen(self, asset: str, extra: Mapping[str, Any] | None = None) -> None:

@@ -29,6 +29,7 @@ from airflow_trace import trace
 from ir_project import Project
 from needs import missing
 from test_airflow_says import EXAMPLES, FEATURES
+from test_examples import drifted
 from test_ir_features import states
 
 from pipec.steps.command import run_folder
@@ -351,7 +352,7 @@ def test_a_change_of_data_starts_a_run_once_and_a_skip_says_why(site: Site, tmp_
     (site.airflow.dags / "told.py").write_text(text, encoding="utf-8")
     site.airflow.wait_for_dag("told")
     site.airflow.happen("s3://news/today.csv", {"drifted": True})
-    finished = site.airflow.finished("told", site.airflow.first_run("told"))
+    finished = site.airflow.finished("told", site.airflow.run_started("told"))
     assert finished.tasks == {
         ("plain", -1): Instance(state="skipped", tries=1, reason="`when` is false", fields=ANY),
         ("after", -1): Instance(state="skipped", tries=0, fields=ANY),
@@ -380,7 +381,7 @@ def test_drift_after_a_run_starts_another_pipeline_once_and_with_its_parameters(
     assert ended(f"{tmp_path}/data/few.csv") == (skipped, skipped)
     assert site.airflow.runs("listening") == []
     assert [one.state for one in ended(f"{tmp_path}/data/wine.csv")] == ["success", "skipped"]
-    started = site.airflow.finished("listening", site.airflow.first_run("listening"))
+    started = site.airflow.finished("listening", site.airflow.run_started("listening"))
     assert {key: one.state for key, one in started.tasks.items()} == {
         ("tell", -1): "success", ("each-items", -1): "success", ("each", 0): "success", ("each", 1): "success",
     }  # fmt: skip
@@ -392,3 +393,35 @@ def test_drift_after_a_run_starts_another_pipeline_once_and_with_its_parameters(
     assert (rests.state, rests.reason.partition(" at ")[0]) == ("skipped", "it was last started so")
     assert rests.reason.endswith(", and rests for 43200 s")
     assert len(site.airflow.runs("listening")) == 1
+
+
+def test_a_monitor_that_sees_drift_has_the_model_trained_again(site: Site, tmp_path: Path) -> None:
+    project = example_project(tmp_path, "scoring")
+    # Under other names, since the examples are there as well, and without the schedule, which would start runs too.
+    path = tmp_path / "scoring.yaml"
+    text = path.read_text(encoding="utf-8").replace(test_ir_examples.BY_HAND, "{}")
+    text = text.replace('  - schedule: {cron: "0 6 * * *"}\n', "")
+    text = text.replace("pipeline: scoring", "pipeline: watching").replace("name: scoring", "name: watching")
+    path.write_text(text.replace("name: retraining", "name: mending"), encoding="utf-8")
+    for name in ("watching", "mending"):
+        text, errors = project.compiled("scoring.yaml", name)
+        assert text, errors
+        (site.airflow.dags / f"{name}.py").write_text(text, encoding="utf-8")
+    for name in ("watching", "mending"):
+        site.airflow.wait_for_dag(name)
+
+    def events(parameters: Mapping[str, Any]) -> tuple[str, list[str]]:
+        """Return the id of a run of the scoring, and what became of the events behind it."""
+        run = site.airflow.trigger("watching", parameters)
+        finished = site.airflow.finished("watching", run)
+        assert finished.state == "success", site.airflow.said("watching", run)
+        return run, [finished.tasks[f"start-mending-{number}", -1].state for number in (1, 2)]
+
+    assert events({})[1] == ["success", "skipped"]  # there is no model yet
+    first = site.airflow.run_started("mending")
+    assert site.airflow.finished("mending", first).state == "success", site.airflow.said("mending", first)
+    run, told = events({"batch": f"file://{tmp_path}/{drifted(tmp_path)}"})
+    assert told == ["skipped", "success"]
+    words = site.airflow.finished("mending", site.airflow.run_started("mending", 2)).tasks["tell", -1].fields["command"]
+    given = json.loads(words[words.index("--parameters") + 1])
+    assert given["reason"] == f"run {run} met rows that have drifted"
