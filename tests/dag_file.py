@@ -87,7 +87,8 @@ class Operator:
         self.task_id = _labelled(task_id)
         assert self.task_id not in _Open.dag.tasks, self.task_id
         self.own = keywords
-        self.keywords = {**_Open.dag.keywords.get("default_args", {}), **keywords}
+        of_group = _Open.dag.groups[-1].keywords.get("default_args", {}) if _Open.dag.groups else {}
+        self.keywords = {**_Open.dag.keywords.get("default_args", {}), **of_group, **keywords}
         self.group = _Open.dag.groups[-1].group_id if _Open.dag.groups else ""
         self.upstream: list[str] = []
         self.is_teardown = False

@@ -20,7 +20,7 @@ from dag_file import Made, Output, load
 from jinja2.sandbox import SandboxedEnvironment
 from plans import HOSTILE
 
-from pipec.compiler.plan import Concurrency, Plan, Schedule
+from pipec.compiler.plan import Concurrency, Group, Plan, Schedule
 from pipec.steps.brief import split_name
 from pipec.steps.command import Call, Location
 from pipec.steps.decode import decode_arguments
@@ -442,3 +442,15 @@ def test_the_page_of_a_dag_holds_the_pipeline_as_it_was_written() -> None:
     dag = load(emitted(plans.wine(), plans.options(source=source)))
     assert dag.doc_md.endswith(f"What it was compiled from:\n\n`````yaml\n{source}`````\n")
     assert len(load(emitted(plans.wine(), plans.options(source="#" * 32_769))).doc_md) < 1000
+
+
+def test_what_all_cells_of_a_matrix_are_told_stands_once_in_their_group() -> None:
+    plan = plans.short()
+    train = replace(plan.task("train"), description="Fit a model.", group="train")
+    cells = [replace(train, name=f"train-{n}", cache=n > 0) for n in range(2)]
+    others = [task for task in plan.tasks if task.name != "train"]
+    dag = load(emitted(replace(plan, tasks=(*others, *cells), groups=(Group(name="train"),))))
+    first, second = (dag.tasks[f"train-{n}"] for n in range(2))
+    assert first.keywords["doc"] == second.keywords["doc"] == train.description
+    assert not {"doc", "container_resources"} & {*first.own, *second.own}
+    assert first.own["arguments"] != second.own["arguments"]

@@ -21,7 +21,7 @@ from pipec.targets.airflow.flow import Flow, asks_end, flow, has_written_items
 from pipec.targets.airflow.foreign import foreign, inputs_id, is_foreign, run_id
 from pipec.targets.airflow.group import Group, grouped, names
 from pipec.targets.airflow.head import head, page
-from pipec.targets.airflow.hoist import constants, referring, shared, without
+from pipec.targets.airflow.hoist import alike, constants, referring, shared, without
 from pipec.targets.airflow.imports import imports
 from pipec.targets.airflow.name import free, variables
 from pipec.targets.airflow.operators import fixed, items, step, subject
@@ -188,9 +188,11 @@ def _blocks(group: Group, indent: int, body: _Body) -> Iterator[str]:
     """Yield the operators of a group, and the groups in it, as source that is indented."""
     for member in group.members:
         if isinstance(member, Group):
+            cells = {} if member.is_prefix else _alike(member, body)
             keywords: tuple[tuple[str, Source], ...] = () if member.is_prefix else (("prefix_group_id", False),)
+            keywords += (("default_args", cells),) if cells else ()
             opened = write(Call("TaskGroup", keywords, plain=(group.label(member.name),)), indent)
-            inside = "\n\n".join(_blocks(member, indent + 4, body))
+            inside = "\n\n".join(_blocks(member, indent + 4, replace(body, common={**body.common, **cells})))
             yield f"{' ' * indent}with {opened}:\n{inside}"
             continue
         for task_id, call in body.made[member.name]:
@@ -198,6 +200,14 @@ def _blocks(group: Group, indent: int, body: _Body) -> Iterator[str]:
             ending = "" if task_id != member.name else _expanded(member, indent, body)
             ending += _TEARDOWN * (member.is_final and (task_id == member.name or is_foreign(member)))
             yield _assigned(task_id, own, indent, body, group.label(task_id), ending)
+
+
+def _alike(cells: Group, body: _Body) -> dict[str, Source]:
+    """Return what all cells of a matrix are told alike, beyond what most tasks of the file are."""
+    made = [body.made[cell.name] for cell in cells.members if isinstance(cell, Task)]
+    if any(len(operators) > 1 or operators[0][1].name != "Step" for operators in made):
+        return {}  # what asks a person, say, is an operator that others' keywords mean nothing to
+    return alike([without(operators[0][1], body.common) for operators in made])
 
 
 def _expanded(task: Task, indent: int, body: _Body) -> str:

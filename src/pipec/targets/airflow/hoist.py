@@ -36,7 +36,21 @@ def shared(calls: Sequence[Call]) -> dict[str, Source]:
     return found
 
 
+# What a task is called with, and how it comes to run, stands with it.
+_OWN = frozenset({"arguments", "command", "trigger_rule", "needs", "any_of", "siblings", "when", "prepared"})
 _OF_ALL = frozenset(SHARED) - {"retry_delay", "retry_exponential_backoff", "max_retry_delay"}
+
+
+def alike(calls: Sequence[Call]) -> dict[str, Source]:
+    """Return the keywords that all of several calls have with one and the same value, but for `_OWN`."""
+    if len(calls) < 2:
+        return {}
+    first, *others = [{key: write(value) for key, value in call.keywords} for call in calls]
+    return {
+        key: value
+        for key, value in calls[0].keywords
+        if key not in _OWN and all(told.get(key) == first[key] for told in others)
+    }
 
 
 def without(call: Call, said: Mapping[str, Source]) -> Call:
