@@ -309,7 +309,7 @@ def test_what_starts_a_run_is_times_and_changes_of_data(
 
 @pytest.mark.parametrize("uri", ["airflow://x", "s3://me:word@b/k", "self", "é", "", " a", "a" * 1501])
 def test_data_that_airflow_cannot_name_is_refused(uri: str) -> None:
-    assert messages(replace(plans.wine(), data=(uri,))) == [("", ("triggers",))]
+    assert messages(replace(plans.wine(), data=(uri,))) == [("", ("triggers", "0", "data", "uri"))]
 
 
 @pytest.mark.parametrize(

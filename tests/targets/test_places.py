@@ -30,7 +30,7 @@ steps: {a: {uses: ingest, with: {source: s3://rows/a.csv}}}
     ("target", "text", "places"),
     [
         ("airflow", PIPELINE, [(8, 45), (9, 44)]),
-        ("kubeflow", PIPELINE.replace("Asia/Tokyo", "Europe/Vienna"), [(6, 3), (8, 45)]),
+        ("kubeflow", PIPELINE.replace("Asia/Tokyo", "Europe/Vienna"), [(6, 5), (8, 45)]),
     ],
 )
 def test_a_refused_trigger_is_pointed_at(target: str, text: str, places: list[tuple[int, int]], tmp_path: Path) -> None:

@@ -175,11 +175,11 @@ def uses(plan: Plan) -> Iterator[Use]:
     if plan.outputs:
         yield Use(Feature.OUTPUTS, None, ("outputs",))
     if plan.schedules:
-        yield Use(Feature.SCHEDULE, None, ("triggers",))
+        yield Use(Feature.SCHEDULE, None, ("triggers", "0", "schedule"))
     if plan.after:
-        yield Use(Feature.AFTER, None, ("triggers",))
+        yield Use(Feature.AFTER, None, ("triggers", "0", "after"))
     if plan.data:
-        yield Use(Feature.DATA, None, ("triggers",))
+        yield Use(Feature.DATA, None, ("triggers", "0", "data"))
     if plan.concurrency:
         yield Use(Feature.CONCURRENCY, None, ("concurrency",))
     if plan.labels:

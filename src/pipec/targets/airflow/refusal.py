@@ -77,9 +77,9 @@ def _root(options: Options) -> Iterator[Refusal]:
 
 
 def _triggers(plan: Plan) -> Iterator[Refusal]:
-    for uri in plan.data:
+    for number, uri in enumerate(plan.data):
         if not _ASSET.fullmatch(uri) or uri in _NO_ASSET or uri.startswith("airflow:"):
-            use = Use(Feature.DATA, None, ("triggers",))
+            use = Use(Feature.DATA, None, ("triggers", str(number), "data", "uri"))
             yield Refusal(
                 use, f"airflow cannot name an asset `{uri[:60]}`", "write a URL of ASCII letters, without a user"
             )

@@ -88,8 +88,8 @@ def refuse_version(plan: Plan, options: Options) -> Iterator[Refusal]:
     if version(options) is _NEW:
         return
     newer = "compile with `-O version=3.1`"
-    if plan.after:
-        use = Use(Feature.AFTER, None, ("triggers",))
+    for number in range(len(plan.after)):
+        use = Use(Feature.AFTER, None, ("triggers", str(number), "after"))
         yield Refusal(use, "airflow 2.11 cannot start a run after one of another pipeline", newer)
     for number, schedule in enumerate(plan.schedules):
         place = ("triggers", str(number), "schedule")
