@@ -20,12 +20,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import ENVIRON, ROOT, tell
+from bench import ENVIRON, ROOT, ROUNDS, tell
 
 RESULTS = ROOT / "benchmarks" / "results" / "airflow.json"
 PYTHON = Path(os.environ.get("PIPEC_AIRFLOW_PYTHON", ROOT / ".venv-airflow/bin/python"))
 SIZES = (10, 100, 1000)
-ROUNDS = {10: 60, 100: 20, 1000: 6}  # a DagBag of 10 tasks takes 4 ms, which a neighbour soon doubles
+LOADS = {10: 60, 100: 20, 1000: 6}  # a DagBag of 10 tasks takes 4 ms, which a neighbour soon doubles
 MOST_BY_HAND, MOST_FACTORY = 1.1, 0.2  # of the CPU of each; dag-factory's from 100 tasks on
 PROJECT = """
 apiVersion: pipec/v1alpha1
@@ -158,7 +158,14 @@ def measured(files: list[Path], n_tasks: int, home: Path) -> dict[str, float]:
     """Return the CPU seconds of each file in one warm process."""
     environ = {**ENVIRON, "AIRFLOW_HOME": str(home), "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
                "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR"}  # fmt: skip
-    command = [str(PYTHON), "-c", MEASURE, ",".join(map(str, files)), str(n_tasks), str(ROUNDS[n_tasks])]
+    command = [
+        str(PYTHON),
+        "-c",
+        MEASURE,
+        ",".join(map(str, files)),
+        str(n_tasks),
+        str(LOADS[n_tasks] if ROUNDS > 1 else 2),
+    ]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(done.stderr[-3000:])

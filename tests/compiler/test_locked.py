@@ -240,7 +240,7 @@ def test_both_targets_hand_on_the_path_and_the_digest_of_a_file_of_the_image(tmp
     checked, files = api.compile_(api.Request(path=path, environment="dev", target=target))
     assert not checked.report.findings
     text = "".join(file.text.replace("\\", "") for file in files)
-    assert '{"expectations": {"$image_file": ["wine.yaml"' in text
+    assert '"expectations": {"$image_file": ["wine.yaml"' in text
     assert OTHER in text
 
 

@@ -18,9 +18,8 @@ from test_ir_features import CASES
 pytestmark = [pytest.mark.airflow, pytest.mark.docker]
 # What the file's own class judges, and what Airflow does otherwise than version 3: `test_airflow_live.py` has the rest.
 # No loop that stops at a failure: `dag.test()` goes over iterations in no certain order, unlike the scheduler.
-NAMES = ("config", "fan-in", "finally-failure", "finally-several", "gate-retried", "loop-after-failure", "loop-empty",
-         "loop-run-time", "parameters", "retry", "rollback", "sub-pipeline-when", "when",
-         "when-absent")  # fmt: skip
+NAMES = ("config", "fan-in", "finally-several", "gate-retried", "loop-empty", "loop-run-time", "rollback",
+         "sub-pipeline-when", "when-absent")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
