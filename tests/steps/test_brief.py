@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pipec.steps import catalog
 from pipec.steps.brief import brief_name, brief_text, parse_brief, split_name
+from pipec.steps.carried import interface_as_json
 from pipec.steps.command import Ended, Order
 from pipec.steps.declare import CallerError
 from pipec.steps.decode import decode_arguments
@@ -129,3 +130,13 @@ def test_a_name_without_a_mark_is_a_step_called_otherwise() -> None:
 def test_a_step_that_the_image_lacks_is_told() -> None:
     with pytest.raises(CallerError, match=r"^this image has no step `splat`: it has approve, "):
         decode_arguments(["--step", "splat@1:0a", "{}", "--root=r", "--run=1"], {}, {}.get)
+
+
+def test_a_step_that_no_library_has_comes_with_what_it_declares() -> None:
+    own = replace(interface("split"), name="own")
+    words = ["--step", brief_name(own), '{"seed": 3}', "--pipeline=wine", "--task=made", "--root=r", "--run=1"]
+    call = decode_arguments([*words, "--interface", json.dumps(interface_as_json(own))], {}, {}.get)
+    assert (call.step, call.interface, call.parameters["seed"]) == ("own@1", own.digest, 3)
+    assert call.foreign == interface_as_json(own)
+    with pytest.raises(CallerError, match=r"^the call does not say how its step is started: "):
+        decode_arguments([*words, "--interface", '{"name": 1}'], {}, {}.get)

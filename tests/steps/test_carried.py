@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from pipec.steps import catalog
-from pipec.steps.carried import interface_as_json, interface_of_json
+from pipec.steps.carried import bare, interface_as_json, interface_of_json
 from pipec.steps.interface import (
     Accelerator,
     Container,
@@ -70,3 +70,12 @@ def test_the_digest_covers_what_is_started_and_not_where() -> None:
         )
     }
     assert len(digests) == 5
+
+
+def test_what_only_people_and_compilers_read_is_left_out_and_the_step_stays_the_same() -> None:
+    found = catalog.find("train")
+    assert found is not None
+    said = interface_as_json(bare(found))
+    assert interface_of_json(said) == bare(found)
+    assert interface_of_json(said).digest == found.digest
+    assert "help" not in json.dumps(said)

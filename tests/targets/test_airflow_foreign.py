@@ -20,7 +20,8 @@ from test_airflow import docker, emitted, messages, tasks_of
 from pipec.compiler.plan import Loop, Need, Plan, Task
 from pipec.condition import Status
 from pipec.steps import __main__ as command_line
-from pipec.steps.command import parse_order
+from pipec.steps.brief import brief_name
+from pipec.steps.carried import interface_of_json
 from pipec.steps.interface import (
     Accelerator,
     Container,
@@ -94,13 +95,14 @@ def test_a_step_is_prepared_run_and_kept_in_turn(form: str) -> None:
     place = "/var/pipec/workspace" if form == "docker-by-default" else "/pipec-workspace"
     xcom = "/airflow/xcom/return.json" if form == "pods" else "-"
     assert (before[:2], before[-6:]) == (
-        ["--prepare", "score"], ["--workspace", place, "--attempts", "3", "--xcom", xcom],
+        ["--prepare", brief_name(INTERFACE)], ["--workspace", place, "--attempts", "3", "--xcom", xcom],
     )  # fmt: skip
     taken = '{{ ti.xcom_pull(task_ids="score-run", key="attempt") }}'
-    assert (behind[:2], behind[-4:]) == (["--keep", "score"], ["--workspace", place, "--attempt", taken])
-    assert [parse_order(given[3]).inputs for given in (before, behind)] == [
-        (("data", (OutputRef("ingest", "data"),)),), (),
-    ]  # fmt: skip
+    assert (behind[:2], behind[-4:]) == (["--keep", brief_name(INTERFACE)], ["--workspace", place, "--attempt", taken])
+    assert [json.loads(given[2]).get("data") for given in (before, behind)] == [{"$output": "ingest.data"}, None]
+    for given in (before, behind):
+        declared = json.loads(given[given.index("--interface") + 1])
+        assert interface_of_json(declared).digest == INTERFACE.digest
 
 
 def test_pods_share_the_claim_and_only_the_step_s_own_has_what_it_asks_for() -> None:

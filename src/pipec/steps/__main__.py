@@ -50,9 +50,10 @@ USAGE = """usage: pipec-step NAME --call FILE
        pipec-step --subject NAME --order JSON --root ROOT --run ID --xcom FILE|-
        pipec-step --verdict [NAME] --executor-input JSON
        pipec-step --hand NAME --order JSON --executor-input JSON [--root ROOT]
-       pipec-step --prepare NAME --order JSON --root ROOT --run ID --workspace FOLDER --attempts N
-                  [--variables JSON] --xcom FILE|-
-       pipec-step --keep NAME --order JSON --root ROOT --run ID --workspace FOLDER --attempt N [--xcom FILE|-]
+       pipec-step --prepare NAME@VERSION:MARK JSON --interface JSON --root ROOT --run ID
+                  --workspace FOLDER --attempts N [--variables JSON] --xcom FILE|-
+       pipec-step --keep NAME@VERSION:MARK JSON --interface JSON --root ROOT --run ID
+                  --workspace FOLDER --attempt N [--xcom FILE|-]
        pipec-step NAME --help"""
 
 
@@ -109,7 +110,7 @@ def _main(arguments: Sequence[str], told: Told) -> int:
     if name == FOREIGN:
         return _run("pipec-step", rest, lambda call: call.foreign is not None, told)
     if name in _FOREIGN and rest:
-        step, *rest = rest
+        step, rest = split_name(rest)
         return _run(step, rest, lambda call: call.foreign is not None and _is_of(call, step), told, _FOREIGN[name])
     work = None
     if name == SUBJECT and rest:

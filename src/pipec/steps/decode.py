@@ -11,13 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pipec.steps import catalog, secret
+from pipec.steps import catalog, foreign, secret
 from pipec.steps.arguments import decode_airflow
 from pipec.steps.brief import parse_brief
 from pipec.steps.command import Call, Order, parse_call, parse_order
 from pipec.steps.declare import CallerError
 from pipec.steps.executor import decode_kubeflow
 from pipec.steps.interface import Interface
+from pipec.steps.join import json_object
 
 
 def decode_arguments(
@@ -54,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--pipeline", default="", help="of a brief order: the pipeline")
     parser.add_argument("--env", default="", help="of a brief order: the environment")
     parser.add_argument("--task", default="", help="of a brief order: what the caller calls the task")
+    parser.add_argument("--interface", help="of a brief order: what a step declares that no library has, as JSON")
     parser.add_argument("--executor-input", help="Kubeflow's half of the call, as JSON")
     parser.add_argument("--root", help="the artifact root of the environment: a path or URL")
     parser.add_argument("--run", help="the run's id")
@@ -75,10 +77,13 @@ def _parser() -> argparse.ArgumentParser:
 def _brief(options: argparse.Namespace, find: Callable[[str], Interface | None]) -> Order:
     name = options.step.partition("@")[0]
     interface = find(name)
+    brought = json_object(options.interface, "--interface") if options.interface else None
+    if brought is not None:
+        interface = foreign.brought(brought)
     if interface is None:
         raise CallerError(f"this image has no step `{name}`: it has {', '.join(sorted(catalog.names()))}")
     names = {"pipeline": options.pipeline, "environment": options.env, "task": options.task}
-    return parse_brief(options.step, options.brief, interface, **names)
+    return replace(parse_brief(options.step, options.brief, interface, **names), foreign=brought)
 
 
 def _with_secrets(call: Call, environ: Mapping[str, str]) -> Call:

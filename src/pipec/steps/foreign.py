@@ -23,6 +23,7 @@ from pipec.steps.interface import Container, Interface, Kind, Output, Slot, Word
 from pipec.values import Json
 
 VALUE_LIMIT = 1 << 20  # bytes of a small output: they travel through journals and records, data through artifacts
+_REMEDY = "engine and step runtime differ in version, or the call was changed"
 INIT = "[FATAL tini"  # how a container's first process says that it could not start the command
 
 
@@ -61,14 +62,18 @@ def values(interface: Interface, folder: Path) -> Mapping[str, Json]:
 
 def declared(carried: Mapping[str, Json], call: Call) -> Interface:
     """Return what the call's step declares. Raises CallerError if what the call carries is not what was compiled."""
-    remedy = "engine and step runtime differ in version, or the call was changed"
-    try:
-        interface = interface_of_json(carried)
-    except (KeyError, TypeError, ValueError, AttributeError) as fault:
-        raise CallerError(f"the call does not say how `{call.step}` is started: {remedy}") from fault
+    interface = brought(carried, f"`{call.step}`")
     if call.step != f"{interface.name}@{interface.version}" or call.interface != interface.digest:
-        raise CallerError(f"the call carries another step than `{call.step}`: {remedy}")
+        raise CallerError(f"the call carries another step than `{call.step}`: {_REMEDY}")
     return interface
+
+
+def brought(carried: Mapping[str, Json], name: str = "its step") -> Interface:
+    """Return what a call says that a step declares. Raises CallerError if it says none."""
+    try:
+        return interface_of_json(carried)
+    except (KeyError, TypeError, ValueError, AttributeError) as fault:
+        raise CallerError(f"the call does not say how {name} is started: {_REMEDY}") from fault
 
 
 def command_line(container: Container, given: Given, files: Mapping[str, Path]) -> list[bytes]:

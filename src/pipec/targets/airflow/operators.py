@@ -5,12 +5,14 @@ What all tasks of a file share goes into the DAG's `default_args`; what Jinja co
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 from pipec.compiler.plan import Loop, Plan, Task, order
-from pipec.steps.brief import brief_name, brief_text
-from pipec.steps.carried import interface_as_json
-from pipec.steps.command import Ended, Order, order_text
+from pipec.steps.brief import brief_name, brief_text, mark
+from pipec.steps.carried import bare, interface_as_json
+from pipec.steps.command import Ended, Order, guarded
+from pipec.steps.interface import Interface
 from pipec.targets.airflow.approval import decision, subject_id
 from pipec.targets.airflow.asked import RUN_ID, expression, listed, scheduled_at
 from pipec.targets.airflow.docker import docker, docker_args, is_docker
@@ -19,7 +21,7 @@ from pipec.targets.airflow.flow import Flow, asks_end
 from pipec.targets.airflow.pod import XCOM, pod, pod_args
 from pipec.targets.airflow.source import NO_DOLLAR, Call, Keywords, Name, Source, Spread, seconds, templated
 from pipec.targets.airflow.version import version
-from pipec.targets.base import Options
+from pipec.targets.base import Options, every
 from pipec.targets.cluster import asks_person, pod_labels, task_references
 from pipec.values import OutputRef, ParameterRef, RunRef, Value, references
 
@@ -140,13 +142,14 @@ def _order(plan: Plan, task: Task) -> Order:
     return order(plan, task, ends=ends, forgiven=tuple(each.name for each in others if each.continue_on_error))
 
 
-def _called(plan: Plan, task: Task, task_id: str) -> list[Source]:
-    """Return the step and its order: a brief one, but where the image does not know the step, and is told all of it."""
-    made = _order(plan, task)
-    if task.interface.container is None:
-        return [brief_name(task.interface), brief_text(made, task.interface, task_id)]
-    brought = replace(made, foreign=interface_as_json(task.interface))
-    return [templated(task.interface.name), "--order", order_text(brought)]
+def _own_name(interface: Interface) -> str:
+    """Return the name of the constant that tells the library's image what a step of the user's own declares."""
+    return f"OWN_{mark(interface).upper()}"
+
+
+def _own(plan: Plan) -> dict[str, list[Source]]:
+    found = {_own_name(task.interface): task.interface for task in every(plan) if task.interface.container}
+    return {name: ["--interface", guarded(json.dumps(interface_as_json(bare(one))))] for name, one in found.items()}
 
 
 def is_found(task: Task, value: Value) -> bool:
@@ -173,6 +176,7 @@ def fixed(plan: Plan, options: Options) -> dict[str, list[Source]]:
         "SCHEDULED": ["--scheduled-at", "{{ " + scheduled_at(known.moment) + " }}"],
         "ITEM": ["--item", "{{ task.item" + NO_DOLLAR + " }}", "--iteration", "{{ ti.map_index }}"],
         "ENDS": ["--ends", "{{ " + known.states + NO_DOLLAR + " }}"],
+        **_own(plan),
     }
 
 
@@ -181,7 +185,10 @@ def arguments(plan: Plan, task: Task, task_id: str = "", *, is_mapped: bool = Fa
 
     task_id: of the operator, where that is not the task's name.
     """
-    given = [*_called(plan, task, task_id or task.name), Spread("RUN")]
+    brief = brief_text(_order(plan, task), task.interface, task_id or task.name)
+    given: list[Source] = [brief_name(task.interface), brief, Spread("RUN")]
+    if task.interface.container:
+        given.append(Spread(_own_name(task.interface)))
     found = tuple(ref for _, value in task.env if is_found(task, value) for ref in references(value))
     given_by = (*task_references(task), *found)
     if any(isinstance(reference, ParameterRef) for reference in given_by):
