@@ -100,6 +100,7 @@ def test_a_step_is_prepared_run_and_kept_in_turn(form: str) -> None:
     taken = '{{ ti.xcom_pull(task_ids="score-run", key="attempt") }}'
     assert (behind[:2], behind[-4:]) == (["--keep", brief_name(INTERFACE)], ["--workspace", place, "--attempt", taken])
     assert [json.loads(given[2]).get("data") for given in (before, behind)] == [{"$output": "ingest.data"}, None]
+    assert [json.loads(given[2]).get("$task") for given in (before, behind)] == ["score", None]  # else Airflow's own id
     for given in (before, behind):
         declared = json.loads(given[given.index("--interface") + 1])
         assert interface_of_json(declared).digest == INTERFACE.digest

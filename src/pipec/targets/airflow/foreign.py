@@ -71,7 +71,7 @@ def foreign(plan: Plan, task: Task, options: Options, moves: Flow) -> Iterator[t
 
 def _inputs(plan: Plan, task: Task, options: Options, moves: Flow, shared: Workspace) -> Call:
     ours = _ours(plan, task, options, shared)
-    called = ["--prepare", *arguments(plan, ours), "--workspace", templated(shared.place)]
+    called = ["--prepare", *arguments(plan, ours, inputs_id(task)), "--workspace", templated(shared.place)]
     if ours.env:
         called += ["--variables", guarded(json.dumps({name: encode(value) for name, value in ours.env}))]
     called += ["--attempts", str(task.retry.attempts), *xcom_place(options)]
