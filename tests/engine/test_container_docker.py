@@ -51,9 +51,9 @@ def reason(bench: Bench, given: Task, state: str = "failed", **more: Any) -> str
     return outcome.task(given.name).reason
 
 
-def containers(bench: Bench) -> list[str]:
-    """Return the containers of this bench's attempts that there are, running or not."""
-    there = docker.ask("ps", "--all", "--format", "{{.Names}}", wanted="containers").decode().split()
+def containers(bench: Bench, *more: str) -> list[str]:
+    """Return the containers of this bench's attempts, running or not. more: words for Docker that leave out some."""
+    there = docker.ask("ps", "--all", *more, "--format", "{{.Names}}", wanted="containers").decode().split()
     named = {path.read_text(encoding="utf-8") for path in bench.home.glob(f"runs/*/work/*/*/{NAMED}")}
     return sorted(named & set(there))
 
@@ -61,9 +61,9 @@ def containers(bench: Bench) -> list[str]:
 def until_running(bench: Bench) -> str:
     """Wait until a container of this bench runs, and return its name."""
     for _ in range(600):
-        for name in containers(bench):
-            if docker.ask("inspect", "--format", "{{.State.Running}}", name, wanted=name).strip() == b"true":
-                return name
+        # In one question: a container that is just being made is listed before it can be asked about.
+        for name in containers(bench, "--filter", "status=running"):
+            return name
         time.sleep(0.05)
     raise AssertionError("no container was started")
 
