@@ -15,7 +15,7 @@ from airflow_trace import trace
 from test_airflow_live import Job, jobs
 from test_ir_features import CASES
 
-pytestmark = [pytest.mark.airflow, pytest.mark.docker]
+pytestmark = [pytest.mark.airflow, pytest.mark.docker, pytest.mark.timeout(900)]  # the first makes all runs
 # What the file's own class judges, and what Airflow does otherwise than version 3: `test_airflow_live.py` has the rest.
 # No loop that stops at a failure: `dag.test()` goes over iterations in no certain order, unlike the scheduler.
 NAMES = ("config", "fan-in", "finally-several", "gate-retried", "loop-empty", "loop-run-time", "rollback",

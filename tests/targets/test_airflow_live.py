@@ -34,7 +34,7 @@ from test_ir_features import states
 
 from pipec.steps.command import run_folder
 
-pytestmark = [pytest.mark.airflow, pytest.mark.docker]
+pytestmark = [pytest.mark.airflow, pytest.mark.docker, pytest.mark.timeout(1200)]  # see `airflow_live.RUN_S`
 ASKS = "approve-decision"  # the task in which a person decides
 DECIDED = {"approved": ("Approve", "succeeded"), "rejected": ("Reject", "refused")}
 ASKING = ("unanswered", "signed", *DECIDED)  # runs of the approval
