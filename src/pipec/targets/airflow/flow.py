@@ -14,7 +14,9 @@ from dataclasses import field, replace
 from pipec.compiler.plan import Need, Plan, Task
 from pipec.condition import Condition, both, named, statuses
 from pipec.record import frozen
+from pipec.targets.base import every
 from pipec.targets.ends import is_firm, makes_room, may_starve, seen
+from pipec.targets.folder import shared_memory_mib
 from pipec.values import EachRef, Literal, OutputRef, RunRef, references
 from pipec.verdict import FAILED, SKIPPED
 
@@ -42,13 +44,15 @@ class Flow:
     """The rules of a plan. rules: by task. read: tasks whose small outputs a worker reads.
 
     ending: the tasks whose failure no other task passes on, so that a last one must; empty where every such task is the
-    end of its branch. forgiven: those with nothing behind them whose failure must not count.
+    end of its branch. forgiven: those with nothing behind them whose failure must not count. shares_memory: whether the
+    processes of some task do, so that all pods are told alike.
     """
 
     rules: Mapping[str, Rule]
     read: frozenset[str]
     ending: tuple[str, ...] = ()
     forgiven: tuple[str, ...] = ()
+    shares_memory: bool = False
 
 
 def flow(plan: Plan) -> Flow:
@@ -66,7 +70,8 @@ def flow(plan: Plan) -> Flow:
     asked += [ref for task in plan.tasks if task.loop for ref in references(task.loop.items)]
     read = frozenset(ref.task for ref in asked if isinstance(ref, OutputRef))
     ending, forgiven = _ending(plan.tasks, rules)
-    return Flow(rules=rules, read=read, ending=ending, forgiven=forgiven)
+    shares = any(shared_memory_mib(task) for task in every(plan))
+    return Flow(rules=rules, read=read, ending=ending, forgiven=forgiven, shares_memory=shares)
 
 
 def asks_end(task: Task) -> bool:

@@ -65,7 +65,7 @@ def foreign(plan: Plan, task: Task, options: Options, moves: Flow) -> Iterator[t
     shared = workspace(options)
     assert shared, f"foreign got `{task.name}`, and no workspace (refuse_foreign should have stopped it)"
     yield inputs_id(task), _inputs(plan, task, options, moves, shared)
-    yield run_id(task), _run(plan, task, options, shared)
+    yield run_id(task), _run(task, options, moves, shared)
     yield task.name, _keep(plan, task, options, moves, shared)
 
 
@@ -75,14 +75,14 @@ def _inputs(plan: Plan, task: Task, options: Options, moves: Flow, shared: Works
     if ours.env:
         called += ["--variables", guarded(json.dumps({name: encode(value) for name, value in ours.env}))]
     called += ["--attempts", str(task.retry.attempts), *xcom_place(options)]
-    place = placed(plan, replace(ours, name=inputs_id(task)), options, called)
+    place = placed(replace(ours, name=inputs_id(task)), options, moves, called)
     return Call("Step", (*place, ("do_xcom_push", True), *retried(task), *ruled(task, options, moves)))
 
 
-def _run(plan: Plan, task: Task, options: Options, shared: Workspace) -> Call:
+def _run(task: Task, options: Options, moves: Flow, shared: Workspace) -> Call:
     """Return the operator of the user's container; its command is known in a run."""
     seen = replace(task, name=run_id(task), volumes=_volumes(task, shared))
-    place = placed(plan, seen, options, [])
+    place = placed(seen, options, moves, [])
     if is_docker(options):
         source = folder(options, shared.volume) if shared.volume else shared.place
         binds: list[Source] = [bind(source, shared.place)]  # of the artifact root, nothing else
@@ -118,7 +118,7 @@ def _keep(plan: Plan, task: Task, options: Options, moves: Flow, shared: Workspa
     called += xcom_place(options) if read else []
     return Call(
         "Step",
-        (*told(task), *placed(plan, ours, options, called), *read, *retried(task), *_behind(task, run_id(task))),
+        (*told(task), *placed(ours, options, moves, called), *read, *retried(task), *_behind(task, run_id(task))),
     )
 
 

@@ -53,7 +53,7 @@ def step(plan: Plan, task: Task, options: Options, moves: Flow) -> Call:
 def subject(plan: Plan, task: Task, options: Options, moves: Flow) -> Call:
     """Return the operator that finds out what an approval is about, without its id; people and the step see it."""
     called: list[Source] = ["--subject", *arguments(plan, task, subject_id(task)), *xcom_place(options)]
-    place = placed(plan, replace(task, name=subject_id(task), timeout_s=None), options, called)
+    place = placed(replace(task, name=subject_id(task), timeout_s=None), options, moves, called)
     keywords = (*place, ("do_xcom_push", True), *retried(task), *ruled(task, options, moves))
     return Call("Step", keywords)
 
@@ -63,10 +63,12 @@ def xcom_place(options: Options) -> list[Source]:
     return ["--xcom", LAST_LINE if is_docker(options) else XCOM]
 
 
-def placed(plan: Plan, task: Task, options: Options, called: list[Source]) -> Keywords:
+def placed(task: Task, options: Options, moves: Flow, called: list[Source]) -> Keywords:
     """Return how a task's container is made. called: what its command is called with."""
-    place = docker(task, options, called) if is_docker(options) else pod(plan, task, options, called)
-    return (("image", templated(task.image or "")), *place)
+    image = ("image", templated(task.image or ""))
+    if is_docker(options):
+        return (image, *docker(task, options, called))
+    return (image, *pod(task, options, called, has_shared=moves.shares_memory))
 
 
 def _mapped(plan: Plan, task: Task, loop: Loop, options: Options, moves: Flow) -> Call:
@@ -95,7 +97,7 @@ def _container(plan: Plan, task: Task, options: Options, moves: Flow, *, is_mapp
     if is_read:
         called += xcom_place(options)
     # The timeout of an approval is the person's; its containers are done as soon as others are.
-    place = placed(plan, replace(task, timeout_s=None) if asks_person(task) else task, options, called)
+    place = placed(replace(task, timeout_s=None) if asks_person(task) else task, options, moves, called)
     read: Keywords = (("do_xcom_push", True),) if is_read else ()
     return (*told(task), *place, *read, *retried(task))
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from pipec.compiler.plan import Plan, Task
 from pipec.targets.airflow.source import Call, Keywords, Name, Source, templated
-from pipec.targets.base import Options, every
+from pipec.targets.base import Options
 from pipec.targets.cluster import (
     COMPONENT,
     OWNER,
@@ -27,7 +27,7 @@ from pipec.targets.cluster import (
     variables,
 )
 from pipec.targets.device import resource
-from pipec.targets.folder import Folder, folders, shared_memory_mib
+from pipec.targets.folder import Folder, folders
 from pipec.targets.placement import Placement, placement
 
 STARTUP_S = 900  # pulling an image with torch in it to a fresh GPU machine takes minutes; Airflow's default is 120
@@ -76,8 +76,8 @@ def side_car(options: Options) -> dict[str, Source]:
     return {"xcom_sidecar_container_security_context": {**person, **_CONFINED}}
 
 
-def pod(plan: Plan, task: Task, options: Options, arguments: list[Source]) -> Keywords:
-    """Return the operator's keywords. arguments: what the container's command is called with."""
+def pod(task: Task, options: Options, arguments: list[Source], *, has_shared: bool) -> Keywords:
+    """Return the operator's keywords. arguments: what the command is called with. has_shared: as in `_template`."""
     resources: dict[str, Source] = {
         "cpu": cpu_quantity(task.resources.cpu),
         "memory": memory_quantity(task.resources.memory_mib),
@@ -98,7 +98,6 @@ def pod(plan: Plan, task: Task, options: Options, arguments: list[Source]) -> Ke
         keywords.append(("secrets", made))
     if task.timeout_s is not None:
         keywords.append(("active_deadline_seconds", task.timeout_s))  # of the pod: queueing does not count
-    has_shared = any(shared_memory_mib(each) for each in every(plan))
     return (*keywords, ("pod_template_dict", _template(task, options, has_shared=has_shared)))
 
 
