@@ -18,7 +18,7 @@ from pipec.targets.airflow.approval import decision_id, human, subject_id
 from pipec.targets.airflow.docker import is_docker, worker_variables
 from pipec.targets.airflow.event import Event, event_words, events, heard, read, takes_parameters
 from pipec.targets.airflow.flow import Flow, asks_end, flow, has_written_items
-from pipec.targets.airflow.foreign import foreign, inputs_id, is_foreign, run_id
+from pipec.targets.airflow.foreign import foreign, is_foreign
 from pipec.targets.airflow.group import Group, grouped, names
 from pipec.targets.airflow.head import head, page
 from pipec.targets.airflow.hoist import alike, constants, referring, shared, without
@@ -71,9 +71,10 @@ def dag_file(plan: Plan, options: Options) -> str:
     last = _last(moves, {*ids, *names(plan.tasks)})
     parts = {name: [task_id for task_id, _ in operators] for name, operators in made.items()}
     told = events(plan, options, moves, parts, tuple(last))
+    before = {task.name: parts[task.name][:-1] for task in plan.tasks if asks_person(task) or is_foreign(task)}
     body = _Body(made, shared(_telling(plan, made)), last, told, variables([*ids, *last, *told]))
     opening, groups = head(plan, options, {**body.common, **_side_car(options, steps)}), grouped(plan.tasks)
-    words = _words(plan, options, moves)
+    words = _words(plan, options, moves, before)
     extra = [*last.values(), *(event.call for event in told.values())]
     is_grouped = any(isinstance(member, Group) for member in groups.members)
     used = [words["operator"], "AirflowFailException", "AirflowSkipException", *(["TaskGroup"] if is_grouped else [])]
@@ -104,8 +105,11 @@ def _telling(plan: Plan, made: Mapping[str, Sequence[Made]]) -> list[Call]:
     return [call for operators in told for _, call in operators if call.name in _STEPS]
 
 
-def _words(plan: Plan, options: Options, moves: Flow) -> dict[str, Any]:
-    """Return what the skeleton asks about a plan: which of its parts a file needs."""
+def _words(plan: Plan, options: Options, moves: Flow, before: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """Return what the skeleton asks about a plan: which of its parts a file needs.
+
+    before: the ids of the tasks that stand before a task, where it is several.
+    """
     rules, loops = moves.rules.values(), [task for task in plan.tasks if task.loop]
     judges = bool(loops) or any(rule.needs or rule.when for rule in rules)
     judges = judges or any(is_foreign(task) and task.is_final for task in plan.tasks)
@@ -117,8 +121,8 @@ def _words(plan: Plan, options: Options, moves: Flow) -> dict[str, Any]:
         "siblings": any(rule.siblings for rule in rules),
         "loops": {task.name: "" if has_written_items(task) else f"{task.name}{ITEMS}" for task in loops},
         "fail_fast": any(task.loop and task.loop.max_parallel and task.loop.fail_fast for task in loops),
-        "reads_output": is_docker(options) and (bool(moves.read) or any(_parts(task) for task in plan.tasks)),
-        "parts": {task.name: parts for task in plan.tasks if (parts := _parts(task))},
+        "reads_output": is_docker(options) and (bool(moves.read) or bool(before)),
+        "parts": before,
         "has_own": any(is_foreign(task) for task in plan.tasks),
         "is_pod": not is_docker(options),
         "has_decision": any(asks_person(task) for task in plan.tasks),
@@ -144,13 +148,6 @@ def _operators(plan: Plan, task: Task, options: Options, moves: Flow) -> Iterato
         yield from foreign(plan, task, options, moves)
         return
     yield task.name, step(plan, task, options, moves)
-
-
-def _parts(task: Task) -> list[str]:
-    """Return the ids of the tasks that stand before a task, where it is several."""
-    if is_foreign(task):
-        return [inputs_id(task), run_id(task)]
-    return [subject_id(task), decision_id(task)] if asks_person(task) else []
 
 
 def _last(moves: Flow, taken: Container[str]) -> dict[str, Call]:
@@ -243,8 +240,8 @@ def _edges(plan: Plan, moves: Flow, body: _Body) -> list[str]:
     forgiven = [next(last)] if moves.forgiven else []
     lines += _edge(moves.forgiven, forgiven, body)
     # A part of a final step that fails has the rest skipped, so the last task must see every part.
-    parts = {task.name: _parts(task) for task in plan.tasks if task.is_final and is_foreign(task)}
-    ending = [part for name in moves.ending for part in (*parts.get(name, ()), name)]
+    parts = {task.name: body.made[task.name] for task in plan.tasks if task.is_final and is_foreign(task)}
+    ending = [part for name in moves.ending for part, _ in parts.get(name, body.made[name][-1:])]
     lines += _edge([*ending, *forgiven], list(last), body)
     return _chained([*lines, *(line for name, each in body.told.items() for line in _edge(each.after, [name], body))])
 
