@@ -12,25 +12,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from airflow_live import Finished, Instance
-from needs import ROOT, missing
+from airflow_live import Finished, Instance, airflow_python
 
 HERE = Path(__file__).parent
-
-
-def airflow2_python() -> Path:
-    """Return the Python of the environment that Airflow 2.11 is in."""
-    given = os.environ.get("PIPEC_AIRFLOW2_PYTHON")
-    python = Path(given) if given else ROOT / ".venv-airflow2/bin/python"
-    if not python.exists():
-        missing(f"Airflow 2.11: {python} does not exist (`make airflow2`, or name another in PIPEC_AIRFLOW2_PYTHON)")
-    return python
 
 
 def answered(program: str, home: Path, *arguments: str, environ: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Return what a script beside this file prints on its last line. home: a folder for Airflow's own files."""
     done = subprocess.run(
-        [str(airflow2_python()), str(HERE / program), *arguments], capture_output=True, text=True, check=False,
+        [str(airflow_python("2")), str(HERE / program), *arguments], capture_output=True, text=True, check=False,
         env=_environment(home) | dict(environ or {}), cwd=home,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
@@ -40,7 +30,7 @@ def answered(program: str, home: Path, *arguments: str, environ: Mapping[str, st
 
 def commanded(home: Path, *words: str) -> str:
     """Return what the command `airflow` prints."""
-    command = [str(airflow2_python()), "-m", "airflow", *words]
+    command = [str(airflow_python("2")), "-m", "airflow", *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=_environment(home), cwd=home)
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout
@@ -58,7 +48,7 @@ def finished(told: Mapping[str, Any]) -> Finished:
 def _environment(home: Path) -> dict[str, str]:
     kept = {name: os.environ[name] for name in ("DOCKER_HOST", "HOME", "LANG", "TMPDIR") if name in os.environ}
     return {
-        **kept, "PATH": f"{airflow2_python().parent}{os.pathsep}{os.environ['PATH']}", "AIRFLOW_HOME": str(home),
+        **kept, "PATH": f"{airflow_python('2').parent}{os.pathsep}{os.environ['PATH']}", "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False", "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR", "NO_COLOR": "1",
         "PYTHONWARNINGS": "default::DeprecationWarning",
     }  # fmt: skip

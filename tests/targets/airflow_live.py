@@ -249,12 +249,14 @@ def _until(is_so: Callable[[], bool], otherwise: str, longest_s: float, home: Pa
         time.sleep(POLL_S)
 
 
-def airflow_python() -> Path:
-    """Return the Python of the environment that Airflow is in."""
-    given = os.environ.get("PIPEC_AIRFLOW_PYTHON")
-    python = Path(given) if given else ROOT / ".venv-airflow/bin/python"
+def airflow_python(number: str = "") -> Path:
+    """Return the Python of the environment that Airflow is in. number: `2` for version 2.11."""
+    variable = f"PIPEC_AIRFLOW{number}_PYTHON"
+    given = os.environ.get(variable)
+    python = Path(given) if given else ROOT / f".venv-airflow{number}/bin/python"
     if not python.exists():
-        missing(f"Airflow: {python} does not exist (make it, or name another in PIPEC_AIRFLOW_PYTHON)")
+        name = f"Airflow {number}.11" if number else "Airflow"
+        missing(f"{name}: {python} does not exist (`make airflow{number}`, or name another in {variable})")
     return python
 
 

@@ -14,13 +14,12 @@ import test_ir_examples
 from airflow_project import example_project, feature_project
 from plans import HOSTILE
 from test_airflow import docker, hostile
+from test_airflow_real import text_arrived
 from test_airflow_says import EXAMPLES, FEATURES
 
-from pipec.compiler.plan import Plan, Schedule, order
-from pipec.steps.brief import brief_text
+from pipec.compiler.plan import Plan, Schedule
 from pipec.targets.airflow import TARGET
 from pipec.targets.base import Options, refusals
-from pipec.targets.cluster import guard_dollars
 from pipec.values import Literal
 
 pytestmark = pytest.mark.airflow
@@ -88,20 +87,8 @@ def test_what_starts_a_run_is_airflow_2_s_own(seen: dict[str, Any], name: str) -
 @pytest.mark.parametrize("number", range(len(HOSTILE)))
 @pytest.mark.parametrize("form", FORMS)
 def test_a_user_s_text_arrives_in_airflow_2_byte_for_byte(seen: dict[str, Any], form: str, number: int) -> None:
-    text = HOSTILE[number]
-    plan = replace(automatic(hostile(text)), pipeline=f"bad-{number}-{form}")
-    dag = seen["dags"][plan.pipeline]
-    assert (dag["description"] or "") == text
-    assert dag["params"]["odd"] == text
-    for name, task in dag["tasks"].items():
-        given = task["arguments" if form == "pods" else "command"]
-        made = plan.task(name)
-        assert given[1] == brief_text(order(plan, made, cache=True), made.interface, name)
-    split = dag["tasks"]["split"]
-    if form == "docker":
-        assert split["environment"] == {"NOTE": text}
-    else:
-        assert split["pod"]["spec"]["containers"][0]["env"] == [{"name": "NOTE", "value": guard_dollars(text)}]
+    plan = replace(automatic(hostile(HOSTILE[number])), pipeline=f"bad-{number}-{form}")
+    text_arrived(seen, plan, form, HOSTILE[number])
 
 
 def test_the_moment_of_a_run_and_the_ends_of_its_tasks_reach_a_step(seen: dict[str, Any]) -> None:

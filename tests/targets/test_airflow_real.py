@@ -23,7 +23,7 @@ from test_airflow_foreign import FORMS as OWN
 from test_airflow_foreign import scored
 from test_airflow_says import EXAMPLES
 
-from pipec.compiler.plan import order
+from pipec.compiler.plan import Plan, order
 from pipec.steps.brief import brief_text
 from pipec.targets.airflow import TARGET
 from pipec.targets.cluster import guard_dollars
@@ -96,8 +96,11 @@ def test_every_dag_is_written_to_the_same_bytes_twice(seen: dict[str, Any]) -> N
 @pytest.mark.parametrize("number", range(len(HOSTILE)))
 @pytest.mark.parametrize("form", ["pods", "docker"])
 def test_a_user_s_text_arrives_byte_for_byte(seen: dict[str, Any], form: str, number: int) -> None:
-    text = HOSTILE[number]
-    plan = replace(hostile(text), pipeline=f"bad-{number}-{form}")
+    text_arrived(seen, replace(hostile(HOSTILE[number]), pipeline=f"bad-{number}-{form}"), form, HOSTILE[number])
+
+
+def text_arrived(seen: dict[str, Any], plan: Plan, form: str, text: str) -> None:
+    """Hold that a text stands as it was written wherever a plan of `hostile` says it."""
     dag = seen["dags"][plan.pipeline]
     assert (dag["description"] or "") == text
     assert dag["params"]["odd"] == text

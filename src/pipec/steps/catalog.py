@@ -42,6 +42,11 @@ def load(name: str) -> type:
     return found
 
 
+def lacks(name: str) -> str:
+    """Return how to tell that the library, which is that of an image, does not have the step `name`."""
+    return f"this image has no step `{name}`: it has {', '.join(sorted(_STEPS))}"
+
+
 def find(name: str, version: str | None = None) -> Interface | None:
     """Return the interface of the step `name`, or None if the library lacks it or has another major version of it."""
     if name not in _STEPS:

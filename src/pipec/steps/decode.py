@@ -81,7 +81,7 @@ def _brief(options: argparse.Namespace, find: Callable[[str], Interface | None])
     if brought is not None:
         interface = foreign.brought(brought)
     if interface is None:
-        raise CallerError(f"this image has no step `{name}`: it has {', '.join(sorted(catalog.names()))}")
+        raise CallerError(catalog.lacks(name))
     names = {"pipeline": options.pipeline, "environment": options.env, "task": options.task}
     return replace(parse_brief(options.step, options.brief, interface, **names), foreign=brought)
 

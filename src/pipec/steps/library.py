@@ -44,7 +44,7 @@ def identify(call: Call) -> LibraryStep:
     """
     name, _, version = call.step.partition("@")
     if name not in catalog.names():
-        raise CallerError(f"this image has no step `{name}`: it has {', '.join(sorted(catalog.names()))}")
+        raise CallerError(catalog.lacks(name))
     cls = catalog.load(name)
     interface = interface_of(cls)
     remedy = "use the image of the pipec that compiled it, or compile again"
